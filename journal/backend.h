@@ -1,0 +1,332 @@
+/* backend: what a journal database must be able to do, as intents; no SQL and no row ids above it.
+ * Keys name things: a task is (rule, key), an upload is (rule, key, upload id).
+ *
+ * Every operation is called with a transaction open (begin … commit) on one thread at a time, is
+ * idempotent, and returns 0 or a negative code; a failed operation may leave partial effects, which
+ * the caller removes with rollback_to(). Operations on a claimed task carry the epoch of the claim
+ * and answer REPL_ESTALE when the lease has moved on, changing nothing. Times are Unix
+ * milliseconds. Spans handed in live for the call; spans in results live in the arena handed in.
+ *
+ * The conformance suite (tests/unit/journal/test_backend.c) runs against every implementation. */
+#ifndef REPL_JOURNAL_BACKEND_H
+#define REPL_JOURNAL_BACKEND_H
+
+#include "daemon/base/fail.h"
+#include "daemon/base/mem.h"
+#include "daemon/base/stat.h"
+#include "journal/change.h"
+
+#define BACKEND_PAGE_MAX 1000 /* rows a page of any question */
+
+/* ---- rules: the journal keeps them as opaque text ---- */
+
+struct rule_record {
+    uint32_t rule;     /* number, never used again; 0 on rule_put() of a new name */
+    struct span name;  /* unique */
+    struct span text;  /* JSON, daemon/conf/rule.h */
+    bool deleting;     /* deleted by the operator; its tasks and uploads are being cleared */
+};
+
+/* ---- tasks ---- */
+
+enum task_origin {
+    TASK_LIVE = 0,     /* holds the watermark */
+    TASK_BACKFILL = 1, /* existing objects: progress of its own */
+};
+
+enum task_state {
+    TASK_READY = 0,
+    TASK_CLAIMED = 1,
+    TASK_WAITING = 2, /* retry at next_try_ms */
+    TASK_FAILED = 3,  /* dead letter: holds the watermark until retried or dropped */
+};
+
+/* One change matched to one rule: what append() takes. */
+struct append_entry {
+    uint32_t rule;
+    enum task_origin origin;
+    struct change change; /* bucket and endpoint are not stored: the rule has them */
+};
+
+struct append_result {
+    uint64_t first_seq; /* sequence numbers given, in order */
+    uint64_t last_seq;
+    uint64_t created;    /* new tasks */
+    uint64_t superseded; /* changes that joined a pending task */
+};
+
+/* A copy that is open at the destination, and its accepted parts. */
+enum upload_state {
+    UPLOAD_INTENDED = 0,   /* Create is about to be sent; upload id not known, upload_id empty */
+    UPLOAD_OPEN = 1,       /* parts may be sent */
+    UPLOAD_COMPLETING = 2, /* Complete was sent: never abort before it was answered */
+    UPLOAD_ABORTING = 3,   /* superseded or abandoned: abort until the server says it is gone */
+};
+
+struct upload_part {
+    uint32_t number; /* 1 … 10,000 */
+    uint64_t size;
+    struct span etag;
+    struct span checksum; /* "crc64nvme:BASE64" or absent */
+};
+
+struct upload {
+    uint32_t rule;
+    struct span key;         /* source key */
+    struct span upload_id;   /* empty while intended */
+    enum upload_state state;
+    struct span endpoint;    /* destination */
+    struct span bucket;
+    struct span dest_key;
+    struct span source_etag; /* the pin: a resume needs the same */
+    struct span source_version;
+    int64_t source_mtime_ms;
+    uint64_t size;
+    uint64_t part_size;
+    int64_t created_ms;
+    int64_t next_try_ms; /* of the abort */
+    uint32_t attempts;
+    uint64_t bytes_done; /* sum of the parts' sizes */
+    const struct upload_part *parts; /* ascending; only where said */
+    size_t part_count;
+};
+
+/* What the journal knows to be at the destination. */
+struct replica {
+    struct span source_etag;
+    struct span source_version;
+    int64_t source_mtime_ms;
+    uint64_t size;
+    struct span dest_etag;
+    struct span dest_version;
+    int64_t verified_ms;
+};
+
+struct task {
+    uint32_t rule;
+    struct span key;
+    enum task_state state;
+    enum task_origin origin;
+    enum change_kind kind;    /* of the newest change */
+    struct span version_id;   /* of the newest change; absent when not known */
+    struct span etag;
+    struct span sequencer;
+    struct span feed;
+    int64_t size;             /* of the newest change, or CHANGE_SIZE_UNKNOWN */
+    int64_t event_time_ms;    /* of the newest change */
+    int64_t oldest_ms;        /* oldest event time not yet satisfied */
+    int64_t accepted_ms;      /* of the newest change */
+    uint64_t seq;             /* of the newest change */
+    uint32_t attempts;        /* since the newest change */
+    int64_t next_try_ms;
+    struct fail fail;         /* of the last attempt */
+    uint64_t epoch;           /* of the claim */
+    const struct upload *upload;   /* open upload with its parts, or NULL (claim, task_get) */
+    const struct replica *replica; /* or NULL (claim, task_get) */
+};
+
+enum claim_order {
+    CLAIM_OLDEST, /* by oldest_ms: earliest deadline first within a rule */
+    CLAIM_NEWEST, /* by event time, newest first */
+};
+
+struct claim {
+    uint32_t rule;
+    enum task_origin origin;
+    enum claim_order order;
+    size_t limit; /* at most BACKEND_PAGE_MAX */
+    uint64_t epoch;
+    int64_t now_ms;
+};
+
+struct task_list {
+    struct task *tasks; /* in the arena handed to the call */
+    size_t count;
+};
+
+/* How an attempt ended. `seq` is that of the claim: when the task has a newer change by now, the
+ * newer one stays pending with its own oldest event time, whatever the outcome. */
+enum finish_outcome {
+    FINISH_DONE,     /* verified at the destination; replica is stored */
+    FINISH_DELETED,  /* deleted at the destination; replica is removed */
+    FINISH_SKIPPED,  /* nothing to do (already there, filtered, deletes ignored) */
+    FINISH_RETRY,    /* again at next_try_ms; attempts + 1 */
+    FINISH_RELEASED, /* given back as it was, attempts unchanged (shutdown, outage, pause) */
+    FINISH_FAILED,   /* dead letter */
+};
+
+struct finish {
+    uint32_t rule;
+    struct span key;
+    uint64_t seq;
+    uint64_t epoch;
+    enum finish_outcome outcome;
+    int64_t now_ms;
+    int64_t next_try_ms;            /* FINISH_RETRY */
+    struct fail fail;               /* FINISH_RETRY, FINISH_FAILED */
+    const struct replica *replica;  /* FINISH_DONE */
+    uint64_t bytes;                 /* delivered */
+    uint64_t bytes_sent;            /* on the wire to the destination, repeats included */
+    int64_t latency_ms;             /* event time -> verified; < 0: not measured */
+};
+
+struct finish_result {
+    bool pending; /* the task goes on: a newer change waits, or a retry */
+};
+
+/* ---- lag ---- */
+
+/* Kept in the transactions that change them, never counted on a scrape. */
+struct rule_counts {
+    uint64_t pending_objects; /* ready, claimed, waiting; live */
+    uint64_t pending_bytes;   /* of those whose size is known */
+    uint64_t backfill_objects;
+    uint64_t backfill_bytes;
+    uint64_t failed_objects;  /* dead letters */
+    uint64_t done_objects;    /* ever */
+    uint64_t done_bytes;
+    uint64_t deleted_objects; /* ever */
+    uint64_t skipped_objects; /* ever */
+    uint64_t sent_bytes;      /* ever */
+    uint64_t retries;         /* ever */
+    uint64_t replicas;
+    uint64_t replica_bytes;
+    uint64_t latency[STAT_LATENCY_BUCKETS + 1];
+    double latency_sum_s;
+};
+
+struct frontier {
+    bool any;           /* an unfinished live task exists (failed ones count) */
+    int64_t oldest_ms;  /* its oldest event time */
+    struct span key;    /* whose */
+    enum task_state state;
+    int64_t watermark_ms; /* last stored; 0 = none yet */
+};
+
+/* ---- questions ---- */
+
+struct task_filter {
+    uint32_t rule;          /* 0 = all */
+    int state;              /* enum task_state or -1 = all */
+    uint32_t after_rule;    /* page position: the last row of the page before … */
+    struct span after_key;  /* … absent = from the start */
+    size_t limit;           /* at most BACKEND_PAGE_MAX */
+};
+
+struct history_entry {
+    uint32_t rule;
+    struct span key;
+    enum finish_outcome outcome;
+    int64_t at_ms;
+    int64_t latency_ms;
+    uint64_t bytes;
+    struct fail fail;
+};
+
+struct backend;
+
+struct backend_ops {
+    const char *name;
+    void (*close)(struct backend *b);
+
+    /* Transactions. begin() on a writer takes the write lock; on a reader it makes a snapshot.
+     * save()/rollback_to() nest once, around one call of a group. */
+    int (*begin)(struct backend *b);
+    int (*commit)(struct backend *b);
+    void (*rollback)(struct backend *b);
+    int (*save)(struct backend *b);
+    void (*rollback_to)(struct backend *b);
+
+    /* The lease: one row, one heartbeat. take() succeeds when nobody holds it, when it has expired
+     * at now_ms, or for the same owner; it gives a new, higher epoch and puts the claimed tasks of
+     * older epochs back to ready. REPL_EOWNED names the holder in *f. renew() and drop() answer
+     * REPL_ESTALE when the epoch is not the current one. */
+    int (*lease_take)(struct backend *b, struct span owner, int64_t now_ms, int64_t ttl_ms,
+                      uint64_t *ret_epoch, struct fail *f);
+    int (*lease_renew)(struct backend *b, uint64_t epoch, int64_t now_ms, int64_t ttl_ms);
+    int (*lease_drop)(struct backend *b, uint64_t epoch);
+
+    /* Rules. put() with rule 0 makes a new one (REPL_EEXISTS for a name in use), else replaces its
+     * text. delete() marks it deleting and turns its uploads to aborting; purge() then removes up
+     * to `limit` of its tasks and replicas a call and, when nothing is left (uploads too), the
+     * rule: REPL_EDONE. */
+    int (*rule_put)(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
+    int (*rule_delete)(struct backend *b, uint32_t rule, int64_t now_ms);
+    int (*rule_purge)(struct backend *b, uint32_t rule, size_t limit);
+    int (*rule_list)(struct backend *b, struct arena *a, struct rule_record **ret, size_t *ret_n);
+
+    /* Changes. One task per (rule, key): a change joins the pending task and becomes its newest
+     * one unless the sequencers (equal feed kind, right-padded hex order) say that it is older; the
+     * oldest unsatisfied event time stays. A failed task becomes ready again. event_time_ms is
+     * clamped to now_ms. A live change makes a backfill task live. A backfill change for a key
+     * whose replica has the same source ETag (and version, where known) makes no row. */
+    int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
+                  int64_t now_ms, struct append_result *ret);
+
+    /* Small named values: outbox cursors, listing positions, the instance id. An absent value is
+     * REPL_ENOTFOUND. Putting the absent span removes it. */
+    int (*value_put)(struct backend *b, struct span name, struct span value);
+    int (*value_get)(struct backend *b, struct arena *a, struct span name, struct span *ret);
+
+    /* Work. claim() hands out ready tasks and waiting ones whose time has come, with their upload,
+     * parts and replica; cost does not depend on how many are pending. next_try() says when the
+     * next waiting task of the rule is due (INT64_MAX: none). */
+    int (*claim)(struct backend *b, const struct claim *what, struct arena *a,
+                 struct task_list *ret);
+    int (*next_try)(struct backend *b, uint32_t rule, int64_t *ret_ms);
+    int (*finish)(struct backend *b, const struct finish *in, struct finish_result *ret);
+    /* Dead letters back to ready; key absent = all of the rule, at most `limit` a call. */
+    int (*task_retry)(struct backend *b, uint32_t rule, struct span key, size_t limit,
+                      uint64_t *ret_n);
+    /* An operator's recorded word: the task is dropped, with `reason` in the history. */
+    int (*task_drop)(struct backend *b, uint32_t rule, struct span key, struct span reason,
+                     int64_t now_ms);
+
+    /* Uploads. intend() before Create is sent, open() with the id before the first part,
+     * part_done() before the part counts (a repeat replaces it), upload_set() for the state and the
+     * abort's retry times, upload_end() when the server has completed or aborted it. uploads that
+     * nobody works on any more are found with upload_page(). */
+    int (*upload_intend)(struct backend *b, const struct upload *in);
+    int (*upload_open)(struct backend *b, const struct upload *in);
+    int (*part_done)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
+                     const struct upload_part *part);
+    int (*upload_set)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
+                      enum upload_state state, int64_t next_try_ms, uint32_t attempts);
+    int (*upload_end)(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+    /* state -1 = all; due_ms: only those with next_try_ms <= due_ms (INT64_MAX = all); position is
+     * (rule, key, upload id) of the last row. With parts: no. */
+    int (*upload_page)(struct backend *b, struct arena *a, int state, int64_t due_ms,
+                       const struct upload *after, size_t limit, struct upload **ret,
+                       size_t *ret_n);
+
+    /* Lag. watermark_put() never lowers it (a lower value changes nothing). */
+    int (*frontier)(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
+    int (*watermark_put)(struct backend *b, uint32_t rule, int64_t watermark_ms);
+    int (*counts)(struct backend *b, uint32_t rule, struct rule_counts *ret);
+
+    /* Questions: one page. */
+    int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                    struct task *ret);
+    int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct replica *ret);
+    int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,
+                     struct task **ret, size_t *ret_n);
+    /* Newest first; key absent = all of the rule. */
+    int (*history_page)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                        size_t limit, struct history_entry **ret, size_t *ret_n);
+    /* Removes up to `limit` history rows older than before_ms. */
+    int (*history_trim)(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+};
+
+enum backend_mode { BACKEND_WRITER, BACKEND_READER };
+
+/* SQLite in WAL mode, synchronous=FULL. The file is made with mode 0600, its schema migrated step
+ * by step (writer). REPL_ESCHEMA for a newer schema than ours. */
+int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
+                        struct fail *f);
+
+#endif

@@ -1,0 +1,63 @@
+/* outbox: reads the table repl_outbox of somebody else's SQLite file (the crawler's own database,
+ * or a shared one that we make). Synchronous and bounded; used on the journal's side of a feed, on
+ * a worker thread. Holds no read transaction between calls and never writes unless told to trim.
+ *
+ *   CREATE TABLE repl_outbox (
+ *     id INTEGER PRIMARY KEY AUTOINCREMENT,
+ *     bucket TEXT, key TEXT NOT NULL, kind TEXT DEFAULT 'put',      -- or 'delete'
+ *     endpoint TEXT, version_id TEXT, etag TEXT, size INTEGER, event_time TEXT or INTEGER (ms));
+ *
+ * Only id and key must exist; other columns are used when they are there. */
+#ifndef REPL_JOURNAL_OUTBOX_H
+#define REPL_JOURNAL_OUTBOX_H
+
+#include "daemon/base/mem.h"
+#include "journal/change.h"
+
+struct outbox;
+
+struct outbox_options {
+    const char *path;
+    struct span endpoint; /* default for rows that name none; may be absent */
+    struct span bucket;   /* likewise */
+    bool create;          /* make file and table when missing (mode 0660) */
+    const char *group;    /* of a file that we make; NULL = unchanged */
+};
+
+/* A row that cannot be a change (no key, too long, unknown kind): reported, passed over. */
+struct outbox_bad_row {
+    int64_t id;
+    char text[160];
+};
+
+#define OUTBOX_BAD_MAX 16
+
+struct outbox_batch {
+    struct change *changes; /* in the arena */
+    size_t count;
+    int64_t last_id;        /* new cursor after this batch; the old one when nothing came */
+    bool more;              /* the limit was reached */
+    struct outbox_bad_row bad[OUTBOX_BAD_MAX];
+    size_t bad_count;       /* may exceed OUTBOX_BAD_MAX: then only the first are kept */
+};
+
+/* Never fails for a reason that time may mend: missing files are looked for at every read. */
+struct outbox *outbox_new(const struct outbox_options *options);
+void outbox_free(struct outbox *o);
+
+/* True when there may be something new since the last read (PRAGMA data_version, a replaced file by
+ * device and inode); cheap enough for every 100 ms. */
+bool outbox_has_news(struct outbox *o);
+
+/* Identity of the database ("dev:ino:table creation" hash); changes when the file was replaced. 0 =
+ * not known yet. The cursor of another identity is worth nothing: read from 0. */
+uint64_t outbox_identity(struct outbox *o);
+
+/* Reads up to limit rows with id > cursor. Errors: UV_ENOENT missing, UV_EBUSY locked,
+ * REPL_EBADINPUT malformed or no such table; all reported in *f, all may pass. */
+int outbox_read(struct outbox *o, int64_t cursor, size_t limit, struct arena *a,
+                struct outbox_batch *ret, struct fail *f);
+/* Deletes rows with id <= cursor, at most limit. */
+int outbox_trim(struct outbox *o, int64_t cursor, size_t limit, struct fail *f);
+
+#endif
