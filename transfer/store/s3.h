@@ -1,0 +1,30 @@
+/* s3: a store that speaks S3 (AWS and its dialects) over transfer/net. */
+#ifndef REPL_STORE_S3_H
+#define REPL_STORE_S3_H
+
+#include "daemon/base/log.h"
+#include "daemon/base/loop.h"
+#include "daemon/base/stat.h"
+#include "transfer/store/creds.h"
+#include "transfer/store/store.h"
+
+struct s3_options {
+    const char *name;       /* endpoint name */
+    const char *url;        /* "https://s3.eu-central-1.amazonaws.com", path ignored */
+    const char *region;     /* NULL: found by asking, else "us-east-1" */
+    bool virtual_host;      /* bucket in the host name; default path style */
+    const char *ca_file;    /* NULL: system's */
+    bool tls_insecure;      /* verification switched off by name */
+    const struct creds_source *creds;
+    unsigned connections;   /* lanes at most; 0 = 32 */
+    enum store_check check; /* AUTO unless the operator fixed it */
+    bool reupload_safe;
+};
+
+/* Copies what it needs. REPL_EBADINPUT with the reason in *f for a URL it cannot use. Secrets are
+ * read at the first request, so that a missing credential is an error of the endpoint, not of the
+ * start. */
+int s3_new(struct loop *loop, struct log *log, struct stat_set *stats,
+           const struct s3_options *options, struct store **ret, struct fail *f);
+
+#endif
