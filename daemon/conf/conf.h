@@ -1,0 +1,78 @@
+/* conf: the configuration file, read into an immutable snapshot. One schema table drives parsing,
+ * units ("256MiB", "10min"), ranges, cross references, errors with line numbers, printing and the
+ * check of the man page. A reload loads a new snapshot; the old one lives until it is let go. */
+#ifndef REPL_CONF_CONF_H
+#define REPL_CONF_CONF_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/fail.h"
+#include "daemon/base/log.h"
+#include "daemon/base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum conf_credentials { CONF_CREDS_ENV, CONF_CREDS_PROFILE, CONF_CREDS_FILE, CONF_CREDS_SYSTEMD,
+                        CONF_CREDS_ANONYMOUS };
+
+struct conf_endpoint {
+    const char *name;   /* [a-z0-9][a-z0-9-]{0,62} */
+    const char *kind;   /* "s3" */
+    const char *url;
+    const char *region; /* NULL = ask */
+    bool virtual_host;  /* addressing: virtual-host; default path */
+    const char *ca_file;
+    bool tls_insecure;  /* tls_verify: false */
+    enum conf_credentials credentials; /* default env */
+    const char *credentials_name; /* profile, env prefix or systemd credential */
+    const char *credentials_file;
+    uint32_t connections; /* lanes at most; default 32, 1 … 256 */
+    const char *check;    /* auto, crc64nvme, crc32c, sha256, md5 */
+    bool reupload_safe;
+};
+
+struct conf_outbox {
+    const char *name;
+    const char *path;
+    const char *endpoint; /* default of its rows; may be NULL */
+    const char *bucket;
+    bool create;
+    const char *group;
+    bool trim;
+};
+
+struct conf {
+    struct arena arena;       /* owns everything below */
+    const char *file;
+    const char *instance;     /* default: host name */
+    const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
+    uint64_t memory_bytes;    /* budget; default 512 MiB, at least 64 MiB */
+    uint32_t copies;          /* objects in work at a time; default 256 */
+    uint64_t part_max_bytes;  /* default 64 MiB */
+    uint64_t history_ms;      /* default 7 d */
+    uint64_t late_ms;         /* default 5 min */
+    const char *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
+    const char *admin_group;  /* may use the socket besides root and repld; NULL = none */
+    const char *metrics_listen; /* "127.0.0.1:9815"; NULL = off */
+    enum log_level log_level;
+    const char *log_levels;   /* "copy=debug,…" or NULL */
+    enum log_format log_format;
+    uint32_t shutdown_ms;     /* limit of finishing at SIGTERM; default 20 s */
+    struct conf_endpoint *endpoints;
+    size_t endpoint_count;
+    struct conf_outbox *outboxes;
+    size_t outbox_count;
+};
+
+/* REPL_EBADINPUT with "file:line: sentence" and a hint in *f; errno values when unreadable. */
+int conf_load(const char *path, struct conf **ret, struct fail *f);
+void conf_free(struct conf *c);
+const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name);
+/* As YAML with every option and its value: what `repld --check-config --print` shows. */
+void conf_print(const struct conf *c, struct buf *to);
+
+/* "256MiB", "10min", "1.5h": bytes (binary and decimal units) and durations in ms. */
+int conf_parse_bytes(struct span text, uint64_t *ret, struct fail *f);
+int conf_parse_duration(struct span text, uint64_t *ret_ms, struct fail *f);
+
+#endif

@@ -1,0 +1,55 @@
+/* rule: what is replicated from where to where, as the operator wrote it. Kept in the journal as
+ * JSON text, written in rule files as YAML, given to replctl as flags; one schema table serves all
+ * three (daemon/conf/schema.h). Never holds a secret: endpoints are named. */
+#ifndef REPL_CONF_RULE_H
+#define REPL_CONF_RULE_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/fail.h"
+#include "daemon/base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE };
+
+/* ENDPOINT/BUCKET[/PREFIX]; the prefix may be empty and need not end in '/'. */
+struct rule_place {
+    const char *endpoint;
+    const char *bucket;
+    const char *prefix;
+};
+
+struct rule {
+    uint32_t number; /* the journal's; 0 = not stored yet */
+    const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
+    struct rule_place source;
+    struct rule_place destination;
+    const char **include; /* globs on the key behind the prefix: * ? [..], ** over '/'; */
+    size_t include_count; /* none = all; exclude wins */
+    const char **exclude;
+    size_t exclude_count;
+    const char *storage_class; /* NULL = as the source's */
+    enum rule_deletes deletes; /* default ignore */
+    bool existing;             /* list the source for existing objects; default false */
+    bool enabled;              /* false = paused; default true */
+    bool keep_replicas;        /* default true */
+    bool marker;               /* write the marker metadata; default true */
+    uint32_t objective_ms;     /* default 10 min */
+    int priority;              /* 0 … 100, higher first; default 50 */
+};
+
+/* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */
+int rule_from_json(struct span text, struct arena *a, struct rule *ret, struct fail *f);
+/* All members, defaults included, in the schema's order. */
+void rule_to_json(const struct rule *rule, struct buf *to);
+int rule_place_parse(struct span text, struct arena *a, struct rule_place *ret, struct fail *f);
+
+/* A rule file: `rules:` with a list. Errors carry file:line. */
+struct rule_file {
+    struct rule *rules;
+    size_t count;
+};
+int rule_file_load(const char *path, struct arena *a, struct rule_file *ret, struct fail *f);
+
+#endif

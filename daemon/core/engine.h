@@ -1,0 +1,97 @@
+/* engine: the main job, as a library: journal → rules → copies → results → lag. Lives on one loop,
+ * owns journal, scheduler, feeds and stores, knows no process: repld and `replctl migrate` both run
+ * one, tests run several in one process, on virtual time too. Every callback comes from the loop,
+ * once. */
+#ifndef REPL_CORE_ENGINE_H
+#define REPL_CORE_ENGINE_H
+
+#include "daemon/base/stat.h"
+#include "daemon/conf/conf.h"
+#include "daemon/conf/rule.h"
+#include "journal/journal.h"
+#include "transfer/copy/sched.h"
+
+struct engine;
+
+/* Makes the store of an endpoint; the tests hand in fakes. */
+typedef int engine_store_fn(void *arg, const struct conf_endpoint *endpoint, struct store **ret,
+                            struct fail *f);
+
+struct engine_options {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    const struct conf *conf; /* alive until engine_reload() or the end */
+    enum journal_executor executor;
+    engine_store_fn *make_store; /* NULL: s3 by conf */
+    void *make_store_arg;
+    bool feeds; /* run outboxes and listings of existing objects */
+};
+
+/* Opens journal and stores (blocking), loads rules, starts work. */
+int engine_new(const struct engine_options *options, struct engine **ret, struct fail *f);
+/* Finishes or checkpoints copies within conf->shutdown_ms, closes all; stopped(arg) from the loop,
+ * after which engine_free(). */
+void engine_stop(struct engine *e, loop_fn *stopped, void *arg);
+void engine_free(struct engine *e);
+/* New snapshot: endpoints, outboxes and limits are compared and only what changed is reopened.
+ * Refused as a whole (REPL_ECONFLICT) when a rule needs an endpoint that is gone. */
+int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
+
+/* Feeds and append: durable when done(status 0). The changes are copied. `unmatched` = changes that
+ * no rule takes (they are not stored). cursor_name absent = none; else stored in the same commit. */
+struct engine_append_result {
+    uint64_t accepted;
+    uint64_t unmatched;
+    uint64_t last_seq;
+};
+typedef void engine_append_fn(void *arg, int status, const struct fail *f,
+                              const struct engine_append_result *result);
+void engine_append(struct engine *e, const struct change *changes, size_t count,
+                   enum task_origin origin, struct span cursor_name, struct span cursor,
+                   engine_append_fn *done, void *arg);
+
+/* Rules. `done` with 0 or a failure. rule_put: new when the name is not known (then preflighted
+ * unless no_preflight), else replaced. */
+typedef void engine_done_fn(void *arg, int status, const struct fail *f);
+void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
+                     engine_done_fn *done, void *arg);
+void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done, void *arg);
+/* In memory, in the order of their numbers; valid until the next turn. */
+size_t engine_rules(struct engine *e, const struct rule *const **ret);
+const struct rule *engine_rule_find(struct engine *e, const char *name);
+
+/* Lag of a rule, from counters kept in memory and refreshed after every commit. */
+enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
+
+struct rule_lag {
+    int64_t watermark_ms; /* 0 = none yet */
+    int64_t lag_ms;       /* now − watermark */
+    enum lag_blocker blocker;
+    char waits_for[320];  /* a sentence: what the watermark waits for */
+    int64_t oldest_ms;    /* event time of the oldest pending change; 0 = none */
+    struct rule_counts counts;
+    double latency_p50_s, latency_p90_s, latency_p99_s;
+    bool listing;         /* existing objects are being listed */
+    uint64_t listed;
+};
+int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+/* done when the watermark of the rule is >= until_ms, or after timeout_ms (UV_ETIMEDOUT; 0 = no
+ * limit), or REPL_ENOTFOUND when the rule is gone. */
+void engine_wait(struct engine *e, const char *rule, int64_t until_ms, uint64_t timeout_ms,
+                 engine_done_fn *done, void *arg);
+
+/* For questions of admin and jobs that go straight to the journal (JOURNAL_READ). */
+struct journal *engine_journal(struct engine *e);
+/* Text about a key in work: "sending parts 3/17", or NULL when no copy of it runs. */
+const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, char *to,
+                             size_t size);
+/* Dead letters: retry or drop; key absent = all of the rule (retry only). */
+void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
+                       void *arg);
+void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
+                      engine_done_fn *done, void *arg);
+struct store *engine_store(struct engine *e, const char *endpoint);
+struct sched *engine_sched(struct engine *e);
+
+#endif

@@ -1,0 +1,26 @@
+/* rules: which rules a change belongs to, and where its object goes. Pure: no I/O, no clock. */
+#ifndef REPL_RULES_RULES_H
+#define REPL_RULES_RULES_H
+
+#include "daemon/conf/rule.h"
+#include "journal/change.h"
+
+/* Keys below this bucket-level prefix are ours and match no rule. */
+#define RULES_RESERVED_PREFIX "_repl/"
+
+/* A glob on bytes: ? one byte but '/', * any but '/', ** any, [a-z] [!a-z] classes, \ quotes. */
+bool rules_glob(struct span pattern, struct span text);
+
+/* Whether the rule takes this key of its source bucket (prefix, include, exclude, reserved). */
+bool rules_takes_key(const struct rule *rule, struct span key);
+/* Whether the change is of the rule's source and key; an absent endpoint is any. */
+bool rules_matches(const struct rule *rule, const struct change *change);
+/* Destination key: the source prefix replaced by the destination prefix. */
+struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a);
+
+/* Two rules may not write the same destination keys: REPL_ECONFLICT naming the other rule, also
+ * when a rule's destination lies in its own source. */
+int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
+                        struct fail *f);
+
+#endif

@@ -1,0 +1,48 @@
+/* sched: runs copies. Pulls their operations by free slots of the stores, in the order fresh before
+ * backfill by shares, deadline, object age, part number; every object gets one operation before any
+ * gets more. Gives part buffers out of one budget: ticket at scheduling, buffer at read. Repeats
+ * operations by class (retry.h); an unreachable endpoint is an outage, not N failures: its
+ * operations wait while one probe a second goes out, and nothing is given up. */
+#ifndef REPL_COPY_SCHED_H
+#define REPL_COPY_SCHED_H
+
+#include "daemon/base/log.h"
+#include "daemon/base/stat.h"
+#include "transfer/copy/copy.h"
+
+struct sched_options {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    uint64_t memory_bytes; /* of part buffers; a part larger than a quarter of it is refused */
+    uint32_t copies;       /* at a time */
+    const struct copy_sink *sink;
+    void *sink_arg;
+};
+
+struct sched;
+
+struct sched *sched_new(const struct sched_options *options);
+/* Only when it is empty (sched_stop() has ended). */
+void sched_free(struct sched *s);
+
+/* How many more jobs it wants now. */
+size_t sched_room(const struct sched *s);
+/* job is copied (its spans are not: they live until done()). */
+struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner);
+/* The record handed out last for this copy is durable (status 0) or could not be stored. */
+void sched_committed(struct sched *s, struct copy *c, int status);
+/* Ends one copy: COPY_STOPPED, its operations cancelled. */
+void sched_cancel(struct sched *s, struct copy *c);
+/* Takes nothing new; lets operations in flight end for at most limit_ms, stops the rest; stopped()
+ * from the loop after the last done(). */
+void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg);
+
+/* An endpoint's state as the scheduler sees it. */
+enum sched_endpoint_state { SCHED_UP, SCHED_OUTAGE, SCHED_DENIED };
+enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,
+                                         struct fail *ret_fail);
+uint64_t sched_memory_used(const struct sched *s);
+size_t sched_count(const struct sched *s);
+
+#endif
