@@ -1,0 +1,131 @@
+#include "daemon/base/fail.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+struct fail_row {
+    int code;
+    const char *name;
+    enum fail_class class;
+    const char *text;
+};
+
+#define FAIL_ROW(name, number, class, text) {name, #name, class, text},
+static const struct fail_row rows[] = {REPL_ERRORS(FAIL_ROW)};
+#undef FAIL_ROW
+
+static const struct fail_row *row_find(int code)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].code == code) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+const char *fail_name(int code)
+{
+    const struct fail_row *row = row_find(code);
+    if (code == 0) {
+        return "OK";
+    }
+    return row != NULL ? row->name : uv_err_name(code);
+}
+
+const char *fail_text(int code)
+{
+    const struct fail_row *row = row_find(code);
+    if (code == 0) {
+        return "success";
+    }
+    return row != NULL ? row->text : uv_strerror(code);
+}
+
+enum fail_class fail_class(int code)
+{
+    const struct fail_row *row = row_find(code);
+    if (code == 0) {
+        return FAIL_NONE;
+    }
+    if (row != NULL) {
+        return row->class;
+    }
+    /* libuv and errno values: resources and networks recover, wrong arguments do not. */
+    return code == UV_EINVAL || code == UV_ERANGE || code == UV_EBADF ? FAIL_BUG : FAIL_RETRY;
+}
+
+const char *fail_class_name(enum fail_class c)
+{
+    static const char *const names[] = {"none", "retry",     "throttle", "auth", "gone",
+                                        "corrupt", "permanent", "bug"};
+    return names[c];
+}
+
+void fail_clear(struct fail *f)
+{
+    *f = (struct fail){0};
+}
+
+int fail_set(struct fail *f, int code, const char *format, ...)
+{
+    va_list args;
+    fail_clear(f);
+    f->code = code;
+    va_start(args, format);
+    vsnprintf(f->text, sizeof(f->text), format, args);
+    va_end(args);
+    return code;
+}
+
+void fail_hint(struct fail *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->hint, sizeof(f->hint), format, args);
+    va_end(args);
+}
+
+/* snprintf that goes on where the last one ended and stops at the end. */
+__attribute__((format(printf, 4, 5))) static void add(char *to, unsigned long size, size_t *at,
+                                                      const char *format, ...)
+{
+    va_list args;
+    if (*at + 1 >= size) {
+        return;
+    }
+    va_start(args, format);
+    int length = vsnprintf(to + *at, size - *at, format, args);
+    va_end(args);
+    *at += length > 0 ? (size_t)length : 0;
+}
+
+const char *fail_print(const struct fail *f, char *to, unsigned long size)
+{
+    size_t at = 0;
+    const char *sep = " (";
+    to[0] = '\0';
+    add(to, size, &at, "%s", f->text[0] != '\0' ? f->text : fail_text(f->code));
+    if (f->server_code[0] != '\0') {
+        add(to, size, &at, "%scode %s", sep, f->server_code);
+        sep = ", ";
+    }
+    if (f->http_status != 0) {
+        add(to, size, &at, "%sHTTP %d", sep, f->http_status);
+        sep = ", ";
+    }
+    if (f->request_id[0] != '\0') {
+        add(to, size, &at, "%srequest id %s", sep, f->request_id);
+        sep = ", ";
+    }
+    if (sep[0] == ',') {
+        add(to, size, &at, ")");
+    }
+    if (f->hint[0] != '\0') {
+        add(to, size, &at, "; hint: %s", f->hint);
+    }
+    return to;
+}

@@ -1,0 +1,92 @@
+"""Servers for every test, each started once a session and only when a test asks for it.
+
+`pair` runs a test over several kinds of server: it gives (source, destination).
+"""
+
+import contextlib
+
+import pytest
+
+from lib import servers
+
+
+def start(server_class, *args):
+    """The steps of a session fixture: a missing program is a skip with its reason."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(server_class(*args))
+        except servers.Missing as reason:
+            pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def bucketd():
+    bucketd_module = pytest.importorskip("lib.bucketd", reason="bucketd is not there")
+    yield from start(bucketd_module.Bucketd)
+
+
+@pytest.fixture(scope="session")
+def bucketd2():
+    """A second bucketd, for tests that need two servers."""
+    bucketd_module = pytest.importorskip("lib.bucketd", reason="bucketd is not there")
+    yield from start(bucketd_module.Bucketd)
+
+
+@pytest.fixture(scope="session")
+def rgw():
+    yield from start(servers.Rgw)
+
+
+@pytest.fixture(scope="session")
+def rgw_tls(rgw):
+    yield from start(servers.Nghttpx, rgw)
+
+
+@pytest.fixture(scope="session")
+def minio():
+    yield from start(servers.Minio)
+
+
+@pytest.fixture(scope="session")
+def rclone():
+    """The path of an rclone: a current one where there is one, Debian's otherwise."""
+    try:
+        return servers.rclone_program()
+    except servers.Missing as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def s3client():
+    """s3client(server): a boto3 client of any server."""
+    return servers.s3_client
+
+
+PAIRS = {
+    "bucketd": ("bucketd", "bucketd2"),
+    "rgw": ("rgw", "rgw"),
+    "rgw_tls": ("rgw", "rgw_tls"),
+    "minio": ("minio", "rgw"),
+}
+
+
+@pytest.fixture(params=PAIRS)
+def pair(request):
+    """(source, destination): the test runs once for each pair of servers."""
+    return tuple(request.getfixturevalue(name) for name in PAIRS[request.param])
+
+
+@pytest.fixture
+def bucket(request):
+    """bucket(server): a new empty bucket on it, with a name of its own."""
+    made = []
+
+    def make(server):
+        name = servers.new_bucket_name()
+        servers.s3_client(server).create_bucket(Bucket=name)
+        made.append((server, name))
+        return name
+
+    yield make
+    for server, name in made:
+        servers.empty_bucket(server, name)
