@@ -60,8 +60,8 @@ enum fail_class fail_class(int code)
 
 const char *fail_class_name(enum fail_class c)
 {
-    static const char *const names[] = {"none", "retry",     "throttle", "auth", "gone",
-                                        "corrupt", "permanent", "bug"};
+    static const char *const names[] = {"none", "retry",   "throttle",  "auth",
+                                        "gone", "corrupt", "permanent", "bug"};
     return names[c];
 }
 

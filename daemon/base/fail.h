@@ -65,12 +65,12 @@ enum repl_error { REPL_ERRORS(REPL_ERROR_ENUM) };
 /* A failure in full; a plain value, copied freely. code 0 = no failure. */
 struct fail {
     int code;
-    int http_status;       /* 0 when it was not an HTTP answer */
-    int retry_after_ms;    /* what the server asked for, 0 when it did not */
-    char server_code[48];  /* "SlowDown", "NoSuchKey"; "" when none */
-    char request_id[72];   /* the server's, for its support; "" when none */
-    char text[232];        /* lower-case sentence for an operator */
-    char hint[128];        /* what mends it; "" when there is nothing to say */
+    int http_status;      /* 0 when it was not an HTTP answer */
+    int retry_after_ms;   /* what the server asked for, 0 when it did not */
+    char server_code[48]; /* "SlowDown", "NoSuchKey"; "" when none */
+    char request_id[72];  /* the server's, for its support; "" when none */
+    char text[232];       /* lower-case sentence for an operator */
+    char hint[128];       /* what mends it; "" when there is nothing to say */
 };
 
 /* Symbolic name ("REPL_ENOKEY", "ECONNREFUSED"); "OK" for 0. */

@@ -19,7 +19,7 @@ struct hash {
     uint64_t seed;
 };
 
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 void hash_init(struct hash *h, uint64_t seed);
 void hash_done(struct hash *h);

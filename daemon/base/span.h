@@ -1,5 +1,6 @@
 /* span: a view of bytes owned by somebody else, passed by value. Keys, ETags and version ids are
- * bytes, not C strings: they may hold anything but are short. A span with ptr NULL means "absent". */
+ * bytes, not C strings: they may hold anything but are short. A span with ptr NULL means "absent".
+ */
 #ifndef REPL_BASE_SPAN_H
 #define REPL_BASE_SPAN_H
 

@@ -1,5 +1,5 @@
-/* httpd: an HTTP/1.1 server on the loop (libmicrohttpd with its external epoll descriptor in a libuv
- * poll handle; no thread of its own). Listens on a Unix socket (admin) or on TCP (metrics). A
+/* httpd: an HTTP/1.1 server on the loop (libmicrohttpd with its external epoll descriptor in a
+ * libuv poll handle; no thread of its own). Listens on a Unix socket (admin) or on TCP (metrics). A
  * request is answered at once or later, always from the loop. */
 #ifndef REPL_HTTPD_HTTPD_H
 #define REPL_HTTPD_HTTPD_H
@@ -28,16 +28,16 @@ struct httpd_route {
 struct httpd_options {
     struct loop *loop;
     struct log *log;
-    const char *name;          /* for logs: "admin", "metrics" */
-    const char *unix_path;     /* one of both; a stale socket file is replaced, a live one is not */
-    const char *unix_group;    /* of the socket file, mode 0660; NULL: mode 0600 */
-    const char *tcp_listen;    /* "127.0.0.1:9815", "[::1]:9815", ":9815"; port 0: from the kernel */
+    const char *name;       /* for logs: "admin", "metrics" */
+    const char *unix_path;  /* one of both; a stale socket file is replaced, a live one is not */
+    const char *unix_group; /* of the socket file, mode 0660; NULL: mode 0600 */
+    const char *tcp_listen; /* "127.0.0.1:9815", "[::1]:9815", ":9815"; port 0: from the kernel */
     const struct httpd_route *routes; /* lives as long as the server */
     size_t route_count;
-    void *arg;                 /* of the handlers */
-    size_t body_max;           /* bytes; 0 = 1 MiB; beyond: 413 */
-    unsigned connections_max;  /* 0 = 256 */
-    unsigned idle_s;           /* 0 = 60 */
+    void *arg;                /* of the handlers */
+    size_t body_max;          /* bytes; 0 = 1 MiB; beyond: 413 */
+    unsigned connections_max; /* 0 = 256 */
+    unsigned idle_s;          /* 0 = 60 */
 };
 
 /* errno values and REPL_EBADINPUT with the place and the mend in *f (address in use, no right). */
@@ -49,8 +49,8 @@ void httpd_close(struct httpd *h);
 const char *httpd_address(const struct httpd *h);
 
 const char *httpd_method(const struct httpd_request *r);
-const char *httpd_path(const struct httpd_request *r);  /* percent-decoded, without the query */
-const char *httpd_query(const struct httpd_request *r, const char *name);  /* decoded; NULL = none */
+const char *httpd_path(const struct httpd_request *r); /* percent-decoded, without the query */
+const char *httpd_query(const struct httpd_request *r, const char *name); /* decoded; NULL = none */
 const char *httpd_header(const struct httpd_request *r, const char *name); /* NULL = none */
 struct span httpd_body(const struct httpd_request *r);
 void *httpd_arg(const struct httpd_request *r);

@@ -22,17 +22,17 @@ struct migrate_options {
 };
 
 struct migrate_progress {
-    bool listing;           /* the source's listing goes on */
-    uint64_t listed;        /* objects of the source that the filters let through */
+    bool listing;    /* the source's listing goes on */
+    uint64_t listed; /* objects of the source that the filters let through */
     uint64_t listed_bytes;
-    uint64_t skipped;       /* equal at the destination already */
+    uint64_t skipped; /* equal at the destination already */
     uint64_t copied;
     uint64_t copied_bytes;
     uint64_t failed;
     uint64_t pending;
-    uint64_t sent_bytes;    /* on the wire, repeats included */
+    uint64_t sent_bytes; /* on the wire, repeats included */
     uint64_t elapsed_ms;
-    char failure[320];      /* of the first failed object or the endpoint that does not answer */
+    char failure[320]; /* of the first failed object or the endpoint that does not answer */
 };
 
 /* ended(arg, status, f): 0 = all that was listed is verified at the destination; REPL_EUNREACHABLE

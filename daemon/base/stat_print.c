@@ -1,0 +1,106 @@
+#include "daemon/base/stat.h"
+#include "daemon/base/stat_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void print_number(struct buf *to, double value)
+{
+    if (isnan(value)) {
+        buf_str(to, "NaN");
+    } else if (isinf(value)) {
+        buf_str(to, value > 0 ? "+Inf" : "-Inf");
+    } else if (value == floor(value) && fabs(value) < 1e15) {
+        buf_printf(to, "%.0f", value);
+    } else {
+        buf_printf(to, "%.15g", value);
+    }
+}
+
+static void print_escaped(struct buf *to, const char *text, bool quotes)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\\') {
+            buf_str(to, "\\\\");
+        } else if (*text == '\n') {
+            buf_str(to, "\\n");
+        } else if (*text == '"' && quotes) {
+            buf_str(to, "\\\"");
+        } else {
+            buf_char(to, *text);
+        }
+    }
+}
+
+/* name_suffix{label="value",…} with `le` as one more label when it is given. */
+static void print_name(struct buf *to, const struct stat *s, const char *suffix, const char *le)
+{
+    const struct stat_family *f = s->family;
+    buf_printf(to, "%s%s", f->name, suffix);
+    if (f->label_count == 0 && le == NULL) {
+        buf_char(to, ' ');
+        return;
+    }
+    buf_char(to, '{');
+    for (unsigned i = 0; i < f->label_count; i++) {
+        buf_printf(to, "%s%s=\"", i > 0 ? "," : "", f->labels[i]);
+        print_escaped(to, s->values[i], true);
+        buf_char(to, '"');
+    }
+    if (le != NULL) {
+        buf_printf(to, "%sle=\"%s\"", f->label_count > 0 ? "," : "", le);
+    }
+    buf_str(to, "} ");
+}
+
+static void print_histogram(struct buf *to, const struct stat *s)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < STAT_LATENCY_BUCKETS; i++) {
+        char le[32];
+        snprintf(le, sizeof(le), "%g", stat_latency_bounds[i]);
+        total += s->buckets[i];
+        print_name(to, s, "_bucket", le);
+        buf_printf(to, "%llu\n", (unsigned long long)total);
+    }
+    print_name(to, s, "_bucket", "+Inf");
+    buf_printf(to, "%llu\n", (unsigned long long)s->count);
+    print_name(to, s, "_sum", NULL);
+    print_number(to, s->value);
+    buf_char(to, '\n');
+    print_name(to, s, "_count", NULL);
+    buf_printf(to, "%llu\n", (unsigned long long)s->count);
+}
+
+static void print_family(struct buf *to, const struct stat_family *f)
+{
+    static const char *const types[] = {
+        [STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge", [STAT_HISTOGRAM] = "histogram"};
+    if (list_is_empty(&f->series)) {
+        return;
+    }
+    buf_printf(to, "# HELP %s ", f->name);
+    print_escaped(to, f->help, false);
+    buf_printf(to, "\n# TYPE %s %s\n", f->name, types[f->type]);
+    LIST_FOR (node, &f->series) {
+        const struct stat *s = CONTAINER_OF(node, struct stat, link);
+        if (f->type == STAT_HISTOGRAM) {
+            print_histogram(to, s);
+            continue;
+        }
+        print_name(to, s, "", NULL);
+        print_number(to, s->value);
+        buf_char(to, '\n');
+    }
+}
+
+void stat_print(struct stat_set *set, struct buf *to)
+{
+    LIST_FOR (node, &set->collectors) {
+        struct stat_collector *c = CONTAINER_OF(node, struct stat_collector, link);
+        c->fn(c->arg);
+    }
+    LIST_FOR (node, &set->families) {
+        print_family(to, CONTAINER_OF(node, struct stat_family, link));
+    }
+}
