@@ -12,23 +12,38 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum conf_credentials { CONF_CREDS_ENV, CONF_CREDS_PROFILE, CONF_CREDS_FILE, CONF_CREDS_SYSTEMD,
-                        CONF_CREDS_ANONYMOUS };
+enum conf_credentials {
+    CONF_CREDS_ENV,
+    CONF_CREDS_PROFILE,
+    CONF_CREDS_FILE,
+    CONF_CREDS_SYSTEMD,
+    CONF_CREDS_ANONYMOUS
+};
+
+/* The key `credentials` as it was written; the members of conf_endpoint are made from it. */
+struct conf_credentials_written {
+    const char *environment;
+    const char *profile;
+    const char *file;
+    const char *systemd;
+    bool anonymous;
+};
 
 struct conf_endpoint {
-    const char *name;   /* [a-z0-9][a-z0-9-]{0,62} */
-    const char *kind;   /* "s3" */
+    const char *name; /* [a-z0-9][a-z0-9-]{0,62} */
+    const char *kind; /* "s3" */
     const char *url;
     const char *region; /* NULL = ask */
     bool virtual_host;  /* addressing: virtual-host; default path */
     const char *ca_file;
-    bool tls_insecure;  /* tls_verify: false */
+    bool tls_insecure;                 /* tls_verify: false */
     enum conf_credentials credentials; /* default env */
-    const char *credentials_name; /* profile, env prefix or systemd credential */
+    const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
     uint32_t connections; /* lanes at most; default 32, 1 … 256 */
     const char *check;    /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
+    struct conf_credentials_written written;
 };
 
 struct conf_outbox {
@@ -42,7 +57,7 @@ struct conf_outbox {
 };
 
 struct conf {
-    struct arena arena;       /* owns everything below */
+    struct arena arena; /* owns everything below */
     const char *file;
     const char *instance;     /* default: host name */
     const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
@@ -51,13 +66,14 @@ struct conf {
     uint64_t part_max_bytes;  /* default 64 MiB */
     uint64_t history_ms;      /* default 7 d */
     uint64_t late_ms;         /* default 5 min */
-    const char *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
-    const char *admin_group;  /* may use the socket besides root and repld; NULL = none */
+    const char
+        *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
+    const char *admin_group;    /* may use the socket besides root and repld; NULL = none */
     const char *metrics_listen; /* "127.0.0.1:9815"; NULL = off */
     enum log_level log_level;
-    const char *log_levels;   /* "copy=debug,…" or NULL */
+    const char *log_levels; /* "copy=debug,…" or NULL */
     enum log_format log_format;
-    uint32_t shutdown_ms;     /* limit of finishing at SIGTERM; default 20 s */
+    uint32_t shutdown_ms; /* limit of finishing at SIGTERM; default 20 s */
     struct conf_endpoint *endpoints;
     size_t endpoint_count;
     struct conf_outbox *outboxes;
@@ -66,6 +82,8 @@ struct conf {
 
 /* REPL_EBADINPUT with "file:line: sentence" and a hint in *f; errno values when unreadable. */
 int conf_load(const char *path, struct conf **ret, struct fail *f);
+/* The same from memory; `file` is for errors. */
+int conf_parse(struct span text, const char *file, struct conf **ret, struct fail *f);
 void conf_free(struct conf *c);
 const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name);
 /* As YAML with every option and its value: what `repld --check-config --print` shows. */

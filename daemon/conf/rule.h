@@ -21,7 +21,7 @@ struct rule_place {
 };
 
 struct rule {
-    uint32_t number; /* the journal's; 0 = not stored yet */
+    uint32_t number;  /* the journal's; 0 = not stored yet */
     const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
     struct rule_place source;
     struct rule_place destination;
@@ -43,6 +43,13 @@ struct rule {
 int rule_from_json(struct span text, struct arena *a, struct rule *ret, struct fail *f);
 /* All members, defaults included, in the schema's order. */
 void rule_to_json(const struct rule *rule, struct buf *to);
+/* The value of one member as a flag gives it ("deletes", "propagate"; lists: one more item), with
+ * the checks of the schema. */
+int rule_set(struct rule *rule, const char *member, struct span value, struct arena *a,
+             struct fail *f);
+/* A rule with the defaults of all members. */
+void rule_init(struct rule *rule, struct arena *a);
+void rule_place_print(const struct rule_place *place, struct buf *to);
 int rule_place_parse(struct span text, struct arena *a, struct rule_place *ret, struct fail *f);
 
 /* A rule file: `rules:` with a list. Errors carry file:line. */
@@ -50,6 +57,8 @@ struct rule_file {
     struct rule *rules;
     size_t count;
 };
+int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,
+                    struct fail *f);
 int rule_file_load(const char *path, struct arena *a, struct rule_file *ret, struct fail *f);
 
 #endif

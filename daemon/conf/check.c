@@ -1,0 +1,156 @@
+#include "daemon/conf/check.h"
+
+#include "daemon/base/fail.h"
+#include "daemon/base/log.h"
+#include "daemon/base/span.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#define LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
+#define UPPER        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static bool is_of(const char *text, const char *allowed, size_t max)
+{
+    size_t len = strlen(text);
+    return len >= 1 && len <= max && strspn(text, allowed) == len;
+}
+
+const char *check_endpoint_name(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS "-", 63) && text[0] != '-';
+    return good ? NULL : "must be a name of a-z, 0-9 and -, at most 63, not starting with -";
+}
+
+const char *check_rule_name(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS "._-", 63) && isalnum((unsigned char)text[0]) != 0;
+    return good ? NULL
+                : "must be a name of a-z, 0-9 and . _ -, at most 63, starting with a-z or 0-9";
+}
+
+const char *check_instance(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "._-", 63);
+    return good ? NULL : "must be a name of letters, digits and . _ -, at most 63";
+}
+
+const char *check_bucket(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "._-", 255) && strcmp(text, ".") != 0 &&
+                strcmp(text, "..") != 0;
+    return good ? NULL : "must be a bucket name of letters, digits and . _ -";
+}
+
+const char *check_url(const char *text)
+{
+    size_t skip = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
+    if (skip == 0) {
+        return "must start with http:// or https://";
+    }
+    const char *host = text + skip;
+    size_t len = strcspn(host, "/?#");
+    if (len == 0 || len > 255) {
+        return "must name a host behind http:// or https://";
+    }
+    if (memchr(host, '@', len) != NULL) {
+        return "must not hold a user or password: credentials have keys of their own";
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f) {
+            return "must not hold blanks or control characters";
+        }
+    }
+    return host[len] == '\0' || strcmp(host + len, "/") == 0 ? NULL
+                                                             : "must not have a path or query";
+}
+
+const char *check_region(const char *text)
+{
+    return is_of(text, LOWER_DIGITS UPPER "_-", 63) ? NULL
+                                                    : "must be a region name such as eu-central-1";
+}
+
+const char *check_path(const char *text)
+{
+    if (text[0] != '/') {
+        return "must be an absolute path";
+    }
+    return strlen(text) < 4096 ? NULL : "must be shorter than 4096 bytes";
+}
+
+const char *check_listen(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    unsigned long long port = 0;
+    if (colon == NULL || span_to_u64(span_str(colon + 1), &port) != 0 || port > 65535) {
+        return "must be ADDRESS:PORT such as 127.0.0.1:9815 or [::1]:9815";
+    }
+    struct span host = span_of(text, (size_t)(colon - text));
+    bool brackets = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    if (!brackets && host.len > 0 && memchr(host.ptr, ':', host.len) != NULL) {
+        return "must have its IPv6 address in brackets: [::1]:9815";
+    }
+    return NULL;
+}
+
+const char *check_levels(const char *text)
+{
+    struct span rest = span_str(text);
+    while (rest.ptr != NULL && rest.len > 0) {
+        struct span item = span_cut(&rest, ',');
+        struct span level = item;
+        struct span subject = span_trim(span_cut(&level, '='));
+        char name[16];
+        enum log_level parsed;
+        level = span_trim(level);
+        if (subject.len == 0 || level.len == 0 || level.len >= sizeof(name)) {
+            return "must be SUBJECT=LEVEL,… such as copy=debug,net=info";
+        }
+        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
+        if (log_level_parse(name, &parsed) != 0) {
+            return "must use the levels error, warning, notice, info, debug";
+        }
+    }
+    return NULL;
+}
+
+const char *check_group(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "._-", 32);
+    return good ? NULL : "must be the name of a group";
+}
+
+const char *check_word(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "._-", 127) && text[0] != '.';
+    return good ? NULL : "must be a name of letters, digits and . _ -";
+}
+
+const char *check_prefix_of_env(const char *text)
+{
+    bool good = text[0] == '\0' || is_of(text, LOWER_DIGITS UPPER "_", 63);
+    return good ? NULL : "must be the start of variable names such as SRC_";
+}
+
+/* rules_glob() takes what is open as it stands; an operator who writes it made a slip. */
+const char *check_glob(const char *text)
+{
+    if (text[0] == '\0' || strlen(text) > 1024) {
+        return "must be a pattern of 1 to 1024 bytes";
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\\' && *++p == '\0') {
+            return "ends in a backslash that quotes nothing";
+        }
+        if (*p == '[') {
+            const char *from = p + 1 + (p[1] == '!' || p[1] == '^' ? 1 : 0);
+            const char *end = *from == '\0' ? NULL : strchr(from + 1, ']');
+            if (end == NULL) {
+                return "has a [ without its ]";
+            }
+            p = end;
+        }
+    }
+    return NULL;
+}

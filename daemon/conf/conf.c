@@ -1,0 +1,198 @@
+#include "daemon/conf/conf.h"
+
+#include "daemon/conf/check.h"
+#include "daemon/conf/conf_schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The first of a colon-separated list of directories that systemd made for us. */
+static const char *in_directory(struct arena *a, const char *variable, const char *otherwise,
+                                const char *name)
+{
+    const char *list = getenv(variable);
+    if (list == NULL || list[0] != '/') {
+        return arena_printf(a, "%s/%s", otherwise, name);
+    }
+    return arena_printf(a, "%.*s/%s", (int)strcspn(list, ":"), list, name);
+}
+
+static const char *host_instance(struct arena *a)
+{
+    char name[64] = "";
+    if (gethostname(name, sizeof(name) - 1) != 0 || check_instance(name) != NULL) {
+        return "repld";
+    }
+    return arena_strdup(a, name);
+}
+
+static void fill_defaults(struct conf *c, bool part_max_written)
+{
+    struct arena *a = &c->arena;
+    if (c->instance == NULL) {
+        c->instance = host_instance(a);
+    }
+    if (c->journal_path == NULL) {
+        c->journal_path = in_directory(a, "STATE_DIRECTORY", "/var/lib/repld", "journal.db");
+    }
+    if (c->admin_socket == NULL) {
+        c->admin_socket = in_directory(a, "RUNTIME_DIRECTORY", "/run/repld", "control.sock");
+    }
+    if (!part_max_written && c->part_max_bytes > c->memory_bytes / 4) {
+        c->part_max_bytes = c->memory_bytes / 4;
+    }
+}
+
+static int resolve_credentials(const struct schema_reader *r, const struct doc *node,
+                               struct conf_endpoint *e)
+{
+    const struct conf_credentials_written *w = &e->written;
+    int ways = (w->environment != NULL) + (w->systemd != NULL) + (w->anonymous ? 1 : 0) +
+               (w->file != NULL || (w->profile != NULL && w->systemd == NULL));
+    if (ways > 1) {
+        schema_refuse(r, node, "endpoint \"%s\" names more than one source of credentials",
+                      e->name);
+        fail_hint(r->f, "one of environment, profile, file (with profile), systemd, anonymous");
+        return REPL_EBADINPUT;
+    }
+    e->credentials_name = w->environment != NULL ? w->environment : "";
+    if (w->anonymous) {
+        e->credentials = CONF_CREDS_ANONYMOUS;
+    } else if (w->systemd != NULL) {
+        e->credentials = CONF_CREDS_SYSTEMD;
+        e->credentials_name = w->systemd;
+    } else if (w->file != NULL) {
+        e->credentials = CONF_CREDS_FILE;
+        e->credentials_file = w->file;
+        e->credentials_name = w->profile;
+    } else if (w->profile != NULL) {
+        e->credentials = CONF_CREDS_PROFILE;
+        e->credentials_name = w->profile;
+    }
+    return 0;
+}
+
+static int check_endpoint(const struct schema_reader *r, const struct doc *node,
+                          struct conf_endpoint *e)
+{
+    const struct doc *ca = doc_get(node, "ca_file");
+    if (ca != NULL && e->ca_file != NULL && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, ca, "ca_file: endpoint \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "write https:// in its url, or leave ca_file out");
+        return REPL_EBADINPUT;
+    }
+    const struct doc *credentials = doc_get(node, "credentials");
+    return resolve_credentials(r, credentials != NULL ? credentials : node, e);
+}
+
+static int check_outbox(const struct schema_reader *r, const struct doc *node, const struct conf *c,
+                        const struct conf_outbox *o)
+{
+    if (o->endpoint != NULL && conf_endpoint_find(c, o->endpoint) == NULL) {
+        schema_refuse(r, doc_get(node, "endpoint"), "endpoint: \"%s\" is not among the endpoints",
+                      o->endpoint);
+        fail_hint(r->f, "add it under endpoints:, or name one that is there");
+        return REPL_EBADINPUT;
+    }
+    for (const struct conf_outbox *other = c->outboxes; other < o; other++) {
+        if (strcmp(other->path, o->path) == 0) {
+            return schema_refuse(r, doc_get(node, "path"),
+                                 "path: outbox \"%s\" reads this file already", other->name);
+        }
+    }
+    return 0;
+}
+
+static int check_parts(const struct schema_reader *r, const struct doc *root, const struct conf *c)
+{
+    const struct doc *written = doc_get(root, "part_max");
+    if (c->part_max_bytes <= c->memory_bytes / 4) {
+        return 0;
+    }
+    schema_refuse(r, written, "part_max: is more than a quarter of memory");
+    fail_hint(r->f, "make memory at least four times as large");
+    return REPL_EBADINPUT;
+}
+
+/* What one key cannot see of the others. */
+static int check_all(const struct schema_reader *r, const struct doc *root, struct conf *c)
+{
+    const struct doc *endpoints = doc_get(root, "endpoints");
+    const struct doc *outboxes = doc_get(root, "outboxes");
+    int status = check_parts(r, root, c);
+    for (size_t i = 0; status == 0 && i < c->endpoint_count; i++) {
+        struct conf_endpoint *e = &c->endpoints[i];
+        status = check_endpoint(r, doc_get(endpoints, e->name), e);
+    }
+    for (size_t i = 0; status == 0 && i < c->outbox_count; i++) {
+        const struct conf_outbox *o = &c->outboxes[i];
+        status = check_outbox(r, doc_get(outboxes, o->name), c, o);
+    }
+    return status;
+}
+
+static int parse_into(struct conf *c, struct span text, struct fail *f)
+{
+    struct doc root = {0};
+    struct schema_reader r = {.file = c->file, .a = &c->arena, .f = f};
+    int status = doc_from_yaml(text, c->file, &c->arena, &root, f);
+    if (status == 0) {
+        status = schema_read(&r, conf_schema, &root, c);
+    }
+    if (status != 0) {
+        return status;
+    }
+    fill_defaults(c, doc_get(&root, "part_max") != NULL);
+    return check_all(&r, &root, c);
+}
+
+int conf_parse(struct span text, const char *file, struct conf **ret, struct fail *f)
+{
+    struct conf *c = MEM_NEW(struct conf);
+    arena_init(&c->arena);
+    c->file = arena_strdup(&c->arena, file);
+    int status = parse_into(c, text, f);
+    if (status != 0) {
+        conf_free(c);
+        return status;
+    }
+    *ret = c;
+    return 0;
+}
+
+int conf_load(const char *path, struct conf **ret, struct fail *f)
+{
+    struct arena a;
+    struct span text;
+    arena_init(&a);
+    int status = doc_read_file(path, &a, &text, f);
+    if (status == 0) {
+        status = conf_parse(text, path, ret, f);
+    }
+    arena_done(&a);
+    return status;
+}
+
+void conf_free(struct conf *c)
+{
+    if (c != NULL) {
+        arena_done(&c->arena);
+        mem_free(c);
+    }
+}
+
+const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->endpoint_count; i++) {
+        if (strcmp(c->endpoints[i].name, name) == 0) {
+            return &c->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+void conf_print(const struct conf *c, struct buf *to)
+{
+    schema_print_yaml(conf_schema, c, 0, to);
+}

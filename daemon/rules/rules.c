@@ -1,0 +1,47 @@
+#include "daemon/rules/rules.h"
+
+static bool any_glob(const char *const *globs, size_t count, struct span text)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rules_glob(span_str(globs[i]), text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rules_takes_key(const struct rule *rule, struct span key)
+{
+    struct span prefix = span_str(rule->source.prefix);
+    if (!span_starts_with(key, prefix) || span_starts_with(key, span_str(RULES_RESERVED_PREFIX))) {
+        return false;
+    }
+    struct span rest = span_skip(key, prefix.len);
+    if (rest.len == 0 && rule->destination.prefix[0] == '\0') {
+        return false; /* its destination key would be empty */
+    }
+    if (rule->include_count > 0 && !any_glob(rule->include, rule->include_count, rest)) {
+        return false;
+    }
+    return !any_glob(rule->exclude, rule->exclude_count, rest);
+}
+
+bool rules_matches(const struct rule *rule, const struct change *change)
+{
+    if (change->endpoint.len > 0 && !span_eq_str(change->endpoint, rule->source.endpoint)) {
+        return false;
+    }
+    return span_eq_str(change->bucket, rule->source.bucket) && rules_takes_key(rule, change->key);
+}
+
+struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a)
+{
+    struct span prefix = span_str(rule->destination.prefix);
+    struct span rest = span_skip(key, strlen(rule->source.prefix));
+    char *to = arena_alloc(a, prefix.len + rest.len + 1);
+    memcpy(to, prefix.ptr, prefix.len);
+    if (rest.len > 0) {
+        memcpy(to + prefix.len, rest.ptr, rest.len);
+    }
+    return span_of(to, prefix.len + rest.len);
+}

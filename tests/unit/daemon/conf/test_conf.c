@@ -1,0 +1,261 @@
+/* The configuration: bad inputs with line and hint, defaults, printing that loads again. */
+#include "daemon/conf/conf.h"
+#include "daemon/conf/conf_schema.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct bad {
+    const char *text;
+    const char *at;   /* the error begins with it */
+    const char *says; /* the error holds it */
+    const char *hint; /* the hint holds it; NULL: none looked for */
+};
+
+#define EP "endpoints:\n  home:\n    url: https://s3.example\n"
+
+static const struct bad bads[] = {
+    {"memroy: 1GiB\n", "c.yaml:1: ", "unknown key \"memroy\"", "did you mean \"memory\"?"},
+    {"late: 5min\n\nzebra: 1\n", "c.yaml:3: ", "unknown key \"zebra\"", "known here: instance"},
+    {"memory: 256\n", "c.yaml:1: ", "memory: \"256\" is not a size", "64MiB"},
+    {"memory: 1MiB\n", "c.yaml:1: ", "below the least, 64MiB", NULL},
+    {"copies: 0\n", "c.yaml:1: ", "below the least, 1", NULL},
+    {"copies: many\n", "c.yaml:1: ", "not a whole number", NULL},
+    {"copies: 99999\n", "c.yaml:1: ", "above the most, 4096", NULL},
+    {"late: 10m\n", "c.yaml:1: ", "late: \"10m\" is not a duration", "min"},
+    {"shutdown: [1]\n", "c.yaml:1: ", "wants a single value", NULL},
+    {"memory: 64MiB\npart_max: 32MiB\n", "c.yaml:2: ", "a quarter of memory", "four times"},
+    {"log:\n  level: loud\n", "c.yaml:2: ", "\"loud\" is not known", "error, warning, notice"},
+    {"log:\n  levels: copy\n", "c.yaml:2: ", "SUBJECT=LEVEL", NULL},
+    {"log: debug\n", "c.yaml:1: ", "wants keys of its own", NULL},
+    {"admin:\n  socket: run/x\n", "c.yaml:2: ", "absolute path", NULL},
+    {"metrics:\n  listen: 9815\n", "c.yaml:2: ", "ADDRESS:PORT", NULL},
+    {"metrics:\n  listen: ::1:9815\n", "c.yaml:2: ", "brackets", NULL},
+    {"instance: a b\n", "c.yaml:1: ", "must be a name", NULL},
+    {"endpoints: [home]\n", "c.yaml:1: ", "wants keys of its own", NULL},
+    {"endpoints:\n  Home:\n    url: https://x\n", "c.yaml:2: ", "must be a name of a-z", NULL},
+    {"endpoints:\n  home:\n    region: x\n", "c.yaml:2: ", "\"home\" has no \"url\"", NULL},
+    {"endpoints:\n  home:\n    url: ftp://x\n", "c.yaml:3: ", "http:// or https://", NULL},
+    {"endpoints:\n  home:\n    url: https://u:p@x\n", "c.yaml:3: ", "user or password", NULL},
+    {"endpoints:\n  home:\n    url: https://x/y\n", "c.yaml:3: ", "path or query", NULL},
+    {EP "    tls_verify: 0\n", "c.yaml:4: ", "neither true nor false", "without quotes"},
+    {EP "    tls_verify: \"false\"\n", "c.yaml:4: ", "neither true nor false", NULL},
+    {EP "    kind: gcs\n", "c.yaml:4: ", "\"gcs\" is not known", "one of: s3"},
+    {EP "    connections: 257\n", "c.yaml:4: ", "above the most, 256", NULL},
+    {EP "    credentials:\n      profile: a\n      systemd: b\n      anonymous: true\n",
+     "c.yaml:4: ", "more than one source", "anonymous"},
+    {EP "    credentials:\n      secret: hunter2\n", "c.yaml:5: ", "unknown key \"secret\"",
+     "known here"},
+    {"endpoints:\n  home:\n    url: http://x\n    ca_file: /ca.pem\n",
+     "c.yaml:4: ", "does not use TLS", "https"},
+    {EP "  home:\n    url: https://y\n", "c.yaml:4: ", "stands here twice", NULL},
+    {EP "outboxes:\n  o:\n    path: /a.db\n    endpoint: hmoe\n",
+     "c.yaml:7: ", "\"hmoe\" is not among", "endpoints:"},
+    {"outboxes:\n  o: {path: /a.db}\n  p: {path: /a.db}\n", "c.yaml:3: ", "reads this file", NULL},
+    {"a: b: c\n", "c.yaml:1: ", "not YAML", "indentation"},
+    {"instance: [\n", "c.yaml:2: ", "not YAML", NULL},
+    {"- a\n", "c.yaml:1: ", "wants keys", NULL},
+    {"instance: a\n---\ninstance: b\n", "c.yaml:3: ", "second document", NULL},
+    {"instance: \"a\\0b\"\n", "c.yaml:1: ", "NUL", NULL},
+    {"? [a]\n: b\n", "c.yaml:1: ", "not a word", NULL},
+};
+
+static void test_bad_inputs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bads) / sizeof(bads[0]); i++) {
+        const struct bad *b = &bads[i];
+        struct conf *c = NULL;
+        struct fail f = {0};
+        int r = conf_parse(span_str(b->text), "c.yaml", &c, &f);
+        if (r != REPL_EBADINPUT || c != NULL || strncmp(f.text, b->at, strlen(b->at)) != 0 ||
+            strstr(f.text, b->says) == NULL ||
+            (b->hint != NULL && strstr(f.hint, b->hint) == NULL)) {
+            fail_msg("%s\ngives %d: %s; hint: %s", b->text, r, f.text, f.hint);
+        }
+    }
+}
+
+static void test_aliases_do_not_explode(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    buf_str(&text, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+    for (int i = 1; i < 12; i++) {
+        buf_printf(&text, "a%d: &a%d [", i, i);
+        for (int j = 0; j < 10; j++) {
+            buf_printf(&text, "%s*a%d", j == 0 ? "" : ",", i - 1);
+        }
+        buf_str(&text, "]\n");
+    }
+    struct conf *c = NULL;
+    struct fail f = {0};
+    assert_int_equal(conf_parse(buf_view(&text), "c.yaml", &c, &f), REPL_EBADINPUT);
+    buf_done(&text);
+}
+
+static void test_empty_is_all_defaults(void **state)
+{
+    (void)state;
+    struct conf *c = NULL;
+    struct fail f = {0};
+    unsetenv("STATE_DIRECTORY");
+    setenv("RUNTIME_DIRECTORY", "/run/a:/run/b", 1);
+    assert_int_equal(conf_parse(span_str(""), "c.yaml", &c, &f), 0);
+    assert_string_equal(c->journal_path, "/var/lib/repld/journal.db");
+    assert_string_equal(c->admin_socket, "/run/a/control.sock");
+    assert_int_equal(c->memory_bytes, 512 << 20);
+    assert_int_equal(c->part_max_bytes, 64 << 20);
+    assert_int_equal(c->copies, 256);
+    assert_int_equal(c->history_ms, 604800000);
+    assert_int_equal(c->late_ms, 300000);
+    assert_int_equal(c->shutdown_ms, 20000);
+    assert_int_equal(c->log_level, LOG_LEVEL_NOTICE);
+    assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
+    assert_null(c->metrics_listen);
+    assert_int_equal(c->endpoint_count, 0);
+    conf_free(c);
+    unsetenv("RUNTIME_DIRECTORY");
+}
+
+static void test_small_memory_lowers_the_part(void **state)
+{
+    (void)state;
+    struct conf *c = NULL;
+    struct fail f = {0};
+    assert_int_equal(conf_parse(span_str("memory: 64MiB\n"), "c.yaml", &c, &f), 0);
+    assert_int_equal(c->part_max_bytes, 16 << 20);
+    conf_free(c);
+}
+
+static void test_credentials(void **state)
+{
+    (void)state;
+    static const char text[] = "endpoints:\n"
+                               "  a: {url: 'https://a'}\n"
+                               "  b: {url: 'https://b', credentials: {environment: SRC_}}\n"
+                               "  c: {url: 'https://c', credentials: {profile: p}}\n"
+                               "  d: {url: 'https://d', credentials: {file: /f, profile: p}}\n"
+                               "  e: {url: 'https://e', credentials: {systemd: s}}\n"
+                               "  f: {url: 'http://f:1/', credentials: {anonymous: true},\n"
+                               "      addressing: virtual-host, tls_verify: false}\n";
+    struct conf *c = NULL;
+    struct fail f = {0};
+    assert_int_equal(conf_parse(span_str(text), "c.yaml", &c, &f), 0);
+    static const enum conf_credentials kinds[] = {CONF_CREDS_ENV,     CONF_CREDS_ENV,
+                                                  CONF_CREDS_PROFILE, CONF_CREDS_FILE,
+                                                  CONF_CREDS_SYSTEMD, CONF_CREDS_ANONYMOUS};
+    static const char *const names[] = {"", "SRC_", "p", "p", "s", ""};
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(c->endpoints[i].credentials, kinds[i]);
+        assert_string_equal(c->endpoints[i].credentials_name, names[i]);
+    }
+    assert_string_equal(c->endpoints[3].credentials_file, "/f");
+    assert_true(conf_endpoint_find(c, "f")->virtual_host);
+    assert_true(conf_endpoint_find(c, "f")->tls_insecure);
+    assert_false(conf_endpoint_find(c, "a")->tls_insecure);
+    assert_null(conf_endpoint_find(c, "g"));
+    conf_free(c);
+}
+
+/* Loads `text`, prints it, loads that, prints again: equal. */
+static void check_round_trip(struct span text)
+{
+    struct conf *c = NULL;
+    struct fail f = {0};
+    struct buf first = {0};
+    struct buf second = {0};
+    if (conf_parse(text, "c.yaml", &c, &f) != 0) {
+        fail_msg("%s", f.text);
+    }
+    conf_print(c, &first);
+    conf_free(c);
+    if (conf_parse(buf_view(&first), "printed", &c, &f) != 0) {
+        fail_msg("%s\n%s", f.text, buf_cstr(&first));
+    }
+    conf_print(c, &second);
+    conf_free(c);
+    assert_string_equal(buf_cstr(&first), buf_cstr(&second));
+    buf_done(&first);
+    buf_done(&second);
+}
+
+static void read_whole(const char *path, struct buf *to)
+{
+    char block[4096];
+    FILE *stream = fopen(path, "re");
+    assert_non_null(stream);
+    for (size_t n; (n = fread(block, 1, sizeof(block), stream)) > 0;) {
+        buf_append(to, block, n);
+    }
+    fclose(stream);
+}
+
+static void test_printing_loads_again(void **state)
+{
+    (void)state;
+    check_round_trip(span_str(""));
+    check_round_trip(span_str("instance: host-1\nlog: {level: debug, levels: 'copy=debug'}\n"
+                              "memory: 1.5GiB\nlate: 90s\n" EP
+                              "    credentials: {systemd: x}\n    tls_verify: false\n"
+                              "outboxes:\n  o: {path: '/a b/\"q\"\\.db', trim: true}\n"));
+}
+
+static void test_shipped_file_loads_as_it_is(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    read_whole(TEST_SOURCE_DIR "/../etc/repld.yaml", &text);
+    check_round_trip(buf_view(&text));
+    buf_done(&text);
+}
+
+/* Every key of the schema is in the file and in the man page, by its name. */
+static void check_documented(const struct schema_key *keys, const char *text, const char *before,
+                             const char *behind, const char *where)
+{
+    for (const struct schema_key *k = keys; k->name != NULL; k++) {
+        char wanted[80];
+        snprintf(wanted, sizeof(wanted), "%s%s%s", before, k->name, behind);
+        if (strstr(text, wanted) == NULL) {
+            fail_msg("%s does not document %s", where, k->name);
+        }
+        if (k->keys != NULL) {
+            check_documented(k->keys, text, before, behind, where);
+        }
+    }
+}
+
+static void test_every_key_is_documented(void **state)
+{
+    (void)state;
+    struct buf file = {0};
+    struct buf page = {0};
+    read_whole(TEST_SOURCE_DIR "/../etc/repld.yaml", &file);
+    read_whole(TEST_SOURCE_DIR "/../etc/man/repld.yaml.5", &page);
+    check_documented(conf_schema, buf_cstr(&file), "", ":", "etc/repld.yaml");
+    check_documented(conf_schema, buf_cstr(&page), ".It Cm ", "", "repld.yaml(5)");
+    buf_done(&file);
+    buf_done(&page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_aliases_do_not_explode),
+        cmocka_unit_test(test_empty_is_all_defaults),
+        cmocka_unit_test(test_small_memory_lowers_the_part),
+        cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_printing_loads_again),
+        cmocka_unit_test(test_shipped_file_loads_as_it_is),
+        cmocka_unit_test(test_every_key_is_documented),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

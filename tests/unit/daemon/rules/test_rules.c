@@ -1,0 +1,243 @@
+/* Globs by vectors and against a slow, plain matcher; which keys a rule takes; overlaps. */
+#include "daemon/base/loop.h"
+#include "daemon/rules/rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct {
+    const char *pattern;
+    const char *text;
+    bool match;
+} vectors[] = {
+    {"", "", true},
+    {"", "a", false},
+    {"*", "", true},
+    {"*", "a.b", true},
+    {"*", "a/b", false},
+    {"**", "a/b", true},
+    {"*.html", "x.html", true},
+    {"*.html", "d/x.html", false},
+    {"**.html", "d/e/x.html", true},
+    {"**/*.html", "x.html", true},
+    {"**/*.html", "d/e/x.html", true},
+    {"**/x", "ax", false},
+    {"a/**/b", "a/b", true},
+    {"a/**/b", "a/x/y/b", true},
+    {"a/**/b", "a/xb", false},
+    {"a/**", "a/", true},
+    {"a/**", "a", false},
+    {"?", "/", false},
+    {"?", "x", true},
+    {"a?c", "abc", true},
+    {"[a-c]x", "bx", true},
+    {"[!a-c]x", "bx", false},
+    {"[!a-c]x", "dx", true},
+    {"[!a]", "/", false},
+    {"[]]", "]", true},
+    {"[a-]", "-", true},
+    {"[a", "[a", true},
+    {"\\*", "*", true},
+    {"\\*", "x", false},
+    {"a\\", "a\\", true},
+    {"*a*b*c", "xxaxxbxxbxc", true},
+    {"*a*/b", "xaya/b", true},
+    {"**a/**b*", "q/a/x/b/bz", true},
+    {"***", "a/b", true},
+    {"\xff*", "\xff\x01", true},
+};
+
+static void test_vectors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        if (rules_glob(span_str(vectors[i].pattern), span_str(vectors[i].text)) !=
+            vectors[i].match) {
+            fail_msg("\"%s\" on \"%s\"", vectors[i].pattern, vectors[i].text);
+        }
+    }
+}
+
+/* The same language by recursion, for stars, '?' and plain bytes. */
+static bool plain(const char *start, const char *p, const char *t)
+{
+    if (*p == '\0') {
+        return *t == '\0';
+    }
+    if (p[0] == '*' && p[1] == '*') {
+        const char *rest = p + strspn(p, "*");
+        if ((p == start || p[-1] == '/') && *rest == '/') {
+            for (const char *at = t; at != NULL;
+                 at = strchr(at, '/') ? strchr(at, '/') + 1 : NULL) {
+                if (plain(start, rest + 1, at)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+        for (const char *at = t;; at++) {
+            if (plain(start, rest, at)) {
+                return true;
+            }
+            if (*at == '\0') {
+                return false;
+            }
+        }
+    }
+    if (*p == '*') {
+        for (const char *at = t;; at++) {
+            if (plain(start, p + 1, at)) {
+                return true;
+            }
+            if (*at == '\0' || *at == '/') {
+                return false;
+            }
+        }
+    }
+    return *t != '\0' && (*p == '?' ? *t != '/' : *p == *t) && plain(start, p + 1, t + 1);
+}
+
+static void random_text(struct loop *loop, const char *alphabet, size_t max, char *to)
+{
+    size_t n = (size_t)loop_random(loop, max);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = alphabet[loop_random(loop, strlen(alphabet))];
+    }
+    to[n] = '\0';
+}
+
+static void test_against_plain_matcher(void **state)
+{
+    (void)state;
+    const uint64_t seed = 20261124;
+    struct loop *loop = loop_new_virtual(seed, 1);
+    unsigned matches = 0;
+    for (int i = 0; i < 100000; i++) {
+        char pattern[16];
+        char text[16];
+        random_text(loop, "ab/**?", 10, pattern);
+        random_text(loop, "aab/", 10, text);
+        bool want = plain(pattern, pattern, text);
+        matches += want;
+        if (rules_glob(span_str(pattern), span_str(text)) != want) {
+            fail_msg("seed %llu: \"%s\" on \"%s\"", (unsigned long long)seed, pattern, text);
+        }
+    }
+    assert_true(matches > 1000);
+    loop_free(loop);
+}
+
+static void test_no_pattern_is_slow(void **state)
+{
+    (void)state;
+    char text[1025];
+    memset(text, 'a', 1024);
+    text[1024] = '\0';
+    assert_false(rules_glob(span_str("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b"), span_str(text)));
+    assert_false(rules_glob(span_str("**a**a**a**a**a*a*a**a**a**a**b"), span_str(text)));
+}
+
+static struct rule make(const char *name, const char *source, const char *destination,
+                        struct arena *a)
+{
+    struct fail f = {0};
+    struct rule rule;
+    rule_init(&rule, a);
+    assert_int_equal(rule_set(&rule, "name", span_str(name), a, &f), 0);
+    assert_int_equal(rule_set(&rule, "source", span_str(source), a, &f), 0);
+    assert_int_equal(rule_set(&rule, "destination", span_str(destination), a, &f), 0);
+    return rule;
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct fail f = {0};
+    arena_init(&a);
+    struct rule r = make("r", "ep/in/raw/", "ep/out/x", &a);
+    assert_int_equal(rule_set(&r, "include", span_str("**.html"), &a, &f), 0);
+    assert_int_equal(rule_set(&r, "exclude", span_str("tmp/**"), &a, &f), 0);
+    assert_true(rules_takes_key(&r, span_str("raw/a/b.html")));
+    assert_false(rules_takes_key(&r, span_str("raw/tmp/b.html")));
+    assert_false(rules_takes_key(&r, span_str("raw/a/b.txt")));
+    assert_false(rules_takes_key(&r, span_str("ra")));
+    struct span to = rules_map_key(&r, span_str("raw/a/b.html"), &a);
+    assert_true(span_eq_str(to, "xa/b.html"));
+
+    struct rule all = make("all", "ep/in", "ep/out", &a);
+    assert_false(rules_takes_key(&all, span_str("_repl/watermark/x")));
+    assert_true(rules_takes_key(&all, span_str("a/_repl/x")));
+    assert_false(rules_takes_key(&all, span_str("")));
+    struct rule whole = make("w", "ep/in/p", "ep/out", &a);
+    assert_false(rules_takes_key(&whole, span_str("p")));
+    assert_true(span_eq_str(rules_map_key(&whole, span_str("pq"), &a), "q"));
+    arena_done(&a);
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a);
+    struct rule r = make("r", "ep/in/raw/", "ep/out/", &a);
+    struct change c = {.kind = CHANGE_PUT, .bucket = span_str("in"), .key = span_str("raw/x")};
+    assert_true(rules_matches(&r, &c));
+    c.endpoint = span_str("other");
+    assert_false(rules_matches(&r, &c));
+    c.endpoint = span_str("ep");
+    assert_true(rules_matches(&r, &c));
+    c.bucket = span_str("inn");
+    assert_false(rules_matches(&r, &c));
+    arena_done(&a);
+}
+
+static void test_overlap(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a[2];
+        const char *b[2];
+        bool conflict;
+    } cases[] = {
+        {{"e/s1", "h/d/x/"}, {"e/s2", "h/d/y/"}, false},
+        {{"e/s1", "h/d/x/"}, {"e/s2", "h/d/x/y/"}, true},
+        {{"e/s1", "h/d"}, {"e/s2", "h/d/x"}, true},
+        {{"e/s1", "h/d"}, {"e/s2", "h/d2"}, false},
+        {{"e/s1", "h/d"}, {"e/s2", "g/d"}, false},
+        {{"e/s1/a/", "h/d/a"}, {"e/s2", "h/d/ab"}, true},
+        {{"x/y", "h/q"}, {"h/d/in/", "h/d/out/"}, false},
+        {{"x/y", "h/q"}, {"h/d/in/", "h/d/in/out/"}, true},
+        {{"x/y", "h/q"}, {"h/d/in/", "h/d"}, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena a;
+        struct fail f = {0};
+        arena_init(&a);
+        struct rule first = make("first", cases[i].a[0], cases[i].a[1], &a);
+        struct rule second = make("second", cases[i].b[0], cases[i].b[1], &a);
+        int r = rules_check_overlap(&second, &first, 1, &f);
+        if (r != (cases[i].conflict ? REPL_ECONFLICT : 0)) {
+            fail_msg("case %zu gives %d: %s", i, r, f.text);
+        }
+        assert_int_equal(rules_check_overlap(&first, &first, 1, &f), 0);
+        arena_done(&a);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_against_plain_matcher),
+        cmocka_unit_test(test_no_pattern_is_slow),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_overlap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
