@@ -1,0 +1,106 @@
+/* feeds: where changes come from. A feed reads its source, hands changes to its host (the engine)
+ * together with its own cursor, which the host stores in the same commit, and says up to what
+ * moment it has brought everything. A feed never stops for a reason that time may mend: it reports
+ * it in its status and goes on trying. Loop thread; files are read on the loop's worker threads. */
+#ifndef REPL_FEEDS_FEEDS_H
+#define REPL_FEEDS_FEEDS_H
+
+#include "daemon/base/log.h"
+#include "daemon/base/loop.h"
+#include "daemon/base/stat.h"
+#include "daemon/conf/conf.h"
+#include "daemon/conf/rule.h"
+#include "journal/change.h"
+#include "transfer/store/store.h"
+
+/* ---- the host: what a feed may ask of the engine; every done() comes later, from the loop ---- */
+
+typedef void feed_done_fn(void *done_arg, int status, const struct fail *f);
+/* value: absent when there is none; lives for the call. */
+typedef void feed_value_fn(void *done_arg, int status, struct span value);
+
+struct feed_host {
+    void *arg;
+    /* Copies the changes; done(0) when they and the cursor are durable. count may be 0. */
+    void (*append)(void *arg, const struct change *changes, size_t count, struct span cursor_name,
+                   struct span cursor, feed_done_fn *done, void *done_arg);
+    /* A cursor as it was stored last. */
+    void (*load)(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg);
+    /* How many changes may come now; 0 = not now (journal failing, enough work ahead). */
+    size_t (*room)(void *arg);
+    /* The status is another one. */
+    void (*news)(void *arg);
+    /* Listing only: whether the rule takes the key. */
+    bool (*takes)(void *arg, struct span key);
+    /* Listing only: its destination key. */
+    struct span (*map)(void *arg, struct span key, struct arena *a);
+};
+
+/* ---- the feed ---- */
+
+enum feed_state {
+    FEED_STARTING, /* has read nothing yet */
+    FEED_UP,
+    FEED_DOWN,  /* cannot read; fail says why */
+    FEED_ENDED, /* listing: all was listed */
+};
+
+struct feed_status {
+    enum feed_state state;
+    struct fail fail;            /* FEED_DOWN */
+    int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
+                                    Listings do not count: their work is backfill */
+    uint64_t bad_rows;
+    uint64_t listed; /* objects that the rule takes, over all runs */
+    uint64_t listed_bytes;
+    uint64_t equal; /* of those: at the destination already */
+    uint64_t equal_bytes;
+};
+
+struct feed;
+
+struct feed_ops {
+    /* closed(arg) from the loop, after the last use of the host; the feed is freed before it. */
+    void (*close)(struct feed *feed, loop_fn *closed, void *arg);
+};
+
+struct feed {
+    const struct feed_ops *ops;
+    char *name; /* "outbox:crawler", "listing:7" */
+    struct feed_status status;
+};
+
+static inline void feed_close(struct feed *feed, loop_fn *closed, void *arg)
+{
+    feed->ops->close(feed, closed, arg);
+}
+
+/* ---- outbox: polls a table in somebody else's SQLite file ten times a second ---- */
+
+struct outbox_feed_options {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    const struct conf_outbox *conf; /* copied */
+    struct feed_host host;
+};
+
+/* Cursor "outbox:NAME": identity of the database and the last id taken. */
+struct feed *outbox_feed_new(const struct outbox_feed_options *options);
+
+/* ---- listing: existing objects of a rule's source, page by page ---- */
+
+struct listing_feed_options {
+    struct loop *loop;
+    struct log *log;
+    struct store *from;
+    struct store *to; /* its listing is read alongside, to pass over what is equal; NULL = do not */
+    const struct rule *rule; /* copied; number names the cursor */
+    struct feed_host host;
+};
+
+/* Cursor "listing:NUMBER": counts and the last key. Objects whose size and ETag are those of the
+ * destination's object are counted as equal and not handed over. Keys below "_repl/" are ours. */
+struct feed *listing_feed_new(const struct listing_feed_options *options);
+
+#endif

@@ -1,0 +1,353 @@
+#include "daemon/base/hash.h"
+#include "daemon/base/mem.h"
+#include "daemon/feeds/feeds.h"
+#include "journal/outbox.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <uv.h>
+
+#define POLL_MS        100
+#define BATCH_ROWS     1000
+#define TRIM_ROWS      10000
+#define TRIM_EVERY_MS  5000
+#define APPEND_WAIT_MS 1000
+
+struct outbox_feed {
+    struct feed feed;
+    struct loop *loop;
+    struct log *log;
+    struct feed_host host;
+    struct conf_outbox conf; /* strings in the arena */
+    struct arena arena;
+    struct outbox *outbox; /* on a worker thread while busy */
+    struct timer timer;
+    struct stat *up;
+    struct stat *bad;
+
+    uint64_t identity; /* of the database that `cursor` belongs to; 0 = none yet */
+    int64_t cursor;    /* last id that is durable with us */
+    bool loaded;
+    bool busy;    /* a load, read, trim or append is under way */
+    bool drained; /* the last read came to the end of the table */
+    bool trim_wanted;
+    uint64_t trimmed_at_ms;
+
+    /* One read; the worker's while it runs. */
+    struct arena batch_arena;
+    struct outbox_batch batch;
+    uint64_t batch_identity;
+    int64_t batch_started_ms; /* wall */
+    int status;
+    struct fail fail;
+
+    loop_fn *closed;
+    void *closed_arg;
+    struct deferred closing;
+};
+
+static void start_timer(struct outbox_feed *o, uint64_t ms)
+{
+    if (o->closed == NULL) {
+        timer_start(&o->timer, ms);
+    }
+}
+
+/* True when the feed is being closed, which then happens. */
+static bool end_step(struct outbox_feed *o)
+{
+    o->busy = false;
+    if (o->closed != NULL) {
+        deferred_call(&o->closing);
+        return true;
+    }
+    return false;
+}
+
+/* ---- what the operator sees: once per change of state ---- */
+
+static void report_down(struct outbox_feed *o, const struct fail *f)
+{
+    bool same = o->feed.status.state == FEED_DOWN && o->feed.status.fail.code == f->code;
+    o->feed.status.state = FEED_DOWN;
+    o->feed.status.fail = *f;
+    stat_put(o->up, 0);
+    if (!same) {
+        char text[400];
+        LOG_WARNING(o->log, "outbox", "outbox %s cannot be read, will go on trying: %s",
+                    o->conf.name, fail_print(f, text, sizeof(text)));
+        o->host.news(o->host.arg);
+    }
+}
+
+static void report_up(struct outbox_feed *o)
+{
+    if (o->feed.status.state != FEED_UP) {
+        o->feed.status.state = FEED_UP;
+        fail_clear(&o->feed.status.fail);
+        stat_put(o->up, 1);
+        LOG_NOTICE(o->log, "outbox", "outbox %s is being read path=%s", o->conf.name, o->conf.path);
+        o->host.news(o->host.arg);
+    }
+}
+
+static void report_bad_rows(struct outbox_feed *o)
+{
+    const struct outbox_batch *b = &o->batch;
+    for (size_t i = 0; i < b->bad_count && i < OUTBOX_BAD_MAX; i++) {
+        LOG_WARNING(o->log, "outbox", "outbox %s: row %" PRId64 " is passed over: %s", o->conf.name,
+                    b->bad[i].id, b->bad[i].text);
+    }
+    o->feed.status.bad_rows += b->bad_count;
+    stat_add(o->bad, (double)b->bad_count);
+}
+
+static void come_through(struct outbox_feed *o, int64_t ms)
+{
+    if (ms > o->feed.status.complete_through_ms) {
+        o->feed.status.complete_through_ms = ms;
+    }
+}
+
+/* ---- read, on a worker thread ---- */
+
+static void read_work(void *arg)
+{
+    struct outbox_feed *o = arg;
+    o->batch_identity = outbox_identity(o->outbox);
+    int64_t cursor = o->batch_identity == o->identity ? o->cursor : 0;
+    memset(&o->batch, 0, sizeof(o->batch));
+    fail_clear(&o->fail);
+    o->status = outbox_read(o->outbox, cursor, BATCH_ROWS, &o->batch_arena, &o->batch, &o->fail);
+    uint64_t after = outbox_identity(o->outbox);
+    if (o->status == 0 && o->batch_identity == 0 && o->identity == 0) {
+        o->batch_identity = after; /* the read opened it */
+    } else if (o->status == 0 && after != o->batch_identity) {
+        o->status = fail_set(&o->fail, UV_EBUSY, "the file was replaced while it was read");
+    }
+}
+
+static void appended(void *arg, int status, const struct fail *f)
+{
+    struct outbox_feed *o = arg;
+    if (status == 0) {
+        o->identity = o->batch_identity;
+        o->cursor = o->batch.last_id;
+        o->drained = !o->batch.more;
+        o->trim_wanted = o->conf.trim;
+        report_bad_rows(o);
+        report_up(o);
+        if (o->drained) {
+            come_through(o, o->batch_started_ms - 1);
+        }
+    } else {
+        o->drained = false;
+        report_down(o, f);
+    }
+    arena_done(&o->batch_arena);
+    if (!end_step(o)) {
+        start_timer(o, status != 0 ? APPEND_WAIT_MS : o->drained ? POLL_MS : 0);
+    }
+}
+
+static void hand_over(struct outbox_feed *o)
+{
+    if (o->identity != 0 && o->batch_identity != o->identity) {
+        LOG_WARNING(o->log, "outbox", "outbox %s was replaced by another file, read from its start",
+                    o->conf.name);
+    }
+    char cursor[64];
+    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64, o->batch_identity,
+             o->batch.last_id);
+    o->host.append(o->host.arg, o->batch.changes, o->batch.count, span_str(o->feed.name),
+                   span_str(cursor), appended, o);
+}
+
+static void read_done(void *arg)
+{
+    struct outbox_feed *o = arg;
+    if (o->status != 0) {
+        o->drained = false;
+        report_down(o, &o->fail);
+    } else if (o->closed == NULL && (o->batch.count > 0 || o->batch.last_id != o->cursor ||
+                                     o->batch_identity != o->identity)) {
+        hand_over(o);
+        return;
+    } else {
+        o->drained = !o->batch.more;
+        report_up(o);
+        come_through(o, o->batch_started_ms - 1);
+    }
+    arena_done(&o->batch_arena);
+    if (!end_step(o)) {
+        start_timer(o, POLL_MS);
+    }
+}
+
+/* ---- trim ---- */
+
+static void trim_work(void *arg)
+{
+    struct outbox_feed *o = arg;
+    fail_clear(&o->fail);
+    o->status = outbox_trim(o->outbox, o->cursor, TRIM_ROWS, &o->fail);
+}
+
+static void trim_done(void *arg)
+{
+    struct outbox_feed *o = arg;
+    if (o->status != 0 && o->status != UV_EBUSY) {
+        LOG_WARNING(o->log, "outbox", "outbox %s cannot be trimmed: %s", o->conf.name,
+                    o->fail.text);
+    }
+    if (!end_step(o)) {
+        start_timer(o, POLL_MS);
+    }
+}
+
+/* ---- the poll ---- */
+
+static void tick(void *arg)
+{
+    struct outbox_feed *o = arg;
+    if (o->busy || !o->loaded) {
+        return;
+    }
+    bool news = !o->drained || outbox_has_news(o->outbox);
+    if (news && o->host.room(o->host.arg) == 0) {
+        o->drained = false; /* what is there is not with us: no claim to completeness */
+        start_timer(o, POLL_MS);
+        return;
+    }
+    if (news) {
+        o->busy = true;
+        o->batch_started_ms = loop_wall_ms(o->loop);
+        loop_work(o->loop, read_work, read_done, o);
+        return;
+    }
+    come_through(o, loop_wall_ms(o->loop) - 1);
+    if (o->trim_wanted && loop_now_ms(o->loop) - o->trimmed_at_ms >= TRIM_EVERY_MS) {
+        o->busy = true;
+        o->trim_wanted = false;
+        o->trimmed_at_ms = loop_now_ms(o->loop);
+        loop_work(o->loop, trim_work, trim_done, o);
+        return;
+    }
+    start_timer(o, POLL_MS);
+}
+
+static void parse_cursor(struct outbox_feed *o, struct span value)
+{
+    char text[64];
+    uint64_t identity;
+    int64_t id;
+    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
+    if (sscanf(text, "%" SCNx64 " %" SCNd64, &identity, &id) == 2) {
+        o->identity = identity;
+        o->cursor = id;
+    } else if (!span_is_empty(value)) {
+        LOG_ERROR(o->log, "outbox", "outbox %s: stored cursor is unreadable, read from the start",
+                  o->conf.name);
+    }
+}
+
+static void load(void *arg);
+
+static void cursor_loaded(void *arg, int status, struct span value)
+{
+    struct outbox_feed *o = arg;
+    if (status == 0 || status == REPL_ENOTFOUND) {
+        parse_cursor(o, value);
+        o->loaded = true;
+        o->timer.fn = tick;
+    }
+    if (!end_step(o)) {
+        start_timer(o, o->loaded ? 0 : APPEND_WAIT_MS);
+    }
+}
+
+static void load(void *arg)
+{
+    struct outbox_feed *o = arg;
+    o->busy = true;
+    o->host.load(o->host.arg, span_str(o->feed.name), cursor_loaded, o);
+}
+
+/* ---- life ---- */
+
+static void close_now(void *arg)
+{
+    struct outbox_feed *o = arg;
+    loop_fn *closed = o->closed;
+    void *closed_arg = o->closed_arg;
+    timer_stop(&o->timer);
+    outbox_free(o->outbox);
+    arena_done(&o->batch_arena);
+    arena_done(&o->arena);
+    mem_free(o->feed.name);
+    mem_free(o);
+    closed(closed_arg);
+}
+
+static void outbox_feed_close(struct feed *feed, loop_fn *closed, void *arg)
+{
+    struct outbox_feed *o = CONTAINER_OF(feed, struct outbox_feed, feed);
+    o->closed = closed;
+    o->closed_arg = arg;
+    timer_stop(&o->timer);
+    if (!o->busy) {
+        deferred_call(&o->closing);
+    }
+}
+
+static const struct feed_ops outbox_feed_ops = {.close = outbox_feed_close};
+
+static const char *dup_or_null(struct arena *a, const char *text)
+{
+    return text != NULL ? arena_strdup(a, text) : NULL;
+}
+
+static void copy_conf(struct outbox_feed *o, const struct conf_outbox *conf)
+{
+    o->conf = *conf;
+    o->conf.name = arena_strdup(&o->arena, conf->name);
+    o->conf.path = arena_strdup(&o->arena, conf->path);
+    o->conf.endpoint = dup_or_null(&o->arena, conf->endpoint);
+    o->conf.bucket = dup_or_null(&o->arena, conf->bucket);
+    o->conf.group = dup_or_null(&o->arena, conf->group);
+}
+
+static void make_stats(struct outbox_feed *o, struct stat_set *stats)
+{
+    static const char *const labels[] = {"outbox", NULL};
+    const char *values[] = {o->conf.name, NULL};
+    o->up = stat_get(
+        stat_family(stats, STAT_GAUGE, "repl_outbox_up", "1 while the outbox can be read.", labels),
+        values);
+    o->bad = stat_get(stat_family(stats, STAT_COUNTER, "repl_outbox_bad_rows_total",
+                                  "Rows of the outbox that cannot be changes.", labels),
+                      values);
+}
+
+struct feed *outbox_feed_new(const struct outbox_feed_options *options)
+{
+    struct outbox_feed *o = MEM_NEW(struct outbox_feed);
+    o->feed.ops = &outbox_feed_ops;
+    o->loop = options->loop;
+    o->log = options->log;
+    o->host = options->host;
+    arena_init(&o->arena);
+    arena_init(&o->batch_arena);
+    copy_conf(o, options->conf);
+    o->feed.name = mem_printf("outbox:%s", o->conf.name);
+    o->outbox = outbox_new(&(struct outbox_options){.path = o->conf.path,
+                                                    .endpoint = span_str(o->conf.endpoint),
+                                                    .bucket = span_str(o->conf.bucket),
+                                                    .create = o->conf.create,
+                                                    .group = o->conf.group});
+    make_stats(o, options->stats);
+    deferred_init(&o->closing, o->loop, close_now, o);
+    timer_init(&o->timer, o->loop, load, o);
+    timer_start(&o->timer, 0);
+    return &o->feed;
+}
