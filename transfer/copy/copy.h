@@ -44,10 +44,10 @@ struct copy_job {
 
     /* An upload to go on with; upload_id absent = none. */
     struct span upload_id;
-    bool upload_completing;    /* Complete was sent in an earlier life: ask, do not assume */
-    bool upload_intended;      /* Create may have been sent in an earlier life */
+    bool upload_completing; /* Complete was sent in an earlier life: ask, do not assume */
+    bool upload_intended;   /* Create may have been sent in an earlier life */
     int64_t upload_created_ms;
-    struct span upload_etag;   /* the source version it was made from */
+    struct span upload_etag; /* the source version it was made from */
     struct span upload_version;
     uint64_t upload_size;
     uint64_t upload_part_size;
@@ -56,12 +56,12 @@ struct copy_job {
 };
 
 enum copy_record_kind {
-    COPY_UPLOAD_INTENDED,  /* commit before Create leaves */
-    COPY_UPLOAD_OPEN,      /* commit before the first part leaves: upload_id */
-    COPY_PART_DONE,        /* commit before the part counts: part */
-    COPY_COMPLETING,       /* commit before Complete leaves */
-    COPY_UPLOAD_ENDED,     /* completed, or the server says it is gone */
-    COPY_ABANDONED,        /* must be aborted, by the owner, until the server says it is gone */
+    COPY_UPLOAD_INTENDED, /* commit before Create leaves */
+    COPY_UPLOAD_OPEN,     /* commit before the first part leaves: upload_id */
+    COPY_PART_DONE,       /* commit before the part counts: part */
+    COPY_COMPLETING,      /* commit before Complete leaves */
+    COPY_UPLOAD_ENDED,    /* completed, or the server says it is gone */
+    COPY_ABANDONED,       /* must be aborted, by the owner, until the server says it is gone */
 };
 
 struct copy_record {

@@ -38,6 +38,9 @@ void sched_cancel(struct sched *s, struct copy *c);
  * from the loop after the last done(). */
 void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg);
 
+/* Forgets an endpoint whose store is about to be closed; no copy may use it any more. */
+void sched_forget(struct sched *s, const struct store *store);
+
 /* An endpoint's state as the scheduler sees it. */
 enum sched_endpoint_state { SCHED_UP, SCHED_OUTAGE, SCHED_DENIED };
 enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,

@@ -1,0 +1,65 @@
+/* A delete needs positive evidence: the source says that the key is not there, in a bucket that
+ * is. */
+#include "transfer/copy/copy_impl.h"
+
+void copy_delete_start(struct copy *c)
+{
+    copy_ask(c, STEP_DELETE_EVIDENCE);
+}
+
+void copy_evidence_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_source(c, &o->op, STORE_HEAD);
+    o->op.version_id = (struct span){0}; /* what counts is the key now */
+}
+
+void copy_evidence_good(struct copy *c, struct copy_op *o)
+{
+    c->outcome.source = o->op.object;
+    copy_skip(c, "exists at the source");
+}
+
+void copy_evidence_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code != REPL_ENOKEY) {
+        copy_again(c, o);
+    } else if (span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey") ||
+               sched_bucket_is_seen(c)) {
+        copy_ask(c, STEP_DELETE);
+    } else {
+        copy_ask(c, STEP_DELETE_BUCKET);
+    }
+}
+
+void copy_bucket_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_source(c, &o->op, STORE_HEAD_BUCKET);
+    o->op.key = (struct span){0};
+    o->op.version_id = (struct span){0};
+}
+
+void copy_bucket_good(struct copy *c, struct copy_op *o)
+{
+    (void)o;
+    copy_ask(c, STEP_DELETE);
+}
+
+void copy_delete_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_DELETE);
+}
+
+void copy_delete_good(struct copy *c, struct copy_op *o)
+{
+    c->outcome.dest = o->op.object;
+    copy_end(c, COPY_DELETED);
+}
+
+void copy_delete_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ENOKEY) {
+        copy_end(c, COPY_DELETED);
+    } else {
+        copy_again(c, o);
+    }
+}

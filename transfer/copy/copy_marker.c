@@ -1,0 +1,226 @@
+/* What the destination gets besides the bytes: preserved metadata, and the marker by which an
+ * object of ours is recognised: "instance;bucket;key;size;etag;version;mtime". It counts only if it
+ * names exactly this bucket, key, size and ETag: users copy objects with their metadata. */
+#include "transfer/copy/copy_impl.h"
+
+#include "daemon/base/buf.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#define MARKER_KEY_MAX 384 /* bytes, escaped; a longer key stands as its hash */
+
+static bool is_plain_char(unsigned char ch)
+{
+    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+           ch == '/' || ch == '.' || ch == '-' || ch == '_' || ch == '=';
+}
+
+static void put_escaped(struct buf *b, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char ch = (unsigned char)s.ptr[i];
+        if (is_plain_char(ch)) {
+            buf_char(b, (char)ch);
+        } else {
+            buf_printf(b, "%%%02X", ch);
+        }
+    }
+}
+
+static void put_hash(struct buf *b, struct span s)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_Digest(s.ptr, s.len, digest, &len, EVP_sha256(), NULL) == 1) {
+        buf_str(b, "sha256:");
+        buf_hex(b, digest, 16);
+    }
+}
+
+static void put_key(struct buf *b, struct span key)
+{
+    struct buf escaped = {0};
+    put_escaped(&escaped, key);
+    if (escaped.len <= MARKER_KEY_MAX) {
+        buf_span(b, buf_view(&escaped));
+    } else {
+        put_hash(b, key);
+    }
+    buf_done(&escaped);
+}
+
+/* The part that must agree, with its separators: from the bucket to the version. */
+static void put_name(struct buf *b, const struct copy *c)
+{
+    buf_char(b, ';');
+    put_escaped(b, c->job.from_bucket);
+    buf_char(b, ';');
+    put_key(b, c->job.from_key);
+    buf_printf(b, ";%llu;", (unsigned long long)c->source.size);
+    put_escaped(b, c->source.etag);
+    buf_char(b, ';');
+    put_escaped(b, c->source.version_id);
+    buf_char(b, ';');
+}
+
+struct span copy_marker_make(struct copy *c)
+{
+    struct buf b = {0};
+    put_escaped(&b, c->job.instance);
+    put_name(&b, c);
+    buf_printf(&b, "%lld", (long long)c->source.mtime_ms);
+    struct span marker = arena_span(&c->arena, buf_view(&b));
+    buf_done(&b);
+    return marker;
+}
+
+static struct span find_user(const struct store_meta *meta, const char *name)
+{
+    for (size_t i = 0; i < meta->user_count; i++) {
+        if (span_eq_nocase(meta->user[i].name, name)) {
+            return meta->user[i].value;
+        }
+    }
+    return (struct span){0};
+}
+
+bool copy_marker_is_ours(const struct copy *c, const struct store_object *dest)
+{
+    struct span found = find_user(&dest->meta, COPY_MARKER_NAME);
+    if (found.len == 0) {
+        return false;
+    }
+    (void)span_cut(&found, ';'); /* the instance: whoever wrote it, it is this version */
+    struct buf name = {0};
+    put_name(&name, c);
+    if (c->source.mtime_ms != 0) { /* not known of an upload of an earlier life */
+        buf_printf(&name, "%lld", (long long)c->source.mtime_ms);
+    }
+    struct span want = span_skip(buf_view(&name), 1);
+    bool same = c->source.mtime_ms != 0 ? span_eq(found, want) : span_starts_with(found, want);
+    buf_done(&name);
+    return same;
+}
+
+static size_t user_bytes(const struct store_meta *meta)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < meta->user_count; i++) {
+        bytes += meta->user[i].name.len + meta->user[i].value.len;
+    }
+    return bytes;
+}
+
+static void add_user(struct store_pair *to, size_t *count, struct span name, struct span value)
+{
+    to[*count] = (struct store_pair){.name = name, .value = value};
+    *count += 1;
+}
+
+/* User metadata of the source without a marker that came along, and ours where it fits. */
+static void make_user(struct copy *c)
+{
+    const struct store_meta *from = &c->source.meta;
+    struct store_pair *user =
+        arena_alloc(&c->arena, (from->user_count + 1) * sizeof(struct store_pair));
+    size_t count = 0;
+    for (size_t i = 0; i < from->user_count; i++) {
+        if (!span_eq_nocase(from->user[i].name, COPY_MARKER_NAME)) {
+            add_user(user, &count, from->user[i].name, from->user[i].value);
+        }
+    }
+    c->meta.user = user;
+    c->meta.user_count = count;
+    if (!c->job.marker) {
+        return;
+    }
+    struct span marker = copy_marker_make(c);
+    struct span name = span_str(COPY_MARKER_NAME);
+    if (user_bytes(&c->meta) + name.len + marker.len > COPY_USER_META_MAX) {
+        c->lost_meta++;
+        return;
+    }
+    add_user(user, &count, name, marker);
+    c->meta.user_count = count;
+    c->marker = marker;
+}
+
+void copy_meta_make(struct copy *c)
+{
+    c->meta = c->source.meta;
+    c->lost_meta += c->source.missing_meta;
+    if (c->job.storage_class.len > 0) {
+        c->meta.storage_class = c->job.storage_class;
+    }
+    c->meta.tags = c->tags;
+    c->meta.tag_count = c->tag_count;
+    make_user(c);
+}
+
+/* ---- did it arrive ---- */
+
+static int hex_digit(char ch)
+{
+    if (ch >= '0' && ch <= '9') {
+        return ch - '0';
+    }
+    if (ch >= 'a' && ch <= 'f') {
+        return ch - 'a' + 10;
+    }
+    return ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
+}
+
+bool copy_etag_is_md5(struct span etag)
+{
+    bool is = etag.len == 32;
+    for (size_t i = 0; is && i < etag.len; i++) {
+        is = hex_digit(etag.ptr[i]) >= 0;
+    }
+    return is;
+}
+
+static void put_digest(struct buf *b, struct span etag)
+{
+    for (size_t i = 0; i < 32; i += 2) {
+        buf_char(b, (char)(hex_digit(etag.ptr[i]) * 16 + hex_digit(etag.ptr[i + 1])));
+    }
+}
+
+/* The ETag that S3 gives a completed upload: MD5 of the parts' MD5s and their number. */
+static bool is_etag_of_parts(const struct copy *c, struct span etag)
+{
+    struct buf digests = {0}, want = {0};
+    bool known = c->parts != NULL;
+    for (uint32_t i = 0; known && i < c->plan.part_count; i++) {
+        known = copy_etag_is_md5(c->parts[i].etag);
+        if (known) {
+            put_digest(&digests, c->parts[i].etag);
+        }
+    }
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    known = known && EVP_Digest(digests.data, digests.len, digest, &len, EVP_md5(), NULL) == 1;
+    if (known) {
+        buf_hex(&want, digest, len);
+        buf_printf(&want, "-%u", c->plan.part_count);
+        known = span_eq_nocase(etag, buf_cstr(&want));
+    }
+    buf_done(&digests);
+    buf_done(&want);
+    return known;
+}
+
+bool copy_is_arrived(const struct copy *c, const struct store_object *dest)
+{
+    if (dest->size != c->source.size) {
+        return false;
+    }
+    if (copy_marker_is_ours(c, dest)) {
+        return true;
+    }
+    if (c->upload_is_open) {
+        return is_etag_of_parts(c, dest->etag);
+    }
+    return copy_etag_is_md5(c->source.etag) && span_eq(c->source.etag, dest->etag);
+}

@@ -1,0 +1,244 @@
+/* Going on with what an earlier life left: an open upload, one whose Complete was sent, or the
+ * intention of one. */
+#include "transfer/copy/copy_impl.h"
+
+#define CLOCK_SLACK_MS 60000 /* the server's clock is not ours */
+
+static void take_upload(struct copy *c)
+{
+    const struct copy_job *job = &c->job;
+    c->upload_id = job->upload_id;
+    c->upload_is_open = true;
+    c->source = (struct store_object){
+        .etag = job->upload_etag, .version_id = job->upload_version, .size = job->upload_size};
+    c->plan = (struct plan){.part_size = job->upload_part_size};
+    if (job->upload_part_size > 0) {
+        uint64_t size = job->upload_size, part = job->upload_part_size;
+        c->plan.part_count = (uint32_t)(size / part + (size % part != 0));
+    }
+    c->outcome.source = c->source;
+    c->outcome.bytes = c->source.size;
+}
+
+static bool is_usable(const struct copy *c)
+{
+    struct plan_input in = sched_plan_input(c);
+    return c->plan.part_count > 0 && c->plan.part_count <= in.to->parts_max &&
+           c->plan.part_size <= in.memory_bytes / 4 &&
+           (c->source.etag.len > 0 || c->source.version_id.len > 0);
+}
+
+static void start_clean(struct copy *c)
+{
+    struct fail f;
+    fail_set(&f, REPL_ECHANGED, "upload cannot be gone on with");
+    copy_restart(c, &f, COPY_SOURCE);
+}
+
+/* The journal's parts as they are; what the server says comes later. */
+static void take_parts(struct copy *c)
+{
+    copy_parts_alloc(c);
+    for (size_t i = 0; i < c->job.upload_part_count; i++) {
+        const struct store_part *in = &c->job.upload_parts[i];
+        if (in->number == 0 || in->number > c->plan.part_count ||
+            in->size != copy_part_length(c, in->number - 1)) {
+            continue;
+        }
+        c->parts[in->number - 1].etag = in->etag;
+        c->parts[in->number - 1].checksum = in->checksum;
+    }
+}
+
+static bool has_all_parts(const struct copy *c)
+{
+    for (uint32_t i = 0; i < c->plan.part_count; i++) {
+        if (c->parts[i].etag.len == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void copy_resume(struct copy *c)
+{
+    if (c->job.upload_id.len == 0) {
+        copy_ask(c, STEP_FIND_INTENDED);
+        return;
+    }
+    take_upload(c);
+    if (!is_usable(c)) {
+        start_clean(c);
+        return;
+    }
+    take_parts(c);
+    if (!c->job.upload_completing) {
+        copy_ask(c, STEP_RESUME_PIN);
+    } else if (has_all_parts(c)) {
+        c->parts_todo = 0;
+        c->parts_done = c->plan.part_count;
+        copy_ask(c, STEP_ASK_COMPLETE);
+    } else {
+        start_clean(c);
+    }
+}
+
+/* ---- an open upload ---- */
+
+void copy_resume_pin_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_source(c, &o->op, STORE_HEAD);
+    copy_pin(c, &o->op);
+    if (c->job.upload_version.len > 0) {
+        o->op.version_id = c->job.upload_version;
+    }
+}
+
+static bool is_same_source(const struct copy *c, const struct store_object *now)
+{
+    return now->size == c->job.upload_size && span_eq(now->etag, c->job.upload_etag);
+}
+
+void copy_resume_pin_good(struct copy *c, struct copy_op *o)
+{
+    if (!is_same_source(c, &o->op.object)) {
+        start_clean(c);
+        return;
+    }
+    c->source = o->op.object;
+    c->outcome.source = c->source;
+    copy_queue(o, STEP_RESUME_PARTS);
+}
+
+void copy_resume_pin_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ECHANGED || o->op.fail.code == REPL_ENOKEY) {
+        start_clean(c);
+    } else {
+        copy_again(c, o);
+    }
+}
+
+/* Done is what journal and server agree on; another part that the server has will be sent twice. */
+static void compare_part(struct copy *c, const struct store_part *there)
+{
+    if (there->number == 0 || there->number > c->plan.part_count) {
+        return;
+    }
+    uint32_t index = there->number - 1;
+    struct copy_part *part = &c->parts[index];
+    if (part->etag.len > 0 && span_eq(part->etag, there->etag) &&
+        there->size == copy_part_length(c, index) && part->state == PART_TODO) {
+        part->state = PART_DONE;
+        c->parts_todo--;
+        c->parts_done++;
+        c->bytes_done += there->size;
+    } else {
+        part->repeated = true;
+    }
+}
+
+void copy_resume_parts_good(struct copy *c, struct copy_op *o)
+{
+    for (size_t i = 0; i < o->op.ret_part_count; i++) {
+        compare_part(c, &o->op.ret_parts[i]);
+    }
+    c->parts_flow = true;
+    if (c->parts_done == c->plan.part_count) {
+        copy_complete(c);
+    }
+}
+
+void copy_resume_parts_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ENOUPLOAD) {
+        start_clean(c);
+        c->close_as = COPY_UPLOAD_ENDED;
+    } else {
+        copy_again(c, o);
+    }
+}
+
+/* ---- only an intention: Create may have been sent ---- */
+
+void copy_find_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_LIST_UPLOADS);
+}
+
+static bool may_be_ours(const struct copy *c, const struct store_upload *upload)
+{
+    int64_t since_ms = c->intended_ms != 0 ? c->intended_ms : c->job.upload_created_ms;
+    return span_eq(upload->key, c->job.to_key) && upload->initiated_ms >= since_ms - CLOCK_SLACK_MS;
+}
+
+/* Looks at the next one found. At the end the intention of an earlier life is cleared and the copy
+ * begins; one of this life goes on with its Create. */
+static void look_at_next(struct copy *c)
+{
+    while (c->intended_count > 0 && !may_be_ours(c, &c->intended[c->intended_count - 1])) {
+        c->intended_count--;
+    }
+    if (c->intended_count > 0) {
+        copy_ask(c, STEP_LOOK_INTENDED);
+    } else if (c->intended_ms != 0) {
+        copy_ask(c, STEP_CREATE);
+    } else {
+        copy_note(c, COPY_UPLOAD_ENDED, 0);
+    }
+}
+
+void copy_find_good(struct copy *c, struct copy_op *o)
+{
+    c->intended = o->op.uploads;
+    c->intended_count = o->op.upload_count;
+    look_at_next(c);
+}
+
+static void next_intended(struct copy *c)
+{
+    c->intended_count--;
+    look_at_next(c);
+}
+
+void copy_look_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_LIST_PARTS);
+    o->op.upload_id = c->intended[c->intended_count - 1].upload_id;
+}
+
+/* Our own life would have recorded it before the first part: one with parts is another's. */
+void copy_look_good(struct copy *c, struct copy_op *o)
+{
+    if (o->op.ret_part_count > 0) {
+        next_intended(c);
+    } else {
+        copy_queue(o, STEP_ABORT_INTENDED);
+    }
+}
+
+void copy_look_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ENOUPLOAD) {
+        next_intended(c);
+    } else {
+        copy_again(c, o);
+    }
+}
+
+void copy_abort_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_ABORT);
+    o->op.upload_id = c->intended[c->intended_count - 1].upload_id;
+}
+
+void copy_abort_good(struct copy *c, struct copy_op *o)
+{
+    (void)o;
+    next_intended(c);
+}
+
+void copy_abort_bad(struct copy *c, struct copy_op *o)
+{
+    copy_look_bad(c, o);
+}

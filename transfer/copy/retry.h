@@ -1,0 +1,26 @@
+/* retry: whether an operation is sent again, and when. The one place where the class of a failure
+ * is turned into a decision. Pure: chance comes as an argument. */
+#ifndef REPL_COPY_RETRY_H
+#define REPL_COPY_RETRY_H
+
+#include "daemon/base/fail.h"
+
+#include <stdint.h>
+
+#define RETRY_BASE_MS 100
+#define RETRY_CAP_MS  20000
+/* A server may ask for longer than the cap, up to this. */
+#define RETRY_AFTER_MAX_MS 120000
+
+enum retry_action {
+    RETRY_AGAIN,   /* after *ret_delay_ms */
+    RETRY_GIVE_UP, /* within this copy; what becomes of the object is the owner's decision */
+};
+
+/* attempt: how often this operation has failed by now, from 1. chance: any 64 random bits. */
+enum retry_action retry_decide(const struct fail *f, unsigned attempt, uint64_t chance,
+                               uint32_t *ret_delay_ms);
+/* Failures after which it is given up; 0 = at the first one. */
+unsigned retry_limit(enum fail_class class);
+
+#endif

@@ -1,0 +1,274 @@
+#include "transfer/copy/sched_impl.h"
+
+#include <assert.h>
+
+#define SEEN_BUCKET_MS 10000 /* so long a bucket that answered counts as there */
+
+/* ---- one turn ---- */
+
+void sched_pump_soon(struct sched *s)
+{
+    deferred_call(&s->pump);
+}
+
+static void wake(struct copy *c)
+{
+    if (!list_is_linked(&c->woken)) {
+        list_push_back(&c->sched->woken, &c->woken);
+    }
+    sched_pump_soon(c->sched);
+}
+
+static void look_after(struct copy *c)
+{
+    bool is_new = c->is_new, is_committed = c->is_committed, is_cancelled = c->is_cancelled;
+    c->is_new = c->is_committed = c->is_cancelled = false;
+    if (is_cancelled) {
+        copy_cancel(c);
+    } else if (is_new) {
+        copy_start(c);
+    }
+    if (is_committed) {
+        copy_committed(c, c->commit_status);
+    }
+    copy_settle(c);
+}
+
+/* Bodies read for a destination that is down must not keep others from working. */
+static void shed_bodies(struct sched *s)
+{
+    LIST_FOR_SAFE (node, &s->copies) {
+        struct copy *c = CONTAINER_OF(node, struct copy, all);
+        if (c->at[COPY_DEST]->state != SCHED_UP) {
+            copy_shed(c);
+        }
+    }
+}
+
+static void end_stop(struct sched *s)
+{
+    loop_fn *stopped = s->stopped;
+    s->stopped = NULL;
+    timer_stop(&s->stop_timer);
+    stopped(s->stopped_arg);
+}
+
+static void pump(void *arg)
+{
+    struct sched *s = arg;
+    while (!list_is_empty(&s->woken)) {
+        struct copy *c = CONTAINER_OF(list_first(&s->woken), struct copy, woken);
+        list_remove(&c->woken);
+        look_after(c);
+    }
+    LIST_FOR (node, &s->endpoints) {
+        sched_unpark(CONTAINER_OF(node, struct endpoint, link));
+    }
+    LIST_FOR (node, &s->endpoints) {
+        sched_pull(CONTAINER_OF(node, struct endpoint, link));
+    }
+    if (budget_is_short(&s->budget)) {
+        shed_bodies(s);
+    }
+    if (s->memory != NULL) {
+        stat_put(s->memory, (double)s->budget.used);
+        stat_put(s->running, (double)s->count);
+    }
+    if (s->stopped != NULL && s->count == 0 && s->probes == 0) {
+        end_stop(s); /* the owner may free s in it */
+    }
+}
+
+/* ---- life ---- */
+
+static void limit_over(void *arg)
+{
+    struct sched *s = arg;
+    LIST_FOR (node, &s->copies) {
+        struct copy *c = CONTAINER_OF(node, struct copy, all);
+        sched_cancel(s, c);
+    }
+}
+
+static void make_stats(struct sched *s)
+{
+    static const char *const by_endpoint[] = {"endpoint", NULL};
+    static const char *const by_operation[] = {"endpoint", "operation", "result", NULL};
+    struct stat_set *set = s->o.stats;
+    if (set == NULL) {
+        return;
+    }
+    s->up = stat_family(set, STAT_GAUGE, "repl_endpoint_up", "Endpoint answers and grants access.",
+                        by_endpoint);
+    s->throttled = stat_family(set, STAT_COUNTER, "repl_endpoint_throttled_total",
+                               "Answers that asked to slow down.", by_endpoint);
+    s->operations = stat_family(set, STAT_COUNTER, "repl_endpoint_operations_total",
+                                "Operations of copies, by how they ended.", by_operation);
+    s->memory = stat_get(
+        stat_family(set, STAT_GAUGE, "repl_memory_used_bytes", "Memory of part bodies.", NULL),
+        NULL);
+    s->running = stat_get(
+        stat_family(set, STAT_GAUGE, "repl_copies_running", "Copies in work.", NULL), NULL);
+}
+
+struct sched *sched_new(const struct sched_options *options)
+{
+    struct sched *s = MEM_NEW(struct sched);
+    s->o = *options;
+    list_init(&s->copies);
+    list_init(&s->woken);
+    list_init(&s->endpoints);
+    budget_init(&s->budget, options->memory_bytes, sched_granted, s);
+    deferred_init(&s->pump, options->loop, pump, s);
+    timer_init(&s->stop_timer, options->loop, limit_over, s);
+    make_stats(s);
+    return s;
+}
+
+void sched_free(struct sched *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    assert(s->count == 0 && s->probes == 0);
+    deferred_cancel(&s->pump);
+    timer_stop(&s->stop_timer);
+    while (!list_is_empty(&s->endpoints)) {
+        endpoint_free(CONTAINER_OF(list_first(&s->endpoints), struct endpoint, link));
+    }
+    budget_done(&s->budget);
+    mem_free(s);
+}
+
+size_t sched_room(const struct sched *s)
+{
+    return s->is_stopping || s->count >= s->o.copies ? 0 : s->o.copies - s->count;
+}
+
+struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
+{
+    struct copy *c = copy_new(s, job, owner, s->next_seq++);
+    c->at[COPY_SOURCE] = endpoint_get(s, job->from);
+    c->at[COPY_DEST] = endpoint_get(s, job->to);
+    c->is_new = true;
+    list_push_back(&s->copies, &c->all);
+    s->count++;
+    wake(c);
+    return c;
+}
+
+void sched_committed(struct sched *s, struct copy *c, int status)
+{
+    (void)s;
+    c->is_committed = true;
+    c->commit_status = status;
+    wake(c);
+}
+
+void sched_cancel(struct sched *s, struct copy *c)
+{
+    (void)s;
+    c->is_cancelled = true;
+    wake(c);
+}
+
+void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg)
+{
+    s->is_stopping = true;
+    s->stopped = stopped;
+    s->stopped_arg = arg;
+    timer_start(&s->stop_timer, limit_ms);
+    LIST_FOR (node, &s->endpoints) {
+        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
+        timer_stop(&e->probe_timer);
+        if (e->probe != NULL) {
+            store_cancel(e->store, &e->probe->op);
+        }
+    }
+    LIST_FOR (node, &s->copies) {
+        wake(CONTAINER_OF(node, struct copy, all));
+    }
+    sched_pump_soon(s);
+}
+
+void sched_forget(struct sched *s, const struct store *store)
+{
+    LIST_FOR_SAFE (node, &s->endpoints) {
+        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
+        if (e->store == store) {
+            endpoint_free(e);
+        }
+    }
+}
+
+/* ---- for copies ---- */
+
+void sched_record(struct copy *c, const struct copy_record *rec)
+{
+    c->sched->o.sink->record(c->sched->o.sink_arg, c, rec);
+}
+
+void sched_done(struct copy *c)
+{
+    struct sched *s = c->sched;
+    list_remove(&c->all);
+    list_remove(&c->woken);
+    entry_leave(&c->entry[COPY_SOURCE]);
+    entry_leave(&c->entry[COPY_DEST]);
+    s->count--;
+    s->o.sink->done(s->o.sink_arg, c, &c->outcome);
+    arena_done(&c->arena);
+    mem_free(c);
+    sched_pump_soon(s);
+}
+
+bool sched_is_stopping(const struct copy *c)
+{
+    return c->sched->is_stopping;
+}
+
+struct loop *sched_loop(const struct copy *c)
+{
+    return c->sched->o.loop;
+}
+
+struct plan_input sched_plan_input(const struct copy *c)
+{
+    return (struct plan_input){.rate_bps = (uint64_t)c->at[COPY_DEST]->rate_bps,
+                               .part_max = c->job.part_max,
+                               .memory_bytes = c->sched->o.memory_bytes,
+                               .to = &c->job.to->features};
+}
+
+bool sched_bucket_is_seen(const struct copy *c)
+{
+    const struct endpoint *e = c->at[COPY_SOURCE];
+    return e->seen_ms != 0 && span_eq_str(c->job.from_bucket, e->seen_bucket) &&
+           loop_now_ms(c->sched->o.loop) - e->seen_ms < SEEN_BUCKET_MS;
+}
+
+/* ---- questions ---- */
+
+enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,
+                                         struct fail *ret_fail)
+{
+    LIST_FOR (node, &s->endpoints) {
+        const struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
+        if (e->store == store) {
+            *ret_fail = e->fail;
+            return e->state;
+        }
+    }
+    fail_clear(ret_fail);
+    return SCHED_UP;
+}
+
+uint64_t sched_memory_used(const struct sched *s)
+{
+    return s->budget.used;
+}
+
+size_t sched_count(const struct sched *s)
+{
+    return s->count;
+}

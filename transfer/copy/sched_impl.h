@@ -1,0 +1,107 @@
+/* sched_impl: what the files of sched share. An endpoint has two heaps of copies that want an
+ * operation there (fresh, backfill), and one of copies whose reads wait because it, as their
+ * destination, takes no more bodies now. All work happens in pump(), once a turn. */
+#ifndef REPL_COPY_SCHED_IMPL_H
+#define REPL_COPY_SCHED_IMPL_H
+
+#include "transfer/copy/copy_impl.h"
+#include "transfer/copy/sched.h"
+
+#define SCHED_FRESH_SHARE   85 /* percent, where both want */
+#define SCHED_OUTAGE_MS     1000
+#define SCHED_DENIED_MIN_MS 5000
+#define SCHED_DENIED_MAX_MS 60000
+#define SCHED_RESULTS       8 /* fail classes; FAIL_NONE stands for "ok" */
+#define SCHED_OPERATIONS    (STORE_HEAD_BUCKET + 1)
+
+/* ---- heap: entries in the order of their turn ---- */
+
+struct heap {
+    struct entry **items;
+    size_t count;
+    size_t cap;
+};
+
+void heap_push(struct heap *h, struct entry *e);
+void heap_remove(struct heap *h, struct entry *e);
+struct entry *heap_top(const struct heap *h);
+void heap_done(struct heap *h);
+
+struct probe {
+    struct store_op op;
+    struct arena arena;
+    struct endpoint *endpoint; /* NULL: forgotten */
+    struct sched *sched;
+};
+
+struct endpoint {
+    struct list link;
+    struct sched *sched;
+    struct store *store;
+    char *name;
+    enum sched_endpoint_state state;
+    struct fail fail; /* why it is not up */
+
+    struct heap ready[2]; /* fresh, backfill */
+    struct heap parked;
+    unsigned credit; /* of backfill */
+    unsigned in_flight;
+    unsigned held; /* bodies in memory whose destination it is */
+    double limit;  /* operations at a time while it throttles; 0 = none */
+    uint64_t halved_ms;
+    double rate_bps; /* of one lane, smoothed; 0 = not known */
+
+    unsigned net_failures; /* in a row */
+    uint64_t good_ms;      /* of the last success; 0 = none */
+    uint64_t probe_good_ms;
+    uint64_t down_ms;
+    unsigned passes; /* real operations let through as a probe */
+    bool probe_by_pass;
+    uint32_t probe_delay_ms;
+    struct timer probe_timer;
+    struct probe *probe; /* in flight */
+    char probe_bucket[256];
+    char seen_bucket[256]; /* answered with an object or a listing … */
+    uint64_t seen_ms;      /* … then */
+
+    struct stat *up;
+    struct stat *throttled;
+    struct stat *operations[SCHED_OPERATIONS][SCHED_RESULTS];
+};
+
+struct sched {
+    struct sched_options o;
+    struct budget budget;
+    struct deferred pump;
+    struct list copies;
+    struct list woken;
+    struct list endpoints;
+    size_t count;
+    size_t probes;
+    uint64_t next_seq;
+    bool is_stopping;
+    struct timer stop_timer;
+    loop_fn *stopped;
+    void *stopped_arg;
+    struct stat *memory;
+    struct stat *running;
+    struct stat_family *up, *throttled, *operations;
+};
+
+struct endpoint *endpoint_get(struct sched *s, struct store *store);
+void endpoint_free(struct endpoint *e);
+/* Takes note of a result; false: the failure is the endpoint's, not the operation's. */
+bool endpoint_result(struct endpoint *e, const struct store_op *op);
+/* Operations that may be started now. */
+unsigned endpoint_room(const struct endpoint *e);
+/* As a destination: one more body may be read for it. */
+bool endpoint_takes_body(const struct endpoint *e);
+void endpoint_started(struct endpoint *e);
+
+void sched_pull(struct endpoint *e);
+void sched_unpark(struct endpoint *e);
+void sched_granted(void *arg, struct ticket *ticket);
+void entry_leave(struct entry *e);
+void sched_pump_soon(struct sched *s);
+
+#endif
