@@ -14,7 +14,8 @@ static void die(const char *path)
     exit(1);
 }
 
-/* The memory is exactly as long as the file, so that the address sanitizer sees each step beyond. */
+/* The memory is exactly as long as the file, so that the address sanitizer sees each step beyond.
+ */
 static void feed(const char *path, size_t size)
 {
     uint8_t *data = malloc(size > 0 ? size : 1);

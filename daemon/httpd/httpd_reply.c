@@ -1,0 +1,74 @@
+#include "daemon/base/mem.h"
+#include "daemon/httpd/httpd_internal.h"
+
+static const char *refusal_code(unsigned status)
+{
+    switch (status) {
+    case MHD_HTTP_BAD_REQUEST:
+        return "bad_request";
+    case MHD_HTTP_NOT_FOUND:
+        return "not_found";
+    case MHD_HTTP_METHOD_NOT_ALLOWED:
+        return "method_not_allowed";
+    default:
+        return "too_large";
+    }
+}
+
+static const char *refusal_text(unsigned status)
+{
+    switch (status) {
+    case MHD_HTTP_BAD_REQUEST:
+        return "the request cannot be read";
+    case MHD_HTTP_NOT_FOUND:
+        return "there is nothing at this path";
+    case MHD_HTTP_METHOD_NOT_ALLOWED:
+        return "the path is there, but not for this method";
+    default:
+        return "the request body is larger than the limit";
+    }
+}
+
+static struct MHD_Response *response_of(char *data, size_t len)
+{
+    return MHD_create_response_from_buffer_with_free_callback(len, data, mem_free);
+}
+
+void httpd_response_type(struct MHD_Response *response, const char *content_type)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                            content_type != NULL ? content_type : "application/json");
+}
+
+enum MHD_Result httpd_refuse(struct httpd_request *r)
+{
+    char *text = mem_printf("{\"error\":{\"code\":\"%s\",\"text\":\"%s\"}}\n",
+                            refusal_code(r->refused), refusal_text(r->refused));
+    struct MHD_Response *response = response_of(text, strlen(text));
+    httpd_response_type(response, NULL);
+    if (r->refused == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
+    }
+    enum MHD_Result rc = MHD_queue_response(r->connection, r->refused, response);
+    MHD_destroy_response(response);
+    return rc;
+}
+
+void httpd_respond(struct httpd_request *r, unsigned status, struct MHD_Response *response)
+{
+    r->status = status;
+    r->response = response;
+    httpd_request_resume(r);
+}
+
+void httpd_reply(struct httpd_request *r, unsigned status, const char *content_type,
+                 struct span body)
+{
+    if (r->connection != NULL) {
+        char *copy = body.len > 0 ? mem_dup_span(body) : mem_strdup("");
+        struct MHD_Response *response = response_of(copy, body.len);
+        httpd_response_type(response, content_type);
+        httpd_respond(r, status, response);
+    }
+    httpd_request_end(r);
+}
