@@ -1,0 +1,82 @@
+/* copy_bench: a scheduler between two fake stores on virtual time, with a journal of uploads in
+ * memory that takes time to commit, and that refuses what the promises forbid: Create before the
+ * intention is recorded, a part before its upload is, Complete before that is, an accepted part
+ * sent again. Lives can be ended (crash) and begun anew with the journal as it is. */
+#ifndef REPL_TEST_COPY_BENCH_H
+#define REPL_TEST_COPY_BENCH_H
+
+#include "tests/unit/support/fake_store.h"
+#include "transfer/copy/sched.h"
+
+struct bench_options {
+    uint64_t seed;
+    struct fake_options from; /* loop is the bench's */
+    struct fake_options to;
+    uint64_t memory_bytes; /* 0 = 1 MiB */
+    uint32_t copies;       /* 0 = 64 */
+    uint64_t part_max;     /* 0 = 4096 */
+    uint64_t commit_ms;
+    bool no_marker;
+};
+
+/* One key's work; key is also its name at the destination. */
+struct bench_job {
+    struct list link;
+    struct bench *bench;
+    char *key;
+    enum copy_kind kind;
+    int64_t size_hint;
+    bool backfill;
+    int64_t deadline_ms;
+    struct span known_etag;
+    struct copy *copy; /* while it runs */
+    bool is_done;      /* ended otherwise than stopped or failed */
+    unsigned runs;
+    struct copy_outcome outcome; /* of the last run; its views are bench memory */
+    uint64_t done_at_ms;
+
+    /* the journal's row of its upload */
+    bool intended, open, completing;
+    int64_t intended_ms;
+    struct span upload_id, etag, version;
+    uint64_t size, part_size;
+    struct store_part parts[10000 / 8];
+    size_t part_count;
+    struct timer commit;
+    struct copy_record rec; /* being committed */
+};
+
+struct bench {
+    struct loop *loop;
+    struct fake *from, *to;
+    struct stat_set *stats;
+    struct sched *sched;
+    struct copy_sink sink;
+    struct bench_options o;
+    struct arena arena;
+    struct list jobs;
+    struct span abandoned[4096];
+    size_t abandoned_count;
+    bool is_crashed;
+    bool is_stopped;
+    unsigned resent; /* accepted parts that were sent again */
+    uint64_t most_memory;
+    char wrong[256]; /* the first broken promise; "" = none */
+};
+
+struct bench *bench_new(const struct bench_options *options);
+void bench_free(struct bench *b);
+struct bench_job *bench_add(struct bench *b, const char *key, enum copy_kind kind);
+/* Hands every unfinished job to the scheduler. */
+void bench_start(struct bench *b);
+/* Runs until every job has ended, restarting failed ones when `stubborn`; false after limit_ms. */
+bool bench_run(struct bench *b, uint64_t limit_ms, bool stubborn);
+/* kill -9: nothing is committed any more, what is in flight is cut off; then a new life. */
+void bench_crash(struct bench *b);
+/* Orderly stop; then a new life. */
+void bench_restart(struct bench *b, uint64_t limit_ms);
+/* Destination equals source for every COPY_OBJECT that is done; no upload is open but those that
+ * were abandoned or are recorded; no violation. Fails the test with what is wrong. */
+void bench_check(struct bench *b);
+
+#endif

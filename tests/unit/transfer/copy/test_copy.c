@@ -1,0 +1,487 @@
+/* One copy at a time: each path of the state machine, and each way in which it can go wrong. */
+#include "tests/unit/support/copy_bench.h"
+
+#include "daemon/base/hash.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define HOUR 3600000
+
+static struct bench *bench(void)
+{
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 20}, .commit_ms = 2};
+    return bench_new(&o);
+}
+
+static struct bench_job *copy_one(struct bench *b, const char *key, size_t size)
+{
+    fake_put_random(b->from, "src", key, size, size + 1);
+    return bench_add(b, key, COPY_OBJECT);
+}
+
+static void run(struct bench *b, enum copy_end end)
+{
+    assert_true(bench_run(b, HOUR, false));
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        if (j->outcome.end != end) {
+            char text[512];
+            fail_msg("%s ended as %d: %s", j->key, (int)j->outcome.end,
+                     fail_print(&j->outcome.fail, text, sizeof(text)));
+        }
+    }
+    bench_check(b);
+    assert_int_equal(sched_memory_used(b->sched), 0);
+}
+
+static void small_costs_one_get_and_one_put(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "a", 1000);
+    j->size_hint = 1000;
+    run(b, COPY_DONE);
+    assert_int_equal(fake_count(b->from, STORE_GET), 1);
+    assert_int_equal(fake_count(b->from, STORE_HEAD), 0);
+    assert_int_equal(fake_count(b->to, STORE_PUT), 1);
+    assert_int_equal(fake_count(b->to, STORE_HEAD), 0);
+    assert_int_equal(j->outcome.bytes, 1000);
+    assert_int_equal(j->outcome.bytes_sent, 1000);
+    bench_free(b);
+}
+
+static void sizes_around_the_part_arrive(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 8192, 8193, 50000};
+    static const int64_t hints[] = {-1, 0, 1, 4096, 9000, 100000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct bench *b = bench();
+        for (size_t k = 0; k < sizeof(hints) / sizeof(hints[0]); k++) {
+            char key[16];
+            snprintf(key, sizeof(key), "k%zu", k);
+            copy_one(b, key, sizes[i])->size_hint = hints[k];
+        }
+        run(b, COPY_DONE);
+        bench_free(b);
+    }
+}
+
+static void large_reads_each_byte_once(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    copy_one(b, "big", 100000)->size_hint = 100000;
+    run(b, COPY_DONE);
+    assert_int_equal(fake_count(b->from, STORE_GET), 25);
+    assert_int_equal(fake_count(b->to, STORE_PART), 25);
+    assert_int_equal(fake_count(b->to, STORE_COMPLETE), 1);
+    assert_int_equal(fake_body_bytes(b->to), 100000);
+    assert_int_equal(fake_uploads(b->to), 0);
+    bench_free(b);
+}
+
+static void metadata_tags_and_marker_travel(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct store_pair user[] = {{span_str("colour"), span_str("green")}};
+    struct store_pair tags[] = {{span_str("team"), span_str("x")}};
+    struct store_meta meta = {.content_type = span_str("text/html"),
+                              .user = user,
+                              .user_count = 1,
+                              .tags = tags,
+                              .tag_count = 1};
+    char body[9000] = "hello";
+    fake_put(b->from, "src", span_str("s"), span_of(body, 5), &meta);
+    fake_put(b->from, "src", span_str("l"), span_of(body, sizeof(body)), &meta);
+    bench_add(b, "s", COPY_OBJECT);
+    bench_add(b, "l", COPY_OBJECT);
+    run(b, COPY_DONE);
+    const char *keys[] = {"s", "l"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_object o;
+        assert_true(fake_get(b->to, "dst", span_str(keys[i]), &o));
+        assert_true(span_eq_str(o.meta.content_type, "text/html"));
+        assert_int_equal(o.meta.user_count, 2);
+        assert_true(span_eq_str(o.meta.user[0].value, "green"));
+        assert_true(span_eq_str(o.meta.user[1].name, "repl-source"));
+        assert_int_equal(o.meta.tag_count, 1);
+        assert_true(span_eq_str(o.meta.tags[0].value, "x"));
+    }
+    bench_free(b);
+}
+
+static void marker_that_does_not_fit_is_counted(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    char value[2001];
+    memset(value, 'v', 2000);
+    value[2000] = '\0';
+    struct store_pair user[] = {{span_str("colour"), span_str(value)}};
+    struct store_meta meta = {.user = user, .user_count = 1};
+    fake_put(b->from, "src", span_str("s"), span_str("x"), &meta);
+    struct bench_job *j = bench_add(b, "s", COPY_OBJECT);
+    run(b, COPY_DONE);
+    assert_int_equal(j->outcome.lost_meta, 1);
+    bench_free(b);
+}
+
+static void equal_is_skipped_without_reading(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct span etag = fake_put_random(b->from, "src", "a", 1000, 1);
+    struct bench_job *j = bench_add(b, "a", COPY_OBJECT);
+    j->known_etag = etag;
+    run(b, COPY_SKIPPED);
+    assert_int_equal(fake_count(b->from, STORE_GET), 0);
+    assert_int_equal(fake_count(b->to, STORE_PUT), 0);
+    bench_free(b);
+}
+
+static void gone_source_is_skipped(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = bench_add(b, "a", COPY_OBJECT);
+    run(b, COPY_SKIPPED);
+    assert_string_equal(j->outcome.skip_reason, "source object is gone");
+    bench_free(b);
+}
+
+/* ---- deletes ---- */
+
+static void delete_needs_evidence(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_put_random(b->to, "dst", "gone", 10, 1);
+    fake_put_random(b->to, "dst", "kept", 10, 1);
+    fake_put_random(b->from, "src", "kept", 10, 1);
+    struct bench_job *gone = bench_add(b, "gone", COPY_DELETE);
+    struct bench_job *kept = bench_add(b, "kept", COPY_DELETE);
+    struct bench_job *never = bench_add(b, "never", COPY_DELETE);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(gone->outcome.end, COPY_DELETED);
+    assert_int_equal(kept->outcome.end, COPY_SKIPPED);
+    assert_int_equal(never->outcome.end, COPY_DELETED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+/* HEAD says 404 for a missing bucket as for a missing key. */
+static void missing_source_bucket_deletes_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_drop_bucket(b->from, "src");
+    bench_add(b, "a", COPY_DELETE);
+    run(b, COPY_FAILED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+static void denied_source_deletes_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_deny(b->from, true);
+    bench_add(b, "a", COPY_DELETE);
+    assert_false(bench_run(b, 10 * 60000, false));
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    struct fail f;
+    assert_int_equal(sched_endpoint(b->sched, fake_store(b->from), &f), SCHED_DENIED);
+    assert_int_equal(f.code, REPL_EDENIED);
+    fake_deny(b->from, false);
+    run(b, COPY_DELETED);
+    bench_free(b);
+}
+
+/* ---- the source changes ---- */
+
+struct changer {
+    struct bench *bench;
+    unsigned at; /* the nth GET */
+    unsigned seen;
+    unsigned times;
+    size_t size;
+    uint64_t seed;
+    bool removes;
+};
+
+static void change_source(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct changer *c = arg;
+    if (op->kind != STORE_GET || ++c->seen < c->at || c->times == 0) {
+        return;
+    }
+    c->times--;
+    c->seen = 0;
+    if (c->removes) {
+        fake_remove(f, "src", op->key);
+    } else {
+        fake_put_random(f, "src", "big", c->size, c->seed++);
+    }
+}
+
+static void changed_source_is_never_mixed(void **state)
+{
+    (void)state;
+    for (unsigned at = 1; at < 12; at++) {
+        struct bench *b = bench();
+        struct changer c = {.at = at, .times = 2, .size = 30000 + at, .seed = 99};
+        copy_one(b, "big", 40000);
+        fake_hook(b->from, change_source, &c);
+        run(b, COPY_DONE);
+        bench_free(b);
+    }
+}
+
+static void source_that_never_rests_fails(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct changer c = {.at = 3, .times = 1000, .size = 40000, .seed = 99};
+    struct bench_job *j = copy_one(b, "big", 40000);
+    fake_hook(b->from, change_source, &c);
+    run(b, COPY_FAILED);
+    assert_int_equal(j->outcome.fail.code, REPL_ECHANGED);
+    assert_true(j->outcome.source_side);
+    assert_int_equal(b->abandoned_count, 4);
+    bench_free(b);
+}
+
+static void source_removed_midway_leaves_no_upload(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct changer c = {.at = 4, .times = 1, .removes = true};
+    copy_one(b, "big", 40000);
+    fake_hook(b->from, change_source, &c);
+    run(b, COPY_SKIPPED);
+    assert_int_equal(b->abandoned_count, 1);
+    bench_free(b);
+}
+
+/* ---- lost answers ---- */
+
+static void lost_answer(int kind, bool marker, size_t size, bool lost)
+{
+    struct bench_options o = {
+        .from = {.latency_ms = 5}, .to = {.latency_ms = 20}, .commit_ms = 2, .no_marker = !marker};
+    struct bench *b = bench_new(&o);
+    fake_fault(b->to, &(struct fake_fault){.kind = kind,
+                                           .count = 1,
+                                           .lost = lost,
+                                           .code = lost ? REPL_ENET : REPL_ESERVER});
+    copy_one(b, "k", size);
+    run(b, COPY_DONE);
+    assert_int_equal(fake_uploads(b->to), 0);
+    if (lost && kind == STORE_PUT) {
+        assert_int_equal(fake_count(b->to, STORE_PUT), 1);
+    }
+    if (lost && kind == STORE_COMPLETE) {
+        assert_int_equal(fake_count(b->to, STORE_COMPLETE), 1);
+        assert_int_equal(fake_count(b->to, STORE_GET), 1); /* the last byte */
+    }
+    bench_free(b);
+}
+
+static void lost_answers_are_asked_for(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool marker = i & 1, lost = i & 2;
+        lost_answer(STORE_PUT, marker, 1000, lost);
+        lost_answer(STORE_CREATE, marker, 30000, lost);
+        lost_answer(STORE_PART, marker, 30000, lost);
+        lost_answer(STORE_COMPLETE, marker, 30000, lost);
+        lost_answer(STORE_HEAD, marker, 30000, lost);
+    }
+}
+
+static void vanished_upload_starts_again(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_fault(b->to, &(struct fake_fault){
+                          .kind = STORE_PART, .skip = 3, .count = 1, .code = REPL_ENOUPLOAD});
+    struct bench_job *j = copy_one(b, "k", 30000);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(j->outcome.end, COPY_DONE);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 2);
+    bench_free(b);
+}
+
+static void short_body_is_read_again(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_fault(b->from, &(struct fake_fault){.kind = STORE_GET, .count = 3, .shorten = true});
+    copy_one(b, "s", 100);
+    copy_one(b, "l", 30000);
+    run(b, COPY_DONE);
+    bench_free(b);
+}
+
+/* ---- failures ---- */
+
+static void permanent_failure_abandons(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_PART, .skip = 2, .code = REPL_EREFUSED});
+    struct bench_job *j = copy_one(b, "k", 30000);
+    run(b, COPY_FAILED);
+    assert_int_equal(j->outcome.fail.code, REPL_EREFUSED);
+    assert_false(j->outcome.source_side);
+    assert_int_equal(b->abandoned_count, 1);
+    bench_free(b);
+}
+
+static void transient_failure_keeps_the_upload(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_PART, .part = 3, .code = REPL_ESERVER});
+    struct bench_job *j = copy_one(b, "k", 30000);
+    run(b, COPY_FAILED);
+    assert_int_equal(j->outcome.fail.code, REPL_ESERVER);
+    assert_true(j->open);
+    size_t kept = j->part_count;
+    unsigned sent = fake_count(b->to, STORE_PART);
+    assert_true(kept > 0);
+    fake_clear_faults(b->to);
+    run(b, COPY_DONE);
+    assert_int_equal(fake_count(b->to, STORE_PART), sent + 8 - kept);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 1);
+    bench_free(b);
+}
+
+static void too_large_for_the_budget_says_what_it_needs(void **state)
+{
+    (void)state;
+    struct bench_options o = {
+        .memory_bytes = 1 << 20, .part_max = 1 << 20, .to = {.part_min = 512 * 1024}};
+    struct bench *b = bench_new(&o);
+    struct bench_job *j = copy_one(b, "k", 3 << 20);
+    run(b, COPY_FAILED);
+    assert_int_equal(j->outcome.fail.code, REPL_ENOMEMORY);
+    assert_non_null(strstr(j->outcome.fail.hint, "MiB"));
+    bench_free(b);
+}
+
+static void bucket_that_is_missing_fails_the_copy_only(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_drop_bucket(b->to, "dst");
+    struct bench_job *j = copy_one(b, "k", 100);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(j->outcome.fail.code, REPL_ENOBUCKET);
+    struct fail f;
+    assert_int_equal(sched_endpoint(b->sched, fake_store(b->to), &f), SCHED_UP);
+    bench_free(b);
+}
+
+/* ---- resume ---- */
+
+static void resume_goes_on_at_any_moment(void **state)
+{
+    (void)state;
+    for (uint64_t at = 0; at < 400; at += 7) {
+        struct bench *b = bench();
+        copy_one(b, "k", 60000);
+        bench_start(b);
+        loop_run_for(b->loop, at);
+        bench_crash(b);
+        run(b, COPY_DONE);
+        assert_int_equal(fake_uploads(b->to), b->abandoned_count);
+        bench_free(b);
+    }
+}
+
+static void resume_of_a_changed_source_starts_clean(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    copy_one(b, "k", 300000);
+    bench_start(b);
+    loop_run_for(b->loop, 100);
+    bench_crash(b);
+    fake_put_random(b->from, "src", "k", 300000, 77);
+    run(b, COPY_DONE);
+    assert_int_equal(b->abandoned_count, 1);
+    bench_free(b);
+}
+
+static void intention_aborts_only_what_can_be_ours(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 30000);
+    fake_create(b->to, "dst", span_str("k"));
+    fake_create(b->to, "dst", span_str("k2"));
+    j->intended = true;
+    j->intended_ms = loop_wall_ms(b->loop);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(j->outcome.end, COPY_DONE);
+    assert_int_equal(fake_uploads(b->to), 1); /* of k2 */
+    bench_free(b);
+}
+
+static void stop_lets_parts_in_flight_end(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 300000);
+    bench_start(b);
+    loop_run_for(b->loop, 90);
+    unsigned in_flight = fake_in_flight(b->to);
+    size_t before = j->part_count;
+    assert_true(in_flight > 0);
+    bench_restart(b, 5000);
+    assert_true(j->part_count >= before + in_flight);
+    run(b, COPY_DONE);
+    assert_int_equal(fake_body_bytes(b->to), 300000);
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_costs_one_get_and_one_put),
+        cmocka_unit_test(sizes_around_the_part_arrive),
+        cmocka_unit_test(large_reads_each_byte_once),
+        cmocka_unit_test(metadata_tags_and_marker_travel),
+        cmocka_unit_test(marker_that_does_not_fit_is_counted),
+        cmocka_unit_test(equal_is_skipped_without_reading),
+        cmocka_unit_test(gone_source_is_skipped),
+        cmocka_unit_test(delete_needs_evidence),
+        cmocka_unit_test(missing_source_bucket_deletes_nothing),
+        cmocka_unit_test(denied_source_deletes_nothing),
+        cmocka_unit_test(changed_source_is_never_mixed),
+        cmocka_unit_test(source_that_never_rests_fails),
+        cmocka_unit_test(source_removed_midway_leaves_no_upload),
+        cmocka_unit_test(lost_answers_are_asked_for),
+        cmocka_unit_test(vanished_upload_starts_again),
+        cmocka_unit_test(short_body_is_read_again),
+        cmocka_unit_test(permanent_failure_abandons),
+        cmocka_unit_test(transient_failure_keeps_the_upload),
+        cmocka_unit_test(too_large_for_the_budget_says_what_it_needs),
+        cmocka_unit_test(bucket_that_is_missing_fails_the_copy_only),
+        cmocka_unit_test(resume_goes_on_at_any_moment),
+        cmocka_unit_test(resume_of_a_changed_source_starts_clean),
+        cmocka_unit_test(intention_aborts_only_what_can_be_ours),
+        cmocka_unit_test(stop_lets_parts_in_flight_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
