@@ -27,13 +27,30 @@ static const struct fail_row *row_find(int code)
     return NULL;
 }
 
+/* uv_err_name() and uv_strerror() allocate for codes they do not know, and nobody can free that. */
+static bool is_known_to_uv(int code)
+{
+    switch (code) {
+#define CASE(name, text) case UV_##name:
+        UV_ERRNO_MAP(CASE)
+#undef CASE
+        return true;
+    default:
+        return false;
+    }
+}
+
 const char *fail_name(int code)
 {
     const struct fail_row *row = row_find(code);
     if (code == 0) {
         return "OK";
     }
-    return row != NULL ? row->name : uv_err_name(code);
+    if (row != NULL) {
+        return row->name;
+    }
+    const char *name = is_known_to_uv(code) ? uv_err_name(code) : strerrorname_np(-code);
+    return name != NULL ? name : "UNKNOWN";
 }
 
 const char *fail_text(int code)
@@ -42,7 +59,11 @@ const char *fail_text(int code)
     if (code == 0) {
         return "success";
     }
-    return row != NULL ? row->text : uv_strerror(code);
+    if (row != NULL) {
+        return row->text;
+    }
+    const char *text = is_known_to_uv(code) ? uv_strerror(code) : strerrordesc_np(-code);
+    return text != NULL ? text : "unknown error";
 }
 
 enum fail_class fail_class(int code)
@@ -72,21 +93,23 @@ void fail_clear(struct fail *f)
 
 int fail_set(struct fail *f, int code, const char *format, ...)
 {
+    struct fail next = {.code = code}; /* the arguments may point into *f */
     va_list args;
-    fail_clear(f);
-    f->code = code;
     va_start(args, format);
-    vsnprintf(f->text, sizeof(f->text), format, args);
+    vsnprintf(next.text, sizeof(next.text), format, args);
     va_end(args);
+    *f = next;
     return code;
 }
 
 void fail_hint(struct fail *f, const char *format, ...)
 {
+    char next[sizeof(f->hint)];
     va_list args;
     va_start(args, format);
-    vsnprintf(f->hint, sizeof(f->hint), format, args);
+    vsnprintf(next, sizeof(next), format, args);
     va_end(args);
+    memcpy(f->hint, next, sizeof(next));
 }
 
 /* snprintf that goes on where the last one ended and stops at the end. */
@@ -107,6 +130,9 @@ const char *fail_print(const struct fail *f, char *to, unsigned long size)
 {
     size_t at = 0;
     const char *sep = " (";
+    if (size == 0) {
+        return to;
+    }
     to[0] = '\0';
     add(to, size, &at, "%s", f->text[0] != '\0' ? f->text : fail_text(f->code));
     if (f->server_code[0] != '\0') {

@@ -164,16 +164,21 @@ bool log_enabled(const struct log *log, enum log_level level, const char *subjec
 
 static void print_json_string(struct buf *b, const char *text)
 {
+    struct span rest = span_str(text);
     buf_char(b, '"');
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            buf_char(b, '\\');
-            buf_char(b, *c);
-        } else if ((unsigned char)*c < 0x20) {
-            buf_printf(b, "\\u%04x", (unsigned)(unsigned char)*c);
+    while (rest.len > 0) {
+        size_t n = span_utf8(rest);
+        unsigned char c = (unsigned char)rest.ptr[0];
+        if (n == 0) {
+            buf_char(b, '?');
+        } else if (c == '"' || c == '\\') {
+            buf_printf(b, "\\%c", c);
+        } else if (c < 0x20) {
+            buf_printf(b, "\\u%04x", c);
         } else {
-            buf_char(b, *c);
+            buf_append(b, rest.ptr, n);
         }
+        rest = span_skip(rest, n > 0 ? n : 1);
     }
     buf_char(b, '"');
 }

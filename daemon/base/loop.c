@@ -99,6 +99,8 @@ struct loop *loop_new_virtual(uint64_t seed, int64_t wall_ms)
     return loop;
 }
 
+static void drop_virtual_work(struct loop *loop);
+
 void loop_free(struct loop *loop)
 {
     if (loop == NULL) {
@@ -107,6 +109,7 @@ void loop_free(struct loop *loop)
     if (loop->uv != NULL) {
         loop_uv_free(loop->uv);
     }
+    drop_virtual_work(loop);
     while (loop->messages != NULL) {
         struct loop_message *m = loop->messages;
         loop->messages = m->next;
@@ -257,6 +260,17 @@ static void run_virtual_work(void *arg)
     w->work(w->arg);
     w->done(w->arg);
     mem_free(w);
+}
+
+static void drop_virtual_work(struct loop *loop)
+{
+    while (loop->deferred != NULL) {
+        struct deferred *d = loop->deferred;
+        deferred_cancel(d);
+        if (d->fn == run_virtual_work) {
+            mem_free(d->arg);
+        }
+    }
 }
 
 void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *arg)

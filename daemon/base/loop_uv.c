@@ -78,7 +78,9 @@ void loop_uv_free(struct loop_uv *u)
     uv_close((uv_handle_t *)&u->timer, NULL);
     uv_close((uv_handle_t *)&u->idle, NULL);
     uv_close((uv_handle_t *)&u->async, NULL);
-    uv_run(&u->uv, UV_RUN_DEFAULT);
+    while (uv_run(&u->uv, UV_RUN_DEFAULT) != 0) {
+        /* a pending loop_stop() ended the run before all was closed */
+    }
     must(uv_loop_close(&u->uv), "closing the event loop");
     mem_free(u);
 }

@@ -92,3 +92,33 @@ int span_to_u64(struct span s, unsigned long long *ret_value)
     *ret_value = value;
     return 0;
 }
+
+/* The well-formed sequences of Unicode 15, table 3-7: no overlong forms, no surrogates. */
+size_t span_utf8(struct span s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    size_t len = 0;
+    if (s.len == 0) {
+        return 0;
+    }
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    if (p[0] >= 0xc2 && p[0] <= 0xf4) {
+        len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    }
+    if (len == 0 || s.len < len) {
+        return 0;
+    }
+    unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if (p[i] < 0x80 || p[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return len;
+}

@@ -19,6 +19,9 @@ struct stat_set *stat_set_new(void)
 
 static void free_series(struct stat *s)
 {
+    if (s->family->other == s) {
+        s->family->other = NULL;
+    }
     hash_remove(&s->family->by_values, &s->entry);
     list_remove(&s->link);
     for (unsigned i = 0; i < s->family->label_count; i++) {
@@ -100,9 +103,10 @@ struct stat *stat_get(struct stat_family *f, const char *const *values)
         mem_free(id);
         return CONTAINER_OF(found, struct stat, entry);
     }
-    if (f->by_values.count == STAT_SERIES_MAX && values != other) {
+    if (f->by_values.count - (f->other != NULL) >= STAT_SERIES_MAX && values != other) {
         mem_free(id);
-        return stat_get(f, other);
+        f->other = stat_get(f, other);
+        return f->other;
     }
     struct stat *s = MEM_NEW(struct stat);
     s->family = f;

@@ -22,6 +22,7 @@ struct stat_family {
     unsigned label_count;
     struct list series;
     struct hash by_values;
+    struct stat *other; /* stands for all beyond STAT_SERIES_MAX; NULL = none needed yet */
 };
 
 struct stat {

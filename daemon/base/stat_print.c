@@ -10,25 +10,30 @@ static void print_number(struct buf *to, double value)
         buf_str(to, "NaN");
     } else if (isinf(value)) {
         buf_str(to, value > 0 ? "+Inf" : "-Inf");
-    } else if (value == floor(value) && fabs(value) < 1e15) {
+    } else if (value == floor(value) && fabs(value) < 9007199254740992.0) { /* 2^53: exact */
         buf_printf(to, "%.0f", value);
     } else {
         buf_printf(to, "%.15g", value);
     }
 }
 
+/* Bytes that are not UTF-8 become '?': they would spoil the whole scrape. */
 static void print_escaped(struct buf *to, const char *text, bool quotes)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '\\') {
-            buf_str(to, "\\\\");
-        } else if (*text == '\n') {
+    struct span rest = span_str(text);
+    while (rest.len > 0) {
+        size_t n = span_utf8(rest);
+        char c = rest.ptr[0];
+        if (n == 0) {
+            buf_char(to, '?');
+        } else if (c == '\n') {
             buf_str(to, "\\n");
-        } else if (*text == '"' && quotes) {
-            buf_str(to, "\\\"");
+        } else if (c == '\\' || (c == '"' && quotes)) {
+            buf_printf(to, "\\%c", c);
         } else {
-            buf_char(to, *text);
+            buf_append(to, rest.ptr, n);
         }
+        rest = span_skip(rest, n > 0 ? n : 1);
     }
 }
 

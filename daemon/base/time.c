@@ -1,6 +1,7 @@
 /* Dates as text and back. Civil dates by the algorithm of days from 0000-03-01. */
 #include "daemon/base/fail.h"
 #include "daemon/base/loop.h"
+#include "daemon/base/span.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -123,11 +124,11 @@ static bool take_fraction(struct cursor *c, unsigned *ret_ms)
     return c->at > start;
 }
 
-/* "Z", "+02:00", "-0530" or nothing (UTC). */
+/* "Z", "+02:00", "-0530", "+02" or nothing (UTC). */
 static bool take_zone(struct cursor *c, int64_t *ret_offset_ms)
 {
     unsigned hours;
-    unsigned minutes;
+    unsigned minutes = 0;
     *ret_offset_ms = 0;
     if (c->at == c->end || take_char(c, 'Z') || take_char(c, 'z')) {
         return true;
@@ -140,8 +141,9 @@ static bool take_zone(struct cursor *c, int64_t *ret_offset_ms)
     if (!take_digits(c, 2, &hours)) {
         return false;
     }
+    bool more = c->at < c->end;
     take_char(c, ':');
-    if (!take_digits(c, 2, &minutes) || hours > 23 || minutes > 59) {
+    if ((more && !take_digits(c, 2, &minutes)) || hours > 23 || minutes > 59) {
         return false;
     }
     *ret_offset_ms = ((int64_t)hours * 60 + minutes) * 60000 * (west ? -1 : 1);
@@ -205,29 +207,64 @@ static bool take_month(struct cursor *c, unsigned *ret)
     return false;
 }
 
-/* "Mon, 23 Nov 2026 10:20:30 GMT" */
+/* "10:20:30" */
+static bool take_clock(struct cursor *c, struct civil *t)
+{
+    return take_digits(c, 2, &t->hour) && take_char(c, ':') && take_digits(c, 2, &t->minute) &&
+           take_char(c, ':') && take_digits(c, 2, &t->second);
+}
+
+/* "2026", or the two digits of RFC 850 (POSIX: 69 to 99 are of the last century). */
+static bool take_year(struct cursor *c, bool is_short, int64_t *ret)
+{
+    unsigned year;
+    if (!take_digits(c, is_short ? 2 : 4, &year)) {
+        return false;
+    }
+    *ret = is_short ? year + (year < 69 ? 2000 : 1900) : year;
+    return true;
+}
+
+static bool is_utc(struct span zone)
+{
+    return span_eq_str(zone, "GMT") || span_eq_str(zone, "UTC") || span_eq_str(zone, "+0000");
+}
+
+/* After the comma: "23 Nov 2026 10:20:30 GMT", "23-Nov-26 10:20:30 GMT". */
+static bool take_date(struct cursor *c, struct civil *t)
+{
+    while (take_char(c, ' ')) {
+    }
+    if (!take_digits(c, 2, &t->day)) {
+        return false;
+    }
+    char sep = take_char(c, '-') ? '-' : ' ';
+    return (sep == '-' || take_char(c, ' ')) && take_month(c, &t->month) && take_char(c, sep) &&
+           take_year(c, sep == '-', &t->year) && take_char(c, ' ') && take_clock(c, t) &&
+           take_char(c, ' ') && is_utc(span_of(c->at, (size_t)(c->end - c->at)));
+}
+
+/* After the weekday: "Nov 23 10:20:30 2026", "Nov  1 10:20:30 2026". */
+static bool take_asctime(struct cursor *c, struct civil *t)
+{
+    if (!take_char(c, ' ') || !take_month(c, &t->month) || !take_char(c, ' ')) {
+        return false;
+    }
+    bool one = take_char(c, ' ');
+    return take_digits(c, one ? 1 : 2, &t->day) && take_char(c, ' ') && take_clock(c, t) &&
+           take_char(c, ' ') && take_year(c, false, &t->year) && c->at == c->end;
+}
+
+/* The three forms of RFC 9110, 5.6.7. The weekday is not looked at. */
 static bool parse_http(struct cursor c, int64_t *ret)
 {
     struct civil t = {0};
-    unsigned year;
-    const char *comma = memchr(c.at, ',', (size_t)(c.end - c.at));
-    if (comma == NULL) {
-        return false;
+    const char *start = c.at;
+    while (c.at < c.end && ((*c.at | 0x20) >= 'a' && (*c.at | 0x20) <= 'z')) {
+        c.at++;
     }
-    c.at = comma + 1;
-    while (take_char(&c, ' ')) {
-    }
-    if (!take_digits(&c, 2, &t.day) || !take_char(&c, ' ') || !take_month(&c, &t.month) ||
-        !take_char(&c, ' ') || !take_digits(&c, 4, &year) || !take_char(&c, ' ') ||
-        !take_digits(&c, 2, &t.hour) || !take_char(&c, ':') || !take_digits(&c, 2, &t.minute) ||
-        !take_char(&c, ':') || !take_digits(&c, 2, &t.second) || !take_char(&c, ' ')) {
-        return false;
-    }
-    size_t rest = (size_t)(c.end - c.at);
-    bool utc = (rest == 3 && (memcmp(c.at, "GMT", 3) == 0 || memcmp(c.at, "UTC", 3) == 0)) ||
-               (rest == 5 && memcmp(c.at, "+0000", 5) == 0);
-    t.year = year;
-    if (!utc || !is_valid(&t)) {
+    if (c.at - start < 3 || !(take_char(&c, ',') ? take_date(&c, &t) : take_asctime(&c, &t)) ||
+        !is_valid(&t)) {
         return false;
     }
     *ret = to_ms(&t);

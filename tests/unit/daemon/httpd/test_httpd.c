@@ -213,7 +213,7 @@ static void test_request_in_single_bytes(void **state)
                        "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     for (const char *c = text; *c != '\0'; c++) {
         client_send(&fx->client, c, 1);
-        client_turn(&fx->client, true);
+        client_turn(&fx->client);
     }
     size_t body;
     CLIENT_UNTIL(&fx->client, client_answer(&fx->client, &body) > 0);
@@ -333,7 +333,7 @@ static void test_endless_body_is_cut_off(void **state)
     char block[4096] = {0};
     for (unsigned i = 0; i < 1000 && !fx->client.is_eof; i++) {
         client_send(&fx->client, block, sizeof(block));
-        client_turn(&fx->client, true);
+        client_turn(&fx->client);
     }
     assert_true(fx->client.is_eof);
     assert_alive(fx);
@@ -638,10 +638,10 @@ static void test_damaged_requests(void **state)
         }
         reconnect(fx);
         client_send(&fx->client, text, loop_random(fx->loop, len + 1));
-        client_turn(&fx->client, true);
+        client_turn(&fx->client);
         if (i % 3 == 0) {
             shutdown(fx->client.fd, SHUT_WR);
-            client_turn(&fx->client, true);
+            client_turn(&fx->client);
         }
     }
     assert_alive(fx);
@@ -663,7 +663,7 @@ static void test_connections_are_limited(void **state)
     CLIENT_UNTIL(&other[0], client_answer(&other[0], &body) > 0);
     CLIENT_UNTIL(&other[1], client_answer(&other[1], &body) > 0);
     for (unsigned i = 0; i < 5; i++) {
-        client_turn(&other[2], true);
+        client_turn(&other[2]);
     }
     assert_int_equal(other[2].in.len, 0);
     client_close(&other[0]);
