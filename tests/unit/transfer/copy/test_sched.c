@@ -1,0 +1,301 @@
+/* Many copies: order, fairness, memory, outages, throttling. */
+#include "tests/unit/support/copy_bench.h"
+
+#include "daemon/base/hash.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define HOUR 3600000
+
+static struct bench_job *copy_one(struct bench *b, const char *key, size_t size)
+{
+    fake_put_random(b->from, "src", key, size, size + 1);
+    struct bench_job *j = bench_add(b, key, COPY_OBJECT);
+    j->size_hint = (int64_t)size;
+    return j;
+}
+
+static void copy_many(struct bench *b, const char *prefix, unsigned count, size_t size)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%03u", prefix, i);
+        copy_one(b, key, size);
+    }
+}
+
+static void run(struct bench *b)
+{
+    assert_true(bench_run(b, HOUR, false));
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        assert_int_equal(j->outcome.end, COPY_DONE);
+    }
+    bench_check(b);
+}
+
+static void small_objects_pass_a_large_one(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 50, .slots = 4}};
+    struct bench *b = bench_new(&o);
+    struct bench_job *big = copy_one(b, "big", 400000);
+    bench_start(b);
+    loop_run_for(b->loop, 200);
+    copy_many(b, "s", 20, 100);
+    run(b);
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        assert_true(j == big || j->done_at_ms < big->done_at_ms);
+    }
+    bench_free(b);
+}
+
+static void earlier_deadline_goes_first(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5, .slots = 1},
+                              .to = {.latency_ms = 50, .slots = 1}};
+    struct bench *b = bench_new(&o);
+    for (int i = 0; i < 10; i++) {
+        char key[8];
+        snprintf(key, sizeof(key), "k%d", i);
+        copy_one(b, key, 10)->deadline_ms = 100 - i;
+    }
+    run(b);
+    uint64_t last = 0;
+    for (struct list *node = b->jobs.prev; node != &b->jobs; node = node->prev) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        assert_true(j->done_at_ms > last);
+        last = j->done_at_ms;
+    }
+    bench_free(b);
+}
+
+static void backfill_has_its_share(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 10, .slots = 1},
+                              .to = {.latency_ms = 10, .slots = 4},
+                              .copies = 400};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "old", 100, 10);
+    LIST_FOR (node, &b->jobs) {
+        CONTAINER_OF(node, struct bench_job, link)->backfill = true;
+    }
+    copy_many(b, "new", 200, 10);
+    bench_start(b);
+    loop_run_for(b->loop, 1200); /* about 120 reads */
+    unsigned fresh = 0, backfill = 0;
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        fresh += j->is_done && !j->backfill;
+        backfill += j->is_done && j->backfill;
+    }
+    assert_in_range(fresh, 90, 110);
+    assert_in_range(backfill, 12, 22);
+    run(b); /* and all of it when nothing fresh is left */
+    bench_free(b);
+}
+
+static void slots_are_used_and_not_exceeded(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 20, .slots = 8},
+                              .to = {.latency_ms = 20, .slots = 8}};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "k", 60, 20000);
+    run(b);
+    assert_int_equal(fake_most_in_flight(b->from), 8);
+    assert_int_equal(fake_most_in_flight(b->to), 8);
+    bench_free(b);
+}
+
+static void memory_bounds_what_is_read(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5, .slots = 64},
+                              .to = {.latency_ms = 100, .slots = 64},
+                              .memory_bytes = 64 * 1024};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "k", 50, 100000);
+    run(b);
+    assert_true(b->most_memory > 48 * 1024);
+    bench_free(b);
+}
+
+/* ---- outages ---- */
+
+static void outage(bool at_source)
+{
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 30}};
+    struct bench *b = bench_new(&o);
+    struct fake *out = at_source ? b->from : b->to;
+    copy_many(b, "s", 30, 500);
+    copy_many(b, "l", 5, 200000);
+    bench_start(b);
+    loop_run_for(b->loop, 150);
+    uint64_t now_ms = loop_now_ms(b->loop);
+    fake_outage(out, now_ms, now_ms + 20 * 60000);
+    loop_run_for(b->loop, 19 * 60000);
+    struct fail f;
+    assert_int_equal(sched_endpoint(b->sched, fake_store(out), &f), SCHED_OUTAGE);
+    assert_true(f.code == REPL_ENET || f.code == REPL_EUNREACHABLE);
+    assert_in_range(fake_count(out, STORE_HEAD_BUCKET), 1000, 1140); /* a probe a second */
+    loop_run_for(b->loop, 2 * 60000);
+    assert_int_equal(sched_endpoint(b->sched, fake_store(out), &f), SCHED_UP);
+    run(b);
+    LIST_FOR (node, &b->jobs) {
+        assert_int_equal(CONTAINER_OF(node, struct bench_job, link)->runs, 1);
+    }
+    bench_free(b);
+}
+
+static void outage_gives_nothing_up(void **state)
+{
+    (void)state;
+    outage(false);
+    outage(true);
+}
+
+/* Bodies waiting for a destination that is down do not keep the memory from another. */
+static void outage_of_one_destination_leaves_the_other(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
+                              .to = {.latency_ms = 50, .slots = 16},
+                              .memory_bytes = 64 * 1024};
+    struct bench *b = bench_new(&o);
+    struct fake_options other = {.loop = b->loop, .name = "other", .latency_ms = 10};
+    struct fake *second = fake_new(&other);
+    fake_bucket(second, "dst");
+    copy_many(b, "k", 20, 100000);
+    bench_start(b);
+    loop_run_for(b->loop, 200);
+    uint64_t now_ms = loop_now_ms(b->loop);
+    fake_outage(b->to, now_ms, now_ms + HOUR);
+    loop_run_for(b->loop, 5000);
+    struct fake *first = b->to;
+    b->to = second;
+    fake_put_random(b->from, "src", "x", 4000, 5);
+    struct bench_job *x = bench_add(b, "x", COPY_OBJECT);
+    bench_start(b);
+    loop_run_for(b->loop, 3000);
+    assert_true(x->is_done);
+    b->to = first;
+    loop_run_for(b->loop, HOUR);
+    LIST_FOR (node, &b->jobs) {
+        assert_int_equal(CONTAINER_OF(node, struct bench_job, link)->outcome.end, COPY_DONE);
+    }
+    bench_free(b);
+    (void)second;
+}
+
+static void denial_pauses_and_comes_back(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 30}};
+    struct bench *b = bench_new(&o);
+    fake_deny(b->to, true);
+    copy_many(b, "k", 30, 9000);
+    bench_start(b);
+    loop_run_for(b->loop, 30 * 60000);
+    struct fail f;
+    assert_int_equal(sched_endpoint(b->sched, fake_store(b->to), &f), SCHED_DENIED);
+    assert_true(fake_count(b->to, STORE_HEAD_BUCKET) < 60);
+    fake_deny(b->to, false);
+    loop_run_for(b->loop, 2 * 60000);
+    run(b);
+    bench_free(b);
+}
+
+/* One object that is denied, among others that are not, pauses nobody. */
+static void denied_object_fails_alone(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 30}};
+    struct bench *b = bench_new(&o);
+    fake_fault(b->from,
+               &(struct fake_fault){.kind = STORE_GET, .key = "k005", .code = REPL_EDENIED});
+    copy_many(b, "k", 30, 900);
+    assert_true(bench_run(b, 10 * 60000, false));
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        bool denied = strcmp(j->key, "k005") == 0;
+        assert_int_equal(j->outcome.end, denied ? COPY_FAILED : COPY_DONE);
+        assert_true(!denied || (j->outcome.source_side && j->outcome.fail.code == REPL_EDENIED));
+    }
+    bench_free(b);
+}
+
+static void throttling_lowers_the_concurrency(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5},
+                              .to = {.latency_ms = 30, .slots = 32, .throttles = true},
+                              .copies = 300};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "k", 300, 9000);
+    run(b);
+    struct stat_family *family =
+        stat_family(b->stats, STAT_COUNTER, "repl_endpoint_throttled_total", "", NULL);
+    const char *labels[] = {"to"};
+    unsigned writes = fake_count(b->to, STORE_PUT) + fake_count(b->to, STORE_PART);
+    assert_true(stat_value(stat_get(family, labels)) < writes / 4.0);
+    bench_free(b);
+}
+
+static void stop_takes_no_longer_than_allowed(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 60000}};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "k", 30, 9000);
+    bench_start(b);
+    loop_run_for(b->loop, 100);
+    uint64_t from_ms = loop_now_ms(b->loop);
+    bench_restart(b, 2000);
+    assert_in_range(loop_now_ms(b->loop) - from_ms, 1900, 2100);
+    run(b);
+    bench_free(b);
+}
+
+static void metrics_are_there(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 5}};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "k", 3, 100);
+    run(b);
+    struct buf text = {0};
+    stat_print(b->stats, &text);
+    assert_non_null(strstr(buf_cstr(&text), "repl_endpoint_up{endpoint=\"to\"} 1"));
+    assert_non_null(strstr(buf_cstr(&text), "repl_endpoint_operations_total{endpoint=\"to\","
+                                            "operation=\"PutObject\",result=\"ok\"} 3"));
+    assert_non_null(strstr(buf_cstr(&text), "repl_memory_used_bytes 0"));
+    buf_done(&text);
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_objects_pass_a_large_one),
+        cmocka_unit_test(earlier_deadline_goes_first),
+        cmocka_unit_test(backfill_has_its_share),
+        cmocka_unit_test(slots_are_used_and_not_exceeded),
+        cmocka_unit_test(memory_bounds_what_is_read),
+        cmocka_unit_test(outage_gives_nothing_up),
+        cmocka_unit_test(outage_of_one_destination_leaves_the_other),
+        cmocka_unit_test(denial_pauses_and_comes_back),
+        cmocka_unit_test(denied_object_fails_alone),
+        cmocka_unit_test(throttling_lowers_the_concurrency),
+        cmocka_unit_test(stop_takes_no_longer_than_allowed),
+        cmocka_unit_test(metrics_are_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
