@@ -37,9 +37,8 @@ static uint64_t least_part(const struct plan_input *in)
 static bool is_preferred_good(const struct plan_input *in)
 {
     return in->preferred >= wished_part(in) / 2 && in->preferred >= in->to->part_min &&
-           in->preferred > 0 &&
-           in->preferred >= least_part(in) && in->preferred <= in->to->part_max &&
-           in->preferred <= in->memory_bytes / 4 &&
+           in->preferred > 0 && in->preferred >= least_part(in) &&
+           in->preferred <= in->to->part_max && in->preferred <= in->memory_bytes / 4 &&
            (in->part_max == 0 || in->preferred <= in->part_max);
 }
 

@@ -6,12 +6,12 @@
 
 #include <stdio.h>
 
-#define NET_FAILURES_MAX  4    /* in a row, of any operations */
-#define UNREACHABLE_COUNT 2    /* such a failure counts as so many */
-#define GOOD_LATELY_MS    2000 /* a denial soon after a success is the object's, not the endpoint's \
-                                */
-#define PROBE_TRUST_MS 60000   /* so is one after a probe that was good */
-#define HALVE_PAUSE_MS 500     /* answers to what was sent before the halving say nothing new */
+#define NET_FAILURES_MAX  4 /* in a row, of any operations */
+#define UNREACHABLE_COUNT 2 /* such a failure counts as so many */
+#define GOOD_LATELY_MS                                                                             \
+    2000                     /* a denial soon after a success is the object's, not the endpoint's  \
+                              */
+#define PROBE_TRUST_MS 60000 /* so is one after a probe that was good */
 
 static void probe_due(void *arg);
 
@@ -222,7 +222,7 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     e->net_failures = 0;
     snprintf(e->seen_bucket, sizeof(e->seen_bucket), "%.*s", SPAN_ARG(op->bucket));
     e->seen_ms = e->good_ms;
-    if (e->limit > 0) {
+    if (e->limit > 0 && e->old_news == 0) {
         e->limit += 1 / e->limit;
         if (e->limit >= store_slots(e->store)) {
             e->limit = 0;
@@ -240,14 +240,13 @@ static void was_good(struct endpoint *e, const struct store_op *op)
 
 static void was_throttled(struct endpoint *e)
 {
-    uint64_t now_ms = loop_now_ms(e->sched->o.loop);
     if (e->throttled != NULL) {
         stat_add(e->throttled, 1);
     }
-    if (e->halved_ms != 0 && now_ms - e->halved_ms < HALVE_PAUSE_MS) {
+    if (e->old_news > 0) {
         return;
     }
-    e->halved_ms = now_ms;
+    e->old_news = e->in_flight;
     double at_work = e->in_flight + 1;
     double base = e->limit > 0 && e->limit < at_work ? e->limit : at_work;
     e->limit = base / 2 < 1 ? 1 : base / 2;
@@ -289,6 +288,7 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
 {
     int code = op->fail.code;
     count_result(e, op);
+    e->old_news -= e->old_news > 0 ? 1 : 0;
     if (code == 0) {
         was_good(e, op);
         return true;

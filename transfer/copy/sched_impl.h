@@ -46,10 +46,10 @@ struct endpoint {
     struct heap parked;
     unsigned credit; /* of backfill */
     unsigned in_flight;
-    unsigned held; /* bodies in memory whose destination it is */
-    double limit;  /* operations at a time while it throttles; 0 = none */
-    uint64_t halved_ms;
-    double rate_bps; /* of one lane, smoothed; 0 = not known */
+    unsigned held;     /* bodies in memory whose destination it is */
+    double limit;      /* operations at a time while it throttles; 0 = none */
+    unsigned old_news; /* results to come of what was sent before the last halving */
+    double rate_bps;   /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
