@@ -39,7 +39,8 @@ void engine_free(struct engine *e);
 int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
 
 /* Feeds and append: durable when done(status 0). The changes are copied. `unmatched` = changes that
- * no rule takes (they are not stored). cursor_name absent = none; else stored in the same commit. */
+ * no rule takes (they are not stored). cursor_name absent = none; else stored in the same commit.
+ */
 struct engine_append_result {
     uint64_t accepted;
     uint64_t unmatched;
@@ -68,12 +69,16 @@ struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
-    char waits_for[320];  /* a sentence: what the watermark waits for */
-    int64_t oldest_ms;    /* event time of the oldest pending change; 0 = none */
+    char waits_for[320]; /* a sentence: what the watermark waits for */
+    int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
     double latency_p50_s, latency_p90_s, latency_p99_s;
-    bool listing;         /* existing objects are being listed */
+    bool listing; /* existing objects are being listed */
     uint64_t listed;
+    uint64_t listed_bytes;
+    uint64_t listed_equal;    /* of those: at the destination already, not copied */
+    struct fail listing_fail; /* code 0 = none */
+    bool known;               /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
 /* done when the watermark of the rule is >= until_ms, or after timeout_ms (UV_ETIMEDOUT; 0 = no

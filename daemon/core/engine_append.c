@@ -1,0 +1,205 @@
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+
+/* Changes on their way into the journal, with the cursor of the feed that brought them. */
+struct append_call {
+    struct journal_call call;
+    struct engine *engine;
+    struct arena arena;
+    struct append_entry *entries;
+    size_t count;
+    int64_t now_ms;
+    struct span cursor_name;
+    struct span cursor;
+    struct append_result appended;
+    struct engine_append_result result;
+    uint32_t *skipped; /* rule numbers of ignored deletes */
+    size_t skipped_count;
+    engine_append_fn *done;
+    void *arg;
+};
+
+static int run_append(struct backend *b, struct journal_call *call)
+{
+    struct append_call *c = CONTAINER_OF(call, struct append_call, call);
+    int status = 0;
+    if (c->count > 0) {
+        status = b->ops->append(b, c->entries, c->count, c->now_ms, &c->appended);
+    }
+    if (status == 0 && c->cursor_name.ptr != NULL) {
+        status = b->ops->value_put(b, c->cursor_name, c->cursor);
+    }
+    return status;
+}
+
+/* A change older than the watermark holds it where it is; the operator sees that it happened. */
+static void count_late(struct engine_rule *r, const struct append_entry *entry)
+{
+    int64_t t = entry->change.event_time_ms;
+    if (!r->deleting && entry->origin == TASK_LIVE && t > 0 && r->lag_known &&
+        t <= r->watermark_ms) {
+        stat_add(r->stats[STAT_RULE_LATE_CHANGES], 1);
+    }
+}
+
+static void wake_rules(struct append_call *c)
+{
+    struct engine_rule *r = NULL;
+    for (size_t i = 0; i < c->count; i++) {
+        if (r == NULL || r->rule.number != c->entries[i].rule) {
+            r = engine_rule_by_number(c->engine, c->entries[i].rule);
+        }
+        if (r != NULL) {
+            r->ready = true;
+            count_late(r, &c->entries[i]);
+        }
+    }
+    for (size_t i = 0; i < c->skipped_count; i++) {
+        r = engine_rule_by_number(c->engine, c->skipped[i]);
+        if (r != NULL) {
+            r->skipped_here++;
+        }
+    }
+}
+
+static void append_done(struct journal_call *call)
+{
+    struct append_call *c = CONTAINER_OF(call, struct append_call, call);
+    struct engine *e = c->engine;
+    if (call->status == 0) {
+        c->result.last_seq = c->appended.last_seq;
+        wake_rules(c);
+        engine_claim_soon(e);
+        engine_lag_soon(e);
+    }
+    c->done(c->arg, call->status, &call->fail, &c->result);
+    arena_done(&c->arena);
+    mem_free(c);
+}
+
+/* ---- matching ---- */
+
+static struct change copy_change(struct arena *a, const struct change *in)
+{
+    struct change out = *in;
+    out.endpoint = (struct span){0};
+    out.bucket = (struct span){0};
+    out.key = arena_span(a, in->key);
+    out.version_id = arena_span(a, in->version_id);
+    out.etag = arena_span(a, in->etag);
+    out.sequencer = arena_span(a, in->sequencer);
+    out.feed = arena_span(a, in->feed);
+    return out;
+}
+
+static void match_change(struct append_call *c, const struct change *change,
+                         enum task_origin origin, uint32_t only_rule)
+{
+    struct engine *e = c->engine;
+    struct change copy = {0};
+    bool matched = false;
+    LIST_FOR (link, &e->rules) {
+        struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        if (r->deleting || (only_rule != 0 && r->rule.number != only_rule) ||
+            !rules_matches(&r->rule, change)) {
+            continue;
+        }
+        matched = true;
+        if (change->kind == CHANGE_DELETE && r->rule.deletes == RULE_DELETES_IGNORE) {
+            c->skipped[c->skipped_count++] = r->rule.number;
+            continue;
+        }
+        if (copy.key.ptr == NULL) {
+            copy = copy_change(&c->arena, change);
+        }
+        c->entries[c->count++] =
+            (struct append_entry){.rule = r->rule.number, .origin = origin, .change = copy};
+    }
+    c->result.accepted += matched;
+    c->result.unmatched += !matched;
+}
+
+static size_t count_rules(struct engine *e)
+{
+    size_t n = 0;
+    LIST_FOR (link, &e->rules) {
+        n++;
+    }
+    return n;
+}
+
+static int check_changes(const struct change *changes, size_t count, struct fail *f)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status = change_check(&changes[i], f);
+        if (status != 0) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+struct refused {
+    struct deferred deferred;
+    engine_append_fn *done;
+    void *arg;
+    struct fail fail;
+};
+
+static void tell_refused(void *arg)
+{
+    struct refused *r = arg;
+    struct engine_append_result none = {0};
+    r->done(r->arg, r->fail.code, &r->fail, &none);
+    mem_free(r);
+}
+
+static void refuse(struct engine *e, const struct fail *f, engine_append_fn *done, void *arg)
+{
+    struct refused *r = MEM_NEW(struct refused);
+    r->done = done;
+    r->arg = arg;
+    r->fail = *f;
+    deferred_init(&r->deferred, e->loop, tell_refused, r);
+    deferred_call(&r->deferred);
+}
+
+void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
+                      size_t count, enum task_origin origin, struct span cursor_name,
+                      struct span cursor, engine_append_fn *done, void *arg)
+{
+    struct fail f;
+    if (e->stopping) {
+        fail_set(&f, REPL_ECLOSED, "repld is stopping");
+        refuse(e, &f, done, arg);
+        return;
+    }
+    if (check_changes(changes, count, &f) != 0) {
+        refuse(e, &f, done, arg);
+        return;
+    }
+    struct append_call *c = MEM_NEW(struct append_call);
+    c->engine = e;
+    arena_init(&c->arena);
+    size_t most = count * count_rules(e) + 1;
+    c->entries = arena_alloc(&c->arena, most * sizeof(*c->entries));
+    c->skipped = arena_alloc(&c->arena, most * sizeof(*c->skipped));
+    for (size_t i = 0; i < count; i++) {
+        match_change(c, &changes[i], origin, only_rule);
+    }
+    c->now_ms = loop_wall_ms(e->loop);
+    c->cursor_name = arena_span(&c->arena, cursor_name);
+    c->cursor = arena_span(&c->arena, cursor);
+    c->done = done;
+    c->arg = arg;
+    c->call.run = run_append;
+    c->call.done = append_done;
+    journal_submit(e->journal, &c->call);
+}
+
+void engine_append(struct engine *e, const struct change *changes, size_t count,
+                   enum task_origin origin, struct span cursor_name, struct span cursor,
+                   engine_append_fn *done, void *arg)
+{
+    engine_append_to(e, 0, changes, count, origin, cursor_name, cursor, done, arg);
+}

@@ -1,0 +1,225 @@
+/* The engine as the host of its feeds. */
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+
+#define LISTED_AHEAD   10000 /* backfill tasks in the journal at a time */
+#define QUEUE_AHEAD    1000  /* journal calls that may wait */
+#define OUTBOX_AT_ONCE 1000
+
+/* ---- host: append ---- */
+
+struct host_append {
+    feed_done_fn *done;
+    void *arg;
+};
+
+static void host_appended(void *arg, int status, const struct fail *f,
+                          const struct engine_append_result *result)
+{
+    struct host_append *h = arg;
+    (void)result;
+    h->done(h->arg, status, f);
+    mem_free(h);
+}
+
+static void host_append(void *arg, const struct change *changes, size_t count,
+                        struct span cursor_name, struct span cursor, feed_done_fn *done,
+                        void *done_arg)
+{
+    struct engine_feed *ef = arg;
+    struct engine *e = ef->engine;
+    struct host_append *h = MEM_NEW(struct host_append);
+    h->done = done;
+    h->arg = done_arg;
+    struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
+    if (r != NULL) {
+        r->listed_ahead += count;
+    }
+    engine_append_to(e, ef->rule, changes, count, ef->rule != 0 ? TASK_BACKFILL : TASK_LIVE,
+                     cursor_name, cursor, host_appended, h);
+}
+
+/* ---- host: load ---- */
+
+struct load_call {
+    struct journal_call call;
+    struct arena arena;
+    struct span name;
+    struct span value;
+    feed_value_fn *done;
+    void *arg;
+};
+
+static int run_load(struct backend *b, struct journal_call *call)
+{
+    struct load_call *c = CONTAINER_OF(call, struct load_call, call);
+    return b->ops->value_get(b, &c->arena, c->name, &c->value);
+}
+
+static void load_done(struct journal_call *call)
+{
+    struct load_call *c = CONTAINER_OF(call, struct load_call, call);
+    struct span value = call->status == 0 ? c->value : (struct span){0};
+    c->done(c->arg, call->status, value);
+    arena_done(&c->arena);
+    mem_free(c);
+}
+
+static void host_load(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg)
+{
+    struct engine_feed *ef = arg;
+    struct load_call *c = MEM_NEW(struct load_call);
+    arena_init(&c->arena);
+    c->name = arena_span(&c->arena, cursor_name);
+    c->done = done;
+    c->arg = done_arg;
+    c->call.access = JOURNAL_WRITE; /* in line with what was appended before */
+    c->call.run = run_load;
+    c->call.done = load_done;
+    journal_submit(ef->engine->journal, &c->call);
+}
+
+/* ---- host: the rest ---- */
+
+static size_t listing_room(const struct engine_rule *r)
+{
+    uint64_t ahead = r->counts.backfill_objects + r->listed_ahead;
+    if (!r->rule.enabled || !r->lag_known || ahead >= LISTED_AHEAD) {
+        return 0;
+    }
+    return LISTED_AHEAD - (size_t)ahead;
+}
+
+static size_t host_room(void *arg)
+{
+    struct engine_feed *ef = arg;
+    struct engine *e = ef->engine;
+    if (e->stopping || journal_is_failing(e->journal) ||
+        journal_queue_length(e->journal) > QUEUE_AHEAD) {
+        return 0;
+    }
+    if (ef->rule == 0) {
+        return OUTBOX_AT_ONCE;
+    }
+    const struct engine_rule *r = engine_rule_by_number(e, ef->rule);
+    return r != NULL ? listing_room(r) : 0;
+}
+
+static void host_news(void *arg)
+{
+    struct engine_feed *ef = arg;
+    engine_lag_soon(ef->engine);
+}
+
+static bool host_takes(void *arg, struct span key)
+{
+    struct engine_feed *ef = arg;
+    const struct engine_rule *r = engine_rule_by_number(ef->engine, ef->rule);
+    return r != NULL && !r->deleting && rules_takes_key(&r->rule, key);
+}
+
+static struct span host_map(void *arg, struct span key, struct arena *a)
+{
+    struct engine_feed *ef = arg;
+    const struct engine_rule *r = engine_rule_by_number(ef->engine, ef->rule);
+    return r != NULL ? rules_map_key(&r->rule, key, a) : key;
+}
+
+static struct feed_host host_of(struct engine_feed *ef)
+{
+    return (struct feed_host){.arg = ef,
+                              .append = host_append,
+                              .load = host_load,
+                              .room = host_room,
+                              .news = host_news,
+                              .takes = host_takes,
+                              .map = host_map};
+}
+
+/* ---- life ---- */
+
+static struct engine_feed *new_feed(struct engine *e, uint32_t rule, const char *name)
+{
+    struct engine_feed *ef = MEM_NEW(struct engine_feed);
+    ef->engine = e;
+    ef->rule = rule;
+    ef->name = mem_strdup(name);
+    return ef;
+}
+
+static void feed_is_closed(void *arg)
+{
+    struct engine_feed *ef = arg;
+    struct engine *e = ef->engine;
+    struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
+    if (r != NULL && r->listing == ef) {
+        r->listing = NULL;
+        if (r->deleting) {
+            engine_rule_purge(r);
+        } else {
+            engine_listing_start(r); /* it may be wanted again by now */
+        }
+    }
+    e->closing--;
+    mem_free(ef->name);
+    mem_free(ef);
+}
+
+void engine_feed_stop(struct engine_feed *ef)
+{
+    if (ef->closing) {
+        return;
+    }
+    ef->closing = true;
+    list_remove(&ef->link);
+    ef->engine->closing++;
+    feed_close(ef->feed, feed_is_closed, ef);
+}
+
+void engine_outbox_start(struct engine *e, const struct conf_outbox *conf)
+{
+    struct engine_feed *ef = new_feed(e, 0, conf->name);
+    ef->feed = outbox_feed_new(&(struct outbox_feed_options){
+        .loop = e->loop, .log = e->log, .stats = e->stats, .conf = conf, .host = host_of(ef)});
+    list_push_back(&e->outboxes, &ef->link);
+}
+
+void engine_listing_start(struct engine_rule *r)
+{
+    struct engine *e = r->engine;
+    if (!e->run_feeds || e->stopping || r->deleting || !r->rule.existing || r->listing != NULL ||
+        r->from == NULL || r->to == NULL) {
+        return;
+    }
+    struct engine_feed *ef = new_feed(e, r->rule.number, r->rule.name);
+    r->listing = ef;
+    ef->feed = listing_feed_new(&(struct listing_feed_options){.loop = e->loop,
+                                                               .log = e->log,
+                                                               .from = r->from->store,
+                                                               .to = r->to->store,
+                                                               .rule = &r->rule,
+                                                               .host = host_of(ef)});
+}
+
+void engine_listing_stop(struct engine_rule *r)
+{
+    if (r->listing != NULL) {
+        engine_feed_stop(r->listing);
+    }
+}
+
+int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed)
+{
+    /* What is appended now is given this very millisecond at the earliest. */
+    int64_t through = loop_wall_ms(e->loop) - 1;
+    LIST_FOR (link, &e->outboxes) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (ef->feed->status.complete_through_ms < through) {
+            through = ef->feed->status.complete_through_ms;
+            if (ret_feed != NULL) {
+                *ret_feed = ef;
+            }
+        }
+    }
+    return through;
+}

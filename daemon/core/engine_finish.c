@@ -1,0 +1,291 @@
+/* What became of a copy, as the journal's record of it. The class of the failure decides. */
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+
+#define TRY_MIN_MS      1000
+#define TRY_MAX_MS      600000
+#define HOLD_MIN_MS     1000
+#define HOLD_MAX_MS     60000
+#define PERMANENT_TRIES 3
+#define CORRUPT_TRIES   5
+#define FINISH_WAIT_MS  1000
+
+struct finish_call {
+    struct journal_call call;
+    struct engine *engine;
+    struct engine_work *work; /* NULL: released before there was one */
+    struct arena arena;
+    struct finish finish;
+    struct replica replica;
+    struct finish_result result;
+    struct list link; /* in engine.finishes while it waits */
+    struct timer again;
+};
+
+static uint64_t jitter(struct engine *e, uint64_t min_ms, uint64_t max_ms, unsigned attempts)
+{
+    uint64_t top = attempts < 20 ? min_ms << attempts : max_ms;
+    top = top < max_ms ? top : max_ms;
+    return min_ms / 2 + loop_random(e->loop, top);
+}
+
+int64_t engine_next_try(struct engine *e, uint32_t attempts)
+{
+    return loop_wall_ms(e->loop) + (int64_t)jitter(e, TRY_MIN_MS, TRY_MAX_MS, attempts);
+}
+
+/* ---- decisions ---- */
+
+/* An endpoint's failure is not the object's: the task goes back, the rule waits. */
+static bool is_endpoint_failure(int code)
+{
+    return fail_class(code) == FAIL_AUTH || code == REPL_EUNREACHABLE || code == REPL_EJOURNAL;
+}
+
+static void hold_rule(struct engine_rule *r, const struct copy_outcome *outcome)
+{
+    struct engine *e = r->engine;
+    if (loop_now_ms(e->loop) < r->hold_until_ms) {
+        return; /* others of the same outage */
+    }
+    uint64_t wait = jitter(e, HOLD_MIN_MS, HOLD_MAX_MS, r->holds);
+    r->hold_until_ms = loop_now_ms(e->loop) + wait;
+    r->hold_fail = outcome->fail;
+    r->hold_source = outcome->source_side;
+    if (r->holds++ == 0) {
+        char text[400];
+        LOG_ERROR(e->log, ENGINE_SUBJECT, "rule %s: %s endpoint refuses work, rule waits: %s",
+                  r->rule.name, outcome->source_side ? "source" : "destination",
+                  fail_print(&outcome->fail, text, sizeof(text)));
+    }
+}
+
+static void end_hold(struct engine_rule *r)
+{
+    if (r->holds > 0) {
+        LOG_NOTICE(r->engine->log, ENGINE_SUBJECT, "rule %s: endpoint takes work again",
+                   r->rule.name);
+        r->holds = 0;
+        r->hold_until_ms = 0;
+    }
+}
+
+static enum finish_outcome judge_failure(const struct task *task, const struct fail *f)
+{
+    uint32_t failed = task->attempts + 1;
+    switch (fail_class(f->code)) {
+    case FAIL_PERMANENT:
+        return failed >= PERMANENT_TRIES ? FINISH_FAILED : FINISH_RETRY;
+    case FAIL_CORRUPT:
+    case FAIL_BUG:
+        return failed >= CORRUPT_TRIES ? FINISH_FAILED : FINISH_RETRY;
+    case FAIL_AUTH:
+    case FAIL_NONE:
+        return FINISH_RELEASED;
+    case FAIL_RETRY:
+    case FAIL_THROTTLE:
+    case FAIL_GONE:
+        return FINISH_RETRY;
+    }
+    return FINISH_RETRY;
+}
+
+static void fill_failed(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    struct engine_work *w = c->work;
+    struct finish *fin = &c->finish;
+    if (is_endpoint_failure(outcome->fail.code)) {
+        fin->outcome = FINISH_RELEASED;
+        hold_rule(w->rule, outcome);
+        return;
+    }
+    end_hold(w->rule);
+    fin->outcome = judge_failure(w->task, &outcome->fail);
+    fin->fail = outcome->fail;
+    fin->next_try_ms = engine_next_try(c->engine, w->task->attempts);
+    if (outcome->fail.retry_after_ms > 0 &&
+        fin->next_try_ms < fin->now_ms + outcome->fail.retry_after_ms) {
+        fin->next_try_ms = fin->now_ms + outcome->fail.retry_after_ms;
+    }
+    char text[400];
+    fail_print(&outcome->fail, text, sizeof(text));
+    if (fin->outcome == FINISH_FAILED) {
+        LOG_ERROR(c->engine->log, ENGINE_SUBJECT, "rule %s: object failed for good: %s key=%.*s",
+                  w->rule->rule.name, text, SPAN_ARG(w->task->key));
+    } else {
+        LOG_INFO(c->engine->log, ENGINE_SUBJECT,
+                 "rule %s: copy failed, next try in %lld ms: %s key=%.*s", w->rule->rule.name,
+                 (long long)(fin->next_try_ms - fin->now_ms), text, SPAN_ARG(w->task->key));
+    }
+}
+
+static void fill_replica(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    struct arena *a = &c->arena;
+    c->replica = (struct replica){.source_etag = arena_span(a, outcome->source.etag),
+                                  .source_version = arena_span(a, outcome->source.version_id),
+                                  .source_mtime_ms = outcome->source.mtime_ms,
+                                  .size = outcome->bytes,
+                                  .dest_etag = arena_span(a, outcome->dest.etag),
+                                  .dest_version = arena_span(a, outcome->dest.version_id),
+                                  .verified_ms = c->finish.now_ms};
+    if (c->work->rule->rule.keep_replicas) {
+        c->finish.replica = &c->replica;
+    }
+}
+
+static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    struct engine_work *w = c->work;
+    struct finish *fin = &c->finish;
+    end_hold(w->rule);
+    fin->bytes = outcome->end == COPY_DONE ? outcome->bytes : 0;
+    if (w->task->origin == TASK_LIVE && outcome->end != COPY_SKIPPED) {
+        fin->latency_ms = fin->now_ms - w->task->oldest_ms;
+        if (fin->latency_ms > (int64_t)w->rule->rule.objective_ms && !w->rule->deleting) {
+            stat_add(w->rule->stats[STAT_RULE_OBJECTIVE_MISSED], 1);
+        }
+    }
+    LOG_INFO(c->engine->log, ENGINE_SUBJECT, "rule %s: %s%s bytes=%llu key=%.*s",
+             w->rule->rule.name,
+             outcome->end == COPY_DONE      ? "replicated"
+             : outcome->end == COPY_DELETED ? "deleted"
+                                            : "skipped, ",
+             outcome->end == COPY_SKIPPED && outcome->skip_reason ? outcome->skip_reason : "",
+             (unsigned long long)fin->bytes, SPAN_ARG(w->task->key));
+}
+
+static void fill_outcome(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    c->finish.bytes_sent = outcome->bytes_sent;
+    switch (outcome->end) {
+    case COPY_DONE:
+        c->finish.outcome = FINISH_DONE;
+        fill_replica(c, outcome);
+        fill_good(c, outcome);
+        break;
+    case COPY_DELETED:
+        c->finish.outcome = FINISH_DELETED;
+        fill_good(c, outcome);
+        break;
+    case COPY_SKIPPED:
+        c->finish.outcome = FINISH_SKIPPED;
+        fill_good(c, outcome);
+        break;
+    case COPY_FAILED:
+        fill_failed(c, outcome);
+        break;
+    case COPY_STOPPED:
+        c->finish.outcome = FINISH_RELEASED;
+        break;
+    }
+}
+
+/* ---- the record ---- */
+
+static int run_finish(struct backend *b, struct journal_call *call)
+{
+    struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
+    return b->ops->finish(b, &c->finish, &c->result);
+}
+
+static void submit(void *arg)
+{
+    struct finish_call *c = arg;
+    list_remove(&c->link);
+    journal_submit(c->engine->journal, &c->call);
+}
+
+/* Anything but "no longer ours" is the journal's trouble and passes; until then the task stays
+ * claimed by us, so that nobody else works on its key. */
+static bool is_final(int status)
+{
+    return status == 0 || status == REPL_ESTALE || status == REPL_ENOTFOUND;
+}
+
+static void after_finish(struct finish_call *c)
+{
+    struct engine *e = c->engine;
+    struct engine_rule *r = engine_rule_by_number(e, c->finish.rule);
+    if (r != NULL && (c->result.pending || c->finish.outcome == FINISH_RELEASED)) {
+        r->ready = true;
+    }
+    engine_claim_soon(e);
+    engine_lag_soon(e);
+}
+
+static void finish_done(struct journal_call *call)
+{
+    struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
+    if (!is_final(call->status) && !c->engine->stopping) {
+        LOG_ERROR(c->engine->log, ENGINE_SUBJECT,
+                  "result of a copy could not be stored, will try again: %s", call->fail.text);
+        list_push_back(&c->engine->finishes, &c->link);
+        timer_start(&c->again, FINISH_WAIT_MS);
+        return;
+    }
+    if (c->work != NULL) {
+        c->work->finished = true;
+        engine_work_drop(c->work);
+    }
+    after_finish(c);
+    arena_done(&c->arena);
+    mem_free(c);
+}
+
+void engine_finish_stop(struct engine *e)
+{
+    LIST_FOR_SAFE (link, &e->finishes) {
+        struct finish_call *c = CONTAINER_OF(link, struct finish_call, link);
+        timer_stop(&c->again);
+        submit(c);
+    }
+}
+
+static struct finish_call *new_call(struct engine *e, const struct task *task)
+{
+    struct finish_call *c = MEM_NEW(struct finish_call);
+    c->engine = e;
+    arena_init(&c->arena);
+    timer_init(&c->again, e->loop, submit, c);
+    c->finish = (struct finish){.rule = task->rule,
+                                .key = arena_span(&c->arena, task->key),
+                                .seq = task->seq,
+                                .epoch = task->epoch,
+                                .now_ms = loop_wall_ms(e->loop),
+                                .outcome = FINISH_RELEASED,
+                                .latency_ms = -1};
+    c->call.run = run_finish;
+    c->call.done = finish_done;
+    return c;
+}
+
+void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcome)
+{
+    struct finish_call *c = new_call(w->engine, w->task);
+    c->work = w;
+    fill_outcome(c, outcome);
+    submit(c);
+}
+
+void engine_work_release(struct engine *e, const struct task *task)
+{
+    submit(new_call(e, task));
+}
+
+void engine_work_drop(struct engine_work *w)
+{
+    if (!w->finished || w->records > 0 || w->copy != NULL) {
+        return;
+    }
+    struct engine_rule *r = w->rule;
+    list_remove(&w->link);
+    r->work_count--;
+    hash_remove(&w->engine->works, &w->entry);
+    engine_batch_unref(w->batch);
+    arena_done(&w->arena);
+    mem_free(w);
+    if (r->deleting) {
+        engine_rule_purge(r);
+    }
+}

@@ -1,0 +1,279 @@
+/* Shared by the files of engine: what an engine is made of. Loop thread, except run() of calls. */
+#ifndef REPL_CORE_ENGINE_IMPL_H
+#define REPL_CORE_ENGINE_IMPL_H
+
+#include "daemon/base/hash.h"
+#include "daemon/core/engine.h"
+#include "daemon/feeds/feeds.h"
+#include "daemon/rules/rules.h"
+
+#define ENGINE_SUBJECT "engine"
+
+/* ---- endpoints (engine_store.c) ---- */
+
+struct engine_endpoint {
+    struct list link;
+    struct engine *engine;
+    char *name;
+    const struct conf_endpoint *conf; /* of the present snapshot */
+    struct store *store;
+};
+
+/* ---- feeds ---- */
+
+struct engine_feed {
+    struct list link; /* in engine.outboxes, or alone as a rule's listing */
+    struct engine *engine;
+    uint32_t rule; /* listing: its number; 0 = outbox */
+    char *name;    /* outbox: of the configuration */
+    struct feed *feed;
+    bool closing;
+};
+
+/* ---- rules ---- */
+
+enum engine_stat {
+    STAT_RULE_WATERMARK,
+    STAT_RULE_LAG,
+    STAT_RULE_PENDING_OBJECTS,
+    STAT_RULE_PENDING_BYTES,
+    STAT_RULE_BACKFILL_OBJECTS,
+    STAT_RULE_OLDEST_AGE,
+    STAT_RULE_FAILED_OBJECTS,
+    STAT_RULE_REPLICATED_OBJECTS,
+    STAT_RULE_REPLICATED_BYTES,
+    STAT_RULE_SENT_BYTES,
+    STAT_RULE_DELETED_OBJECTS,
+    STAT_RULE_SKIPPED_OBJECTS,
+    STAT_RULE_RETRIES,
+    STAT_RULE_OBJECTIVE_MISSED,
+    STAT_RULE_LATENCY,
+    STAT_RULE_LATE_CHANGES,
+    STAT_RULE_COUNT,
+};
+
+struct engine_rule {
+    struct list link; /* in engine.rules, by number */
+    struct engine *engine;
+    struct arena arena; /* of `rule` */
+    struct rule rule;
+    struct engine_endpoint *from; /* NULL: not in the configuration */
+    struct engine_endpoint *to;
+    bool deleting;
+    bool changing; /* a put or delete is on its way to the journal */
+    bool purging;
+    struct timer purge_timer;
+
+    /* Claiming. */
+    struct list works;
+    size_t work_count;
+    bool ready;               /* the journal may have a claimable task */
+    int64_t next_try_ms;      /* wall; when a waiting task is due (INT64_MAX: none known) */
+    double credit;            /* tasks that it has a right to, by its weight */
+    unsigned backfill_credit; /* hundredths */
+    bool newest_first;        /* late tasks: whose turn it is */
+
+    /* An endpoint that refuses or does not answer: one task at a time until it does. */
+    uint64_t hold_until_ms; /* monotonic */
+    unsigned holds;
+    struct fail hold_fail;
+    bool hold_source;
+
+    /* Lag, as of the last refresh. */
+    bool lag_known;
+    struct rule_counts counts;
+    bool any;
+    int64_t oldest_ms;
+    enum task_state oldest_state;
+    char oldest_key[160];
+    int64_t watermark_ms;
+    enum lag_blocker blocker;
+    uint64_t skipped_here; /* ignored deletes: counted, never stored */
+    struct stat *stats[STAT_RULE_COUNT];
+
+    /* Existing objects. */
+    struct engine_feed *listing;
+    uint64_t listed_ahead; /* handed over since the last refresh */
+};
+
+/* ---- work: one claimed task (engine_work.c) ---- */
+
+struct claim_batch {
+    struct arena arena; /* tasks of one claim */
+    size_t refs;
+};
+
+struct engine_work {
+    struct list link; /* in rule.works */
+    struct hash_entry entry;
+    struct engine *engine;
+    struct engine_rule *rule;
+    struct claim_batch *batch;
+    const struct task *task;
+    struct arena arena; /* job's strings */
+    struct copy *copy;  /* NULL: ended */
+    size_t records;     /* on their way to the journal */
+    bool finished;      /* its finish record is stored, or given up */
+};
+
+/* ---- the engine ---- */
+
+/* An operation of the engine's own on a store, found again when it is stopped. */
+struct engine_op {
+    struct list link;
+    struct engine *engine;
+    struct store *store;
+    void *owner;
+    struct store_op op;
+    struct arena arena;
+};
+
+struct engine_wait {
+    struct list link;
+    struct engine *engine;
+    char *rule;
+    int64_t until_ms;
+    struct timer timer;
+    engine_done_fn *done;
+    void *arg;
+};
+
+struct engine {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    const struct conf *conf;
+    engine_store_fn *make_store;
+    void *make_store_arg;
+    bool run_feeds;
+
+    struct journal *journal;
+    struct sched *sched;
+    bool sched_stopping; /* being replaced, or for good */
+    struct list endpoints;
+    struct list rules;
+    const struct rule **rule_view;
+    struct list outboxes;
+    struct hash works;
+    struct list ops;
+    struct list puts;     /* rules on their way to the journal */
+    struct list finishes; /* results that could not be stored yet */
+    struct list retired;  /* endpoints that copies may still use */
+    struct timer tick;    /* once a second */
+    struct stat_family *families[STAT_RULE_COUNT];
+
+    /* claim */
+    struct deferred claim_kick;
+    struct timer claim_timer;
+    bool claiming;
+
+    /* lag */
+    struct timer lag_timer;
+    bool lag_running;
+    bool lag_again;
+    struct list waits;
+
+    /* uploads */
+    struct timer upload_timer;
+    bool uploads_running;
+    bool uploads_again;
+    uint64_t uploads_swept_ms; /* monotonic, of the last look for forgotten ones; 0 = none yet */
+
+    /* stop */
+    bool stopping;
+    size_t closing; /* stores and feeds */
+    struct timer stop_timer;
+    int stop_stage;
+    loop_fn *stopped;
+    void *stopped_arg;
+};
+
+/* engine.c */
+struct engine_rule *engine_rule_by_number(struct engine *e, uint32_t number);
+struct engine_rule *engine_rule_by_name(struct engine *e, const char *name);
+/* The engine's op, ready to be filled; engine_op_submit() sends it, engine_op_free() ends it. */
+struct engine_op *engine_op_new(struct engine *e, struct store *store);
+void engine_op_submit(struct engine_op *o, store_done_fn *done, void *arg);
+void engine_op_free(struct engine_op *o);
+
+/* engine_store.c */
+int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
+void engine_endpoint_close(struct engine_endpoint *endpoint);
+struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
+/* The probed check of an endpoint, as the journal keeps it. */
+void engine_features_name(const char *endpoint, char to[96]);
+void engine_features_apply(struct store *store, struct span value);
+void engine_features_save(struct engine *e, const struct store *store);
+
+/* engine_append.c: engine_append() for one rule only; 0 = all. */
+void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
+                      size_t count, enum task_origin origin, struct span cursor_name,
+                      struct span cursor, engine_append_fn *done, void *arg);
+
+/* engine_claim.c */
+void engine_claim_soon(struct engine *e);
+void engine_claim_init(struct engine *e);
+void engine_claim_done(struct engine *e);
+
+/* engine_work.c */
+extern const struct copy_sink engine_copy_sink;
+void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch);
+/* Gives a claimed task back as it was. */
+void engine_work_release(struct engine *e, const struct task *task);
+void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
+bool engine_work_is_busy(struct engine *e, uint32_t rule, struct span key);
+void engine_batch_unref(struct claim_batch *batch);
+
+/* engine_finish.c */
+void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcome);
+void engine_work_drop(struct engine_work *w); /* frees it once nothing of it is under way */
+/* Results that wait for the journal get their last chance. */
+void engine_finish_stop(struct engine *e);
+/* Wall time of the next try after `attempts` failures: full jitter, 1 s … 10 min. */
+int64_t engine_next_try(struct engine *e, uint32_t attempts);
+
+/* engine_rule.c */
+int engine_rules_load(struct engine *e, struct backend *b, struct fail *f);
+struct engine_rule *engine_rule_add(struct engine *e, const struct rule *rule);
+void engine_rule_free(struct engine_rule *r);
+void engine_rule_resolve(struct engine_rule *r); /* endpoints by name */
+/* engine_delete.c */
+void engine_rule_purge(struct engine_rule *r);
+void engine_rule_purge_fn(void *rule);
+
+/* preflight.c: read, write, delete and multipart, against the real buckets. */
+void engine_preflight(struct engine *e, const struct rule *rule, engine_done_fn *done, void *arg);
+
+/* engine_feeds.c */
+void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
+void engine_listing_start(struct engine_rule *r);
+void engine_listing_stop(struct engine_rule *r);
+void engine_feed_stop(struct engine_feed *ef);
+/* The least complete_through of the feeds (wall ms); *ret_feed: whose, or NULL. */
+int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed);
+
+/* engine_uploads.c */
+void engine_uploads_init(struct engine *e);
+void engine_uploads_soon(struct engine *e);
+
+/* lag.c */
+void engine_lag_init(struct engine *e);
+void engine_lag_soon(struct engine *e);
+void engine_waits_check(struct engine *e);
+void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
+/* lag_text.c */
+void engine_lag_text(struct engine_rule *r, struct rule_lag *lag);
+bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);
+/* engine_stats.c */
+void engine_stats_init(struct engine *e);
+void engine_stats_rule(struct engine_rule *r);
+void engine_stats_show(struct engine_rule *r);
+void engine_stats_drop(struct engine_rule *r);
+
+/* engine_reload.c */
+void engine_sched_start(struct engine *e);
+/* Callbacks of public calls come later, never inside them. */
+void engine_done_later(struct engine *e, engine_done_fn *done, void *arg, int status,
+                       const struct fail *f);
+
+#endif

@@ -1,0 +1,210 @@
+/* A new configuration: what is the same goes on, what is not is opened anew. */
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+
+void engine_sched_start(struct engine *e)
+{
+    e->sched = sched_new(&(struct sched_options){.loop = e->loop,
+                                                 .log = e->log,
+                                                 .stats = e->stats,
+                                                 .memory_bytes = e->conf->memory_bytes,
+                                                 .copies = e->conf->copies,
+                                                 .sink = &engine_copy_sink,
+                                                 .sink_arg = e});
+    e->sched_stopping = false;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
+{
+    return same(a->kind, b->kind) && same(a->url, b->url) && same(a->region, b->region) &&
+           a->virtual_host == b->virtual_host && same(a->ca_file, b->ca_file) &&
+           a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
+           same(a->credentials_name, b->credentials_name) &&
+           same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
+           same(a->check, b->check) && a->reupload_safe == b->reupload_safe;
+}
+
+static bool same_outbox(const struct conf_outbox *a, const struct conf_outbox *b)
+{
+    return same(a->path, b->path) && same(a->endpoint, b->endpoint) && same(a->bucket, b->bucket) &&
+           a->create == b->create && same(a->group, b->group) && a->trim == b->trim;
+}
+
+static int check(struct engine *e, const struct conf *conf, struct fail *f)
+{
+    LIST_FOR (link, &e->rules) {
+        const struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        const char *names[] = {r->rule.source.endpoint, r->rule.destination.endpoint};
+        for (int i = 0; i < 2 && !r->deleting; i++) {
+            if (conf_endpoint_find(conf, names[i]) == NULL) {
+                fail_set(f, REPL_ECONFLICT, "rule %s needs endpoint %s, which is gone",
+                         r->rule.name, names[i]);
+                fail_hint(f, "keep the endpoint, or delete the rule first");
+                return REPL_ECONFLICT;
+            }
+        }
+    }
+    if (!same(e->conf->journal_path, conf->journal_path)) {
+        return fail_set(f, REPL_ECONFLICT, "the journal's path cannot change without a restart");
+    }
+    return 0;
+}
+
+/* ---- endpoints ---- */
+
+static void leave_store(struct engine *e, const struct engine_endpoint *ep)
+{
+    LIST_FOR (link, &e->rules) {
+        struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        if (r->from == ep || r->to == ep) {
+            engine_listing_stop(r);
+            r->from = NULL;
+            r->to = NULL;
+        }
+    }
+}
+
+/* The new stores are all made before an old one is touched: a refusal changes nothing. */
+static int open_changed(struct engine *e, const struct conf *conf, struct list *opened,
+                        struct fail *f)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < conf->endpoint_count; i++) {
+        const struct conf_endpoint *c = &conf->endpoints[i];
+        const struct engine_endpoint *ep = engine_endpoint_find(e, c->name);
+        if (ep == NULL || !same_endpoint(ep->conf, c)) {
+            status = engine_endpoint_open(e, c, f);
+            if (status == 0) {
+                struct list *last = e->endpoints.prev;
+                list_remove(last);
+                list_push_back(opened, last);
+            }
+        }
+    }
+    return status;
+}
+
+static void retire_old(struct engine *e, const struct conf *conf)
+{
+    LIST_FOR_SAFE (link, &e->endpoints) {
+        struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
+        const struct conf_endpoint *c = conf_endpoint_find(conf, ep->name);
+        if (c != NULL && same_endpoint(ep->conf, c)) {
+            ep->conf = c;
+            continue;
+        }
+        leave_store(e, ep);
+        list_remove(&ep->link);
+        list_push_back(&e->retired, &ep->link);
+    }
+}
+
+static void move_all(struct list *from, struct list *to)
+{
+    LIST_FOR_SAFE (link, from) {
+        list_remove(link);
+        list_push_back(to, link);
+    }
+}
+
+/* ---- outboxes ---- */
+
+static const struct conf_outbox *find_outbox(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->outbox_count; i++) {
+        if (strcmp(conf->outboxes[i].name, name) == 0) {
+            return &conf->outboxes[i];
+        }
+    }
+    return NULL;
+}
+
+static void change_outboxes(struct engine *e, const struct conf *conf)
+{
+    LIST_FOR_SAFE (link, &e->outboxes) {
+        struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        const struct conf_outbox *old = find_outbox(e->conf, ef->name);
+        const struct conf_outbox *now = find_outbox(conf, ef->name);
+        if (old == NULL || now == NULL || !same_outbox(old, now)) {
+            engine_feed_stop(ef);
+        }
+    }
+    for (size_t i = 0; e->run_feeds && i < conf->outbox_count; i++) {
+        const struct conf_outbox *old = find_outbox(e->conf, conf->outboxes[i].name);
+        if (old == NULL || !same_outbox(old, &conf->outboxes[i])) {
+            engine_outbox_start(e, &conf->outboxes[i]);
+        }
+    }
+}
+
+/* ---- copies in work ---- */
+
+/* Jobs that use a store that goes, or limits that changed: all copies are checkpointed and begin
+ * again with a scheduler of the new limits. Their parts are in the journal. */
+static void sched_is_stopped(void *arg)
+{
+    struct engine *e = arg;
+    sched_free(e->sched);
+    e->sched = NULL;
+    if (e->stopping) {
+        return;
+    }
+    LIST_FOR_SAFE (link, &e->retired) {
+        engine_endpoint_close(CONTAINER_OF(link, struct engine_endpoint, link));
+    }
+    engine_sched_start(e);
+    LIST_FOR (link, &e->rules) {
+        struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        engine_rule_resolve(r);
+        engine_listing_start(r);
+        r->ready = true;
+    }
+    engine_claim_soon(e);
+}
+
+static void restart_sched(struct engine *e)
+{
+    if (!e->sched_stopping) {
+        e->sched_stopping = true;
+        sched_stop(e->sched, 0, sched_is_stopped, e);
+    }
+}
+
+static void drop_all(struct list *opened)
+{
+    LIST_FOR_SAFE (link, opened) {
+        engine_endpoint_close(CONTAINER_OF(link, struct engine_endpoint, link));
+    }
+}
+
+int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
+{
+    struct list opened;
+    list_init(&opened);
+    int status = check(e, conf, f);
+    if (status == 0) {
+        status = open_changed(e, conf, &opened, f);
+    }
+    if (status != 0) {
+        drop_all(&opened);
+        return status;
+    }
+    retire_old(e, conf);
+    move_all(&opened, &e->endpoints);
+    change_outboxes(e, conf);
+    bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
+    e->conf = conf;
+    LIST_FOR (link, &e->rules) {
+        engine_rule_resolve(CONTAINER_OF(link, struct engine_rule, link));
+    }
+    if (limits || !list_is_empty(&e->retired)) {
+        restart_sched(e);
+    }
+    engine_lag_soon(e);
+    return 0;
+}

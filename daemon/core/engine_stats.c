@@ -1,0 +1,113 @@
+#include "daemon/core/engine_impl.h"
+
+static const struct {
+    enum stat_type type;
+    const char *name;
+    const char *help;
+} table[STAT_RULE_COUNT] = {
+    [STAT_RULE_WATERMARK] = {STAT_GAUGE, "repl_rule_watermark_timestamp_seconds",
+                             "Every change up to this moment is at the destination."},
+    [STAT_RULE_LAG] = {STAT_GAUGE, "repl_rule_lag_seconds", "Now less the watermark."},
+    [STAT_RULE_PENDING_OBJECTS] = {STAT_GAUGE, "repl_rule_pending_objects",
+                                   "Changed objects not yet at the destination."},
+    [STAT_RULE_PENDING_BYTES] = {STAT_GAUGE, "repl_rule_pending_bytes",
+                                 "Bytes of the pending objects whose size is known."},
+    [STAT_RULE_BACKFILL_OBJECTS] = {STAT_GAUGE, "repl_rule_backfill_objects",
+                                    "Existing objects listed and not yet at the destination."},
+    [STAT_RULE_OLDEST_AGE] = {STAT_GAUGE, "repl_rule_oldest_pending_age_seconds",
+                              "Age of the oldest pending change; 0 without one."},
+    [STAT_RULE_FAILED_OBJECTS] = {STAT_GAUGE, "repl_rule_failed_objects",
+                                  "Objects given up until an operator decides."},
+    [STAT_RULE_REPLICATED_OBJECTS] = {STAT_COUNTER, "repl_rule_replicated_objects_total",
+                                      "Objects verified at the destination."},
+    [STAT_RULE_REPLICATED_BYTES] = {STAT_COUNTER, "repl_rule_replicated_bytes_total",
+                                    "Bytes of the replicated objects."},
+    [STAT_RULE_SENT_BYTES] = {STAT_COUNTER, "repl_rule_sent_bytes_total",
+                              "Body bytes sent to the destination, repeats included."},
+    [STAT_RULE_DELETED_OBJECTS] = {STAT_COUNTER, "repl_rule_deleted_objects_total",
+                                   "Objects deleted at the destination."},
+    [STAT_RULE_SKIPPED_OBJECTS] = {STAT_COUNTER, "repl_rule_skipped_objects_total",
+                                   "Changes that needed nothing."},
+    [STAT_RULE_RETRIES] = {STAT_COUNTER, "repl_rule_retries_total", "Copies tried again."},
+    [STAT_RULE_OBJECTIVE_MISSED] = {STAT_COUNTER, "repl_rule_objective_missed_total",
+                                    "Changes replicated later than the rule's objective."},
+    [STAT_RULE_LATENCY] = {STAT_HISTOGRAM, "repl_rule_replication_latency_seconds",
+                           "From the change to its verification at the destination."},
+    [STAT_RULE_LATE_CHANGES] = {STAT_COUNTER, "repl_rule_late_changes_total",
+                                "Changes that arrived with a time before the watermark."},
+};
+
+static void collect(void *arg)
+{
+    struct engine *e = arg;
+    if (e->stopping) {
+        return;
+    }
+    LIST_FOR (link, &e->rules) {
+        struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        if (!r->deleting) {
+            engine_stats_show(r);
+        }
+    }
+    stat_put(stat_get(stat_family(e->stats, STAT_GAUGE, "repl_journal_queue_length",
+                                  "Calls that wait for the journal.", NULL),
+                      NULL),
+             (double)journal_queue_length(e->journal));
+    stat_put(stat_get(stat_family(e->stats, STAT_GAUGE, "repl_journal_failing",
+                                  "1 while the journal cannot be written.", NULL),
+                      NULL),
+             journal_is_failing(e->journal));
+}
+
+void engine_stats_init(struct engine *e)
+{
+    static const char *const labels[] = {"rule", NULL};
+    for (int i = 0; i < STAT_RULE_COUNT; i++) {
+        e->families[i] = stat_family(e->stats, table[i].type, table[i].name, table[i].help, labels);
+    }
+    stat_on_collect(e->stats, collect, e);
+}
+
+void engine_stats_rule(struct engine_rule *r)
+{
+    const char *values[] = {r->rule.name, NULL};
+    for (int i = 0; i < STAT_RULE_COUNT; i++) {
+        r->stats[i] = stat_get(r->engine->families[i], values);
+    }
+}
+
+void engine_stats_drop(struct engine_rule *r)
+{
+    for (int i = 0; i < STAT_RULE_COUNT; i++) {
+        stat_drop(r->engine->families[i], r->rule.name);
+        r->stats[i] = NULL;
+    }
+}
+
+static double seconds(int64_t ms)
+{
+    return ms > 0 ? (double)ms / 1000.0 : 0;
+}
+
+void engine_stats_show(struct engine_rule *r)
+{
+    const struct rule_counts *n = &r->counts;
+    int64_t now = loop_wall_ms(r->engine->loop);
+    if (!r->lag_known) {
+        return;
+    }
+    stat_put(r->stats[STAT_RULE_WATERMARK], seconds(r->watermark_ms));
+    stat_put(r->stats[STAT_RULE_LAG], seconds(now - r->watermark_ms));
+    stat_put(r->stats[STAT_RULE_PENDING_OBJECTS], (double)n->pending_objects);
+    stat_put(r->stats[STAT_RULE_PENDING_BYTES], (double)n->pending_bytes);
+    stat_put(r->stats[STAT_RULE_BACKFILL_OBJECTS], (double)n->backfill_objects);
+    stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->any ? seconds(now - r->oldest_ms) : 0);
+    stat_put(r->stats[STAT_RULE_FAILED_OBJECTS], (double)n->failed_objects);
+    stat_put(r->stats[STAT_RULE_REPLICATED_OBJECTS], (double)n->done_objects);
+    stat_put(r->stats[STAT_RULE_REPLICATED_BYTES], (double)n->done_bytes);
+    stat_put(r->stats[STAT_RULE_SENT_BYTES], (double)n->sent_bytes);
+    stat_put(r->stats[STAT_RULE_DELETED_OBJECTS], (double)n->deleted_objects);
+    stat_put(r->stats[STAT_RULE_SKIPPED_OBJECTS], (double)(n->skipped_objects + r->skipped_here));
+    stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
+    stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
+}

@@ -1,0 +1,152 @@
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+#include "transfer/store/s3.h"
+
+#include <stdio.h>
+
+static enum store_check parse_check(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum store_check check;
+    } checks[] = {{"crc64nvme", STORE_CHECK_CRC64NVME},
+                  {"crc32c", STORE_CHECK_CRC32C},
+                  {"sha256", STORE_CHECK_SHA256},
+                  {"md5", STORE_CHECK_MD5}};
+    for (size_t i = 0; name != NULL && i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (strcmp(name, checks[i].name) == 0) {
+            return checks[i].check;
+        }
+    }
+    return STORE_CHECK_AUTO;
+}
+
+static struct creds_source creds_of(const struct conf_endpoint *conf)
+{
+    static const enum creds_kind kinds[] = {[CONF_CREDS_ENV] = CREDS_ENV,
+                                            [CONF_CREDS_PROFILE] = CREDS_PROFILE,
+                                            [CONF_CREDS_FILE] = CREDS_FILE,
+                                            [CONF_CREDS_SYSTEMD] = CREDS_SYSTEMD,
+                                            [CONF_CREDS_ANONYMOUS] = CREDS_ANONYMOUS};
+    return (struct creds_source){.kind = kinds[conf->credentials],
+                                 .name = conf->credentials_name,
+                                 .path = conf->credentials_file};
+}
+
+static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct store **ret,
+                   struct fail *f)
+{
+    struct creds_source creds = creds_of(conf);
+    struct s3_options options = {.name = conf->name,
+                                 .url = conf->url,
+                                 .region = conf->region,
+                                 .virtual_host = conf->virtual_host,
+                                 .ca_file = conf->ca_file,
+                                 .tls_insecure = conf->tls_insecure,
+                                 .creds = &creds,
+                                 .connections = conf->connections,
+                                 .check = parse_check(conf->check),
+                                 .reupload_safe = conf->reupload_safe};
+    return s3_new(e->loop, e->log, e->stats, &options, ret, f);
+}
+
+int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f)
+{
+    struct store *store;
+    int status = e->make_store != NULL ? e->make_store(e->make_store_arg, conf, &store, f)
+                                       : make_s3(e, conf, &store, f);
+    if (status != 0) {
+        return status;
+    }
+    struct engine_endpoint *ep = MEM_NEW(struct engine_endpoint);
+    ep->engine = e;
+    ep->name = mem_strdup(conf->name);
+    ep->conf = conf;
+    ep->store = store;
+    list_push_back(&e->endpoints, &ep->link);
+    return 0;
+}
+
+static void store_closed(void *arg)
+{
+    struct engine *e = arg;
+    e->closing--;
+}
+
+void engine_endpoint_close(struct engine_endpoint *ep)
+{
+    struct engine *e = ep->engine;
+    e->closing++;
+    list_remove(&ep->link);
+    store_close(ep->store, store_closed, e);
+    mem_free(ep->name);
+    mem_free(ep);
+}
+
+struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name)
+{
+    LIST_FOR (link, &e->endpoints) {
+        struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
+        if (strcmp(ep->name, name) == 0) {
+            return ep;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what the probe found, kept over restarts ---- */
+
+void engine_features_name(const char *endpoint, char to[96])
+{
+    snprintf(to, 96, "endpoint:%s:features", endpoint);
+}
+
+static const char *check_name(enum store_check check)
+{
+    static const char *const names[] = {[STORE_CHECK_AUTO] = "auto",
+                                        [STORE_CHECK_CRC64NVME] = "crc64nvme",
+                                        [STORE_CHECK_CRC32C] = "crc32c",
+                                        [STORE_CHECK_SHA256] = "sha256",
+                                        [STORE_CHECK_MD5] = "md5"};
+    return names[check];
+}
+
+void engine_features_apply(struct store *store, struct span value)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
+    enum store_check check = parse_check(text);
+    if (check != STORE_CHECK_AUTO && store->features.check == STORE_CHECK_AUTO) {
+        store->features.check = check;
+    }
+}
+
+struct features_call {
+    struct journal_call call;
+    char name[96];
+    const char *value;
+};
+
+static int run_features(struct backend *b, struct journal_call *call)
+{
+    struct features_call *c = CONTAINER_OF(call, struct features_call, call);
+    return b->ops->value_put(b, span_str(c->name), span_str(c->value));
+}
+
+static void features_done(struct journal_call *call)
+{
+    mem_free(CONTAINER_OF(call, struct features_call, call));
+}
+
+void engine_features_save(struct engine *e, const struct store *store)
+{
+    if (store->features.check == STORE_CHECK_AUTO) {
+        return;
+    }
+    struct features_call *c = MEM_NEW(struct features_call);
+    engine_features_name(store->name, c->name);
+    c->value = check_name(store->features.check);
+    c->call.run = run_features;
+    c->call.done = features_done;
+    journal_submit(e->journal, &c->call);
+}

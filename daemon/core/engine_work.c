@@ -1,0 +1,267 @@
+/* A claimed task becomes a copy; what the copy must know to be durable becomes a journal call. */
+#include "daemon/base/mem.h"
+#include "daemon/core/engine_impl.h"
+
+/* A destination's version is trusted to be the source's present one only when the source had been
+ * quiet before it was verified: servers count in whole seconds. */
+#define RACY_MS 2000
+
+void engine_batch_unref(struct claim_batch *batch)
+{
+    if (--batch->refs == 0) {
+        arena_done(&batch->arena);
+        mem_free(batch);
+    }
+}
+
+static struct span work_id(struct arena *a, uint32_t rule, struct span key)
+{
+    char *id = arena_alloc(a, sizeof(rule) + key.len + 1);
+    memcpy(id, &rule, sizeof(rule));
+    memcpy(id + sizeof(rule), key.ptr, key.len);
+    return span_of(id, sizeof(rule) + key.len);
+}
+
+/* ---- the job ---- */
+
+static void add_upload(struct engine_work *w, struct copy_job *job)
+{
+    const struct upload *u = w->task->upload;
+    struct store_part *parts = arena_alloc(&w->arena, (u->part_count + 1) * sizeof(*parts));
+    for (size_t i = 0; i < u->part_count; i++) {
+        parts[i] = (struct store_part){.number = u->parts[i].number,
+                                       .size = u->parts[i].size,
+                                       .etag = u->parts[i].etag,
+                                       .checksum = u->parts[i].checksum};
+    }
+    job->upload_id = u->state == UPLOAD_INTENDED ? (struct span){0} : u->upload_id;
+    job->upload_intended = u->state == UPLOAD_INTENDED;
+    job->upload_completing = u->state == UPLOAD_COMPLETING;
+    job->upload_created_ms = u->created_ms;
+    job->upload_etag = u->source_etag;
+    job->upload_version = u->source_version;
+    job->upload_size = u->size;
+    job->upload_part_size = u->part_size;
+    job->upload_parts = parts;
+    job->upload_part_count = u->part_count;
+}
+
+static void add_known(const struct task *task, struct copy_job *job)
+{
+    const struct replica *known = task->replica;
+    if (known->verified_ms - known->source_mtime_ms < RACY_MS) {
+        return;
+    }
+    job->known_etag = known->source_etag;
+    job->known_version = known->source_version;
+    job->known_mtime_ms = known->source_mtime_ms;
+}
+
+static struct span keep(struct engine_work *w, const char *text)
+{
+    return text == NULL ? (struct span){0} : arena_span(&w->arena, span_str(text));
+}
+
+static struct copy_job make_job(struct engine_work *w)
+{
+    struct engine *e = w->engine;
+    const struct rule *rule = &w->rule->rule;
+    const struct task *task = w->task;
+    struct copy_job job = {.kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT,
+                           .from = w->rule->from->store,
+                           .to = w->rule->to->store,
+                           .from_bucket = keep(w, rule->source.bucket),
+                           .from_key = task->key,
+                           .to_bucket = keep(w, rule->destination.bucket),
+                           .to_key =
+                               arena_span(&w->arena, rules_map_key(rule, task->key, &w->arena)),
+                           .storage_class = keep(w, rule->storage_class),
+                           .size_hint = task->size,
+                           .marker = rule->marker,
+                           .instance = keep(w, e->conf->instance),
+                           .part_max = e->conf->part_max_bytes,
+                           .deadline_ms = task->oldest_ms + rule->objective_ms,
+                           .priority = rule->priority,
+                           .backfill = task->origin == TASK_BACKFILL};
+    if (task->replica != NULL) {
+        add_known(task, &job);
+    }
+    if (task->upload != NULL && task->upload->state != UPLOAD_ABORTING) {
+        add_upload(w, &job);
+    }
+    return job;
+}
+
+static struct engine_work *new_work(struct engine_rule *r, const struct task *task,
+                                    struct claim_batch *batch)
+{
+    struct engine_work *w = MEM_NEW(struct engine_work);
+    w->engine = r->engine;
+    w->rule = r;
+    w->task = task;
+    w->batch = batch;
+    batch->refs++;
+    arena_init(&w->arena);
+    list_push_back(&r->works, &w->link);
+    r->work_count++;
+    hash_put(&r->engine->works, &w->entry, work_id(&w->arena, r->rule.number, task->key));
+    return w;
+}
+
+static struct engine_work *find_work(struct engine *e, uint32_t rule, struct span key)
+{
+    struct arena a;
+    arena_init(&a);
+    struct hash_entry *entry = hash_find(&e->works, work_id(&a, rule, key));
+    arena_done(&a);
+    return entry != NULL ? CONTAINER_OF(entry, struct engine_work, entry) : NULL;
+}
+
+bool engine_work_is_busy(struct engine *e, uint32_t rule, struct span key)
+{
+    return find_work(e, rule, key) != NULL;
+}
+
+void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch)
+{
+    struct engine_rule *r = engine_rule_by_number(e, task->rule);
+    if (find_work(e, task->rule, task->key) != NULL) {
+        LOG_ERROR(e->log, ENGINE_SUBJECT, "task was claimed twice key=%.*s", SPAN_ARG(task->key));
+        return;
+    }
+    if (r == NULL || r->deleting || !r->rule.enabled || r->from == NULL || r->to == NULL ||
+        e->sched_stopping) {
+        engine_work_release(e, task);
+        return;
+    }
+    struct engine_work *w = new_work(r, task, batch);
+    struct copy_job job = make_job(w);
+    w->copy = sched_add(e->sched, &job, w);
+}
+
+void engine_work_cancel_rule(struct engine_rule *r, size_t keep_count)
+{
+    size_t n = 0;
+    LIST_FOR_SAFE (link, &r->works) {
+        struct engine_work *w = CONTAINER_OF(link, struct engine_work, link);
+        if (w->copy != NULL && ++n > keep_count) {
+            sched_cancel(r->engine->sched, w->copy);
+        }
+    }
+}
+
+const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, char *to,
+                             size_t size)
+{
+    struct engine_work *w = find_work(e, rule, key);
+    return w != NULL && w->copy != NULL ? copy_state_text(w->copy, to, size) : NULL;
+}
+
+/* ---- records ---- */
+
+struct record_call {
+    struct journal_call call;
+    struct engine_work *work;
+    struct arena arena;
+    enum copy_record_kind kind;
+    struct upload upload;
+    struct upload_part part;
+    int64_t now_ms;
+};
+
+static int run_record(struct backend *b, struct journal_call *call)
+{
+    struct record_call *c = CONTAINER_OF(call, struct record_call, call);
+    const struct upload *u = &c->upload;
+    switch (c->kind) {
+    case COPY_UPLOAD_INTENDED:
+        return b->ops->upload_intend(b, u);
+    case COPY_UPLOAD_OPEN:
+        return b->ops->upload_open(b, u);
+    case COPY_PART_DONE:
+        return b->ops->part_done(b, u->rule, u->key, u->upload_id, &c->part);
+    case COPY_COMPLETING:
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_COMPLETING, 0, 0);
+    case COPY_UPLOAD_ENDED:
+        return b->ops->upload_end(b, u->rule, u->key, u->upload_id);
+    case COPY_ABANDONED:
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms, 0);
+    }
+    return REPL_EINTERNAL;
+}
+
+static void record_done(struct journal_call *call)
+{
+    struct record_call *c = CONTAINER_OF(call, struct record_call, call);
+    struct engine_work *w = c->work;
+    struct engine *e = w->engine;
+    w->records--;
+    if (c->kind == COPY_ABANDONED) {
+        engine_uploads_soon(e);
+    }
+    if (call->status != 0) {
+        LOG_WARNING(e->log, ENGINE_SUBJECT, "rule %s: record of a copy was not stored: %s key=%.*s",
+                    w->rule->rule.name, call->fail.text, SPAN_ARG(w->task->key));
+    }
+    if (w->copy != NULL) {
+        sched_committed(e->sched, w->copy, call->status);
+    }
+    engine_work_drop(w);
+    arena_done(&c->arena);
+    mem_free(c);
+}
+
+static void fill_upload(struct record_call *c, const struct copy_job *job,
+                        const struct copy_record *rec)
+{
+    struct engine_work *w = c->work;
+    struct arena *a = &c->arena;
+    struct span id = arena_span(a, rec->upload_id);
+    c->upload = (struct upload){.rule = w->task->rule,
+                                .key = arena_span(a, w->task->key),
+                                .upload_id = id.ptr != NULL ? id : span_str(""),
+                                .state = UPLOAD_OPEN,
+                                .endpoint = arena_span(a, span_str(job->to->name)),
+                                .bucket = arena_span(a, job->to_bucket),
+                                .dest_key = arena_span(a, job->to_key),
+                                .source_etag = arena_span(a, rec->source_etag),
+                                .source_version = arena_span(a, rec->source_version),
+                                .source_mtime_ms = rec->source_mtime_ms,
+                                .size = rec->size,
+                                .part_size = rec->part_size,
+                                .created_ms = c->now_ms};
+    if (c->kind == COPY_UPLOAD_INTENDED) {
+        c->upload.state = UPLOAD_INTENDED;
+        c->upload.upload_id = span_str("");
+    }
+    c->part = (struct upload_part){.number = rec->part.number,
+                                   .size = rec->part.size,
+                                   .etag = arena_span(a, rec->part.etag),
+                                   .checksum = arena_span(a, rec->part.checksum)};
+}
+
+static void on_record(void *arg, struct copy *copy, const struct copy_record *rec)
+{
+    (void)arg;
+    struct engine_work *w = copy_owner(copy);
+    struct record_call *c = MEM_NEW(struct record_call);
+    c->work = w;
+    c->kind = rec->kind;
+    c->now_ms = loop_wall_ms(w->engine->loop);
+    arena_init(&c->arena);
+    fill_upload(c, copy_job(copy), rec);
+    c->call.run = run_record;
+    c->call.done = record_done;
+    w->records++;
+    journal_submit(w->engine->journal, &c->call);
+}
+
+static void on_done(void *arg, struct copy *copy, const struct copy_outcome *outcome)
+{
+    (void)arg;
+    struct engine_work *w = copy_owner(copy);
+    w->copy = NULL;
+    engine_finish_copy(w, outcome);
+}
+
+const struct copy_sink engine_copy_sink = {.record = on_record, .done = on_done};

@@ -1,0 +1,126 @@
+/* Lag of a rule in numbers, and what its watermark waits for in words. */
+#include "daemon/core/engine_impl.h"
+
+#include <stdio.h>
+
+#define BEHIND_MS 3000 /* feeds and refreshes are never quite at "now" */
+
+static bool state_of(const struct engine *e, const struct engine_endpoint *ep, struct fail *f)
+{
+    return e->sched != NULL && sched_endpoint(e->sched, ep->store, f) != SCHED_UP;
+}
+
+bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name)
+{
+    struct fail none;
+    const struct engine_endpoint *ends[] = {r->from, r->to};
+    f = f != NULL ? f : &none;
+    for (int i = 0; i < 2; i++) {
+        const char *name = i == 0 ? r->rule.source.endpoint : r->rule.destination.endpoint;
+        if (ends[i] == NULL) {
+            fail_set(f, REPL_ENOTFOUND, "it is not in the configuration");
+        } else if (r->holds > 0 && r->hold_source == (i == 0)) {
+            *f = r->hold_fail;
+        } else if (!state_of(r->engine, ends[i], f)) {
+            continue;
+        }
+        if (ret_name != NULL) {
+            *ret_name = name;
+        }
+        return true;
+    }
+    return false;
+}
+
+static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
+{
+    char when[32], copy[96];
+    time_iso(r->oldest_ms, when);
+    struct fail f = {0};
+    const char *name = NULL;
+    if (r->oldest_state == TASK_FAILED) {
+        lag->blocker = LAG_FAILED_TASK;
+        snprintf(lag->waits_for, sizeof(lag->waits_for),
+                 "object %s, changed %s, failed and waits for a decision to retry or drop it",
+                 r->oldest_key, when);
+        return;
+    }
+    if (engine_endpoint_blocks(r, &f, &name)) {
+        lag->blocker = LAG_ENDPOINT;
+        snprintf(lag->waits_for, sizeof(lag->waits_for), "endpoint %s does not take work: %s", name,
+                 f.code != 0 ? f.text : "it does not answer");
+        return;
+    }
+    const char *what =
+        engine_copy_text(r->engine, r->rule.number, span_str(r->oldest_key), copy, sizeof(copy));
+    if (what == NULL) {
+        what = r->oldest_state == TASK_WAITING ? "waiting for its next try" : "queued";
+    }
+    lag->blocker = LAG_TASK;
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s: %s", r->oldest_key,
+             when, what);
+}
+
+static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
+{
+    lag->blocker = LAG_FEED;
+    const struct feed_status *s = &ef->feed->status;
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "outbox %s: %s", ef->name,
+             s->state == FEED_DOWN ? s->fail.text : "not read to its end yet");
+}
+
+void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
+{
+    const struct engine_feed *feed = NULL;
+    int64_t through = engine_complete_through(r->engine, &feed);
+    bool behind = loop_wall_ms(r->engine->loop) - through > BEHIND_MS;
+    lag->blocker = LAG_NONE;
+    lag->waits_for[0] = 0;
+    if (!r->rule.enabled) {
+        lag->blocker = LAG_PAUSED;
+        snprintf(lag->waits_for, sizeof(lag->waits_for),
+                 "the rule is paused; its watermark stands still until it is resumed");
+    } else if (r->any && r->oldest_ms - 1 <= through) {
+        text_of_task(r, lag);
+    } else if (behind && feed != NULL) {
+        text_of_feed(feed, lag);
+    } else if (r->any) {
+        text_of_task(r, lag);
+    }
+}
+
+static void copy_listing(const struct engine_rule *r, struct rule_lag *lag)
+{
+    if (r->listing == NULL || r->listing->feed == NULL) {
+        return;
+    }
+    const struct feed_status *s = &r->listing->feed->status;
+    lag->listing = s->state != FEED_ENDED;
+    lag->listed = s->listed;
+    lag->listed_bytes = s->listed_bytes;
+    lag->listed_equal = s->equal;
+    lag->listing_fail = s->state == FEED_DOWN ? s->fail : (struct fail){0};
+}
+
+int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
+{
+    struct engine_rule *r = engine_rule_by_name(e, rule);
+    if (r == NULL) {
+        return REPL_ENOTFOUND;
+    }
+    memset(ret, 0, sizeof(*ret));
+    ret->known = r->lag_known;
+    ret->watermark_ms = r->watermark_ms;
+    ret->lag_ms = r->watermark_ms > 0 ? loop_wall_ms(e->loop) - r->watermark_ms : 0;
+    ret->oldest_ms = r->any ? r->oldest_ms : 0;
+    ret->counts = r->counts;
+    ret->counts.skipped_objects += r->skipped_here;
+    engine_stats_show(r);
+    const struct stat *latency = r->stats[STAT_RULE_LATENCY];
+    ret->latency_p50_s = stat_quantile(latency, 0.50);
+    ret->latency_p90_s = stat_quantile(latency, 0.90);
+    ret->latency_p99_s = stat_quantile(latency, 0.99);
+    engine_lag_text(r, ret);
+    copy_listing(r, ret);
+    return 0;
+}
