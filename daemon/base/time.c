@@ -273,10 +273,10 @@ static bool parse_http(struct cursor c, int64_t *ret)
 
 int time_parse(const char *text, size_t len, int64_t *ret_wall_ms)
 {
-    struct cursor c = {.at = text, .end = text + len};
     if (len == 0) {
         return REPL_EBADINPUT;
     }
+    struct cursor c = {.at = text, .end = text + len};
     bool digit = *text >= '0' && *text <= '9';
     return (digit ? parse_iso(c, ret_wall_ms) : parse_http(c, ret_wall_ms)) ? 0 : REPL_EBADINPUT;
 }

@@ -79,17 +79,20 @@ static void apply_defaults(struct httpd_options *options)
 
 static int start_mhd(struct httpd *h, struct fail *f)
 {
-    h->mhd =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-                         NULL, httpd_request_feed, h,              /* access handler */
-                         MHD_OPTION_EXTERNAL_LOGGER, log_line, h,  /* first, see docs */
-                         MHD_OPTION_LISTEN_SOCKET, h->listener.fd, /* its own now */
-                         MHD_OPTION_CONNECTION_LIMIT, h->options.connections_max, /* rest waits */
-                         MHD_OPTION_CONNECTION_TIMEOUT, h->options.idle_s,        /* seconds */
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,   /* bytes */
-                         MHD_OPTION_URI_LOG_CALLBACK, httpd_request_begin, h,     /* makes it */
-                         MHD_OPTION_NOTIFY_COMPLETED, httpd_request_completed, h, /* ends it */
-                         MHD_OPTION_END);
+    /* clang-format off */
+    h->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        httpd_request_feed, h,
+        MHD_OPTION_EXTERNAL_LOGGER, log_line, h, /* first, to hear of the others */
+        MHD_OPTION_LISTEN_SOCKET, h->listener.fd,
+        MHD_OPTION_CONNECTION_LIMIT, h->options.connections_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, h->options.idle_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_URI_LOG_CALLBACK, httpd_request_begin, h,
+        MHD_OPTION_NOTIFY_CONNECTION, httpd_connection_notify, h,
+        MHD_OPTION_NOTIFY_COMPLETED, httpd_request_completed, h,
+        MHD_OPTION_END);
+    /* clang-format on */
     return h->mhd != NULL ? 0
                           : fail_set(f, REPL_EINTERNAL, "listener %s: the server does not start",
                                      h->options.name);
@@ -127,6 +130,7 @@ int httpd_open(const struct httpd_options *options, struct httpd **ret, struct f
     h->options = *options;
     apply_defaults(&h->options);
     list_init(&h->requests);
+    httpd_connections_init(h);
     deferred_init(&h->pump, options->loop, run, h);
     timer_init(&h->timeout, options->loop, run, h);
     int rc = httpd_listen(&h->options, &h->listener, f);
@@ -170,6 +174,7 @@ void httpd_close(struct httpd *h)
     MHD_stop_daemon(h->mhd);
     deferred_cancel(&h->pump);
     timer_stop(&h->timeout);
+    timer_stop(&h->sweep);
     while (!list_is_empty(&h->requests)) {
         httpd_request_abandon(
             CONTAINER_OF(list_first(&h->requests), struct httpd_request, in_server));

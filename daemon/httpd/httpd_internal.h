@@ -21,7 +21,9 @@ struct httpd {
     uv_poll_t *poll;      /* of libmicrohttpd's epoll descriptor */
     struct deferred pump; /* runs libmicrohttpd on the next turn */
     struct timer timeout; /* runs it when its own time comes */
+    struct timer sweep;   /* ends connections that never finish their request */
     struct list requests;
+    struct list connections;
 };
 
 /* A request has two holders, libmicrohttpd (while connection is set) and the user (from the call
@@ -64,6 +66,14 @@ enum MHD_Result httpd_request_feed(void *cls, struct MHD_Connection *connection,
                                    size_t *data_size, void **context);
 void httpd_request_completed(void *cls, struct MHD_Connection *connection, void **context,
                              enum MHD_RequestTerminationCode code);
+
+void httpd_connection_notify(void *cls, struct MHD_Connection *connection, void **context,
+                             enum MHD_ConnectionNotificationCode code);
+
+void httpd_connections_init(struct httpd *h);
+/* The client is to send a request from now on, or has sent it whole. */
+void httpd_connection_owes(struct MHD_Connection *connection);
+void httpd_connection_paid(struct MHD_Connection *connection);
 
 /* Wakes a suspended connection; libmicrohttpd goes on with it on the next turn. */
 void httpd_request_resume(struct httpd_request *r);

@@ -138,6 +138,7 @@ static enum MHD_Result take_body(struct httpd_request *r, const char *data, size
 /* Comes at the end of the body, and again after each resume. */
 static enum MHD_Result take_end(struct httpd_request *r)
 {
+    httpd_connection_paid(r->connection);
     if (r->refused != 0) {
         return httpd_refuse(r);
     }
@@ -225,11 +226,11 @@ void httpd_request_completed(void *cls, struct MHD_Connection *connection, void 
 {
     struct httpd_request *r = *context;
     (void)cls;
-    (void)connection;
     (void)code;
     if (r == NULL) {
         return;
     }
+    httpd_connection_owes(connection);
     *context = NULL;
     watch_stop(r);
     r->connection = NULL;
