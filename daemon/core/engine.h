@@ -76,9 +76,10 @@ struct rule_lag {
     bool listing; /* existing objects are being listed */
     uint64_t listed;
     uint64_t listed_bytes;
-    uint64_t listed_equal;    /* of those: at the destination already, not copied */
-    struct fail listing_fail; /* code 0 = none */
-    bool known;               /* false until the first refresh after the start */
+    uint64_t listed_equal;     /* of those: at the destination already, not copied */
+    struct fail listing_fail;  /* code 0 = none */
+    struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
+    bool known;                /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
 /* done when the watermark of the rule is >= until_ms, or after timeout_ms (UV_ETIMEDOUT; 0 = no

@@ -33,6 +33,7 @@ static void host_append(void *arg, const struct change *changes, size_t count,
     h->arg = done_arg;
     struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
     if (r != NULL) {
+        r->handed_over += count;
         r->listed_ahead += count;
     }
     engine_append_to(e, ef->rule, changes, count, ef->rule != 0 ? TASK_BACKFILL : TASK_LIVE,

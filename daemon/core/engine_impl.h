@@ -93,7 +93,8 @@ struct engine_rule {
 
     /* Existing objects. */
     struct engine_feed *listing;
-    uint64_t listed_ahead; /* handed over since the last refresh */
+    uint64_t handed_over;  /* backfill changes, ever */
+    uint64_t listed_ahead; /* of those: not in `counts` yet */
 };
 
 /* ---- work: one claimed task (engine_work.c) ---- */

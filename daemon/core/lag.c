@@ -13,6 +13,7 @@ struct lag_row {
     uint32_t rule;
     bool frozen;        /* paused, or its feeds have brought nothing yet */
     int64_t through_ms; /* of the feeds */
+    uint64_t handed_over;
     /* Answers. */
     struct rule_counts counts;
     struct frontier frontier; /* key not used */
@@ -89,7 +90,7 @@ static void show(struct engine *e, const struct lag_row *row)
     r->oldest_state = row->frontier.state;
     memcpy(r->oldest_key, row->key, sizeof(r->oldest_key));
     r->watermark_ms = row->watermark_ms;
-    r->listed_ahead = 0;
+    r->listed_ahead = r->handed_over - row->handed_over;
 }
 
 static void schedule(struct engine *e, uint64_t ms)
@@ -126,7 +127,8 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
         if (rows != NULL) {
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .frozen = !r->rule.enabled || through == 0,
-                                       .through_ms = through};
+                                       .through_ms = through,
+                                       .handed_over = r->handed_over};
         }
         n++;
     }

@@ -115,6 +115,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->oldest_ms = r->any ? r->oldest_ms : 0;
     ret->counts = r->counts;
     ret->counts.skipped_objects += r->skipped_here;
+    ret->counts.backfill_objects += r->listed_ahead;
     engine_stats_show(r);
     const struct stat *latency = r->stats[STAT_RULE_LATENCY];
     ret->latency_p50_s = stat_quantile(latency, 0.50);
@@ -122,5 +123,8 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->latency_p99_s = stat_quantile(latency, 0.99);
     engine_lag_text(r, ret);
     copy_listing(r, ret);
+    if (engine_endpoint_blocks(r, &ret->endpoint_fail, NULL) && ret->endpoint_fail.code == 0) {
+        fail_set(&ret->endpoint_fail, REPL_EUNREACHABLE, "endpoint does not answer");
+    }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "daemon/conf/rule.h"
 
 struct migrate;
+struct store;
 
 struct migrate_options {
     struct loop *loop;
@@ -19,6 +20,10 @@ struct migrate_options {
     const struct conf *conf; /* endpoints, memory, copies; journal_path names the job's own file */
     const struct rule *rule; /* source, destination, filters; existing and deletes are ignored */
     bool dry_run;            /* lists and compares, copies nothing */
+    /* Makes the store of an endpoint; NULL: s3 by conf. */
+    int (*make_store)(void *arg, const struct conf_endpoint *endpoint, struct store **ret,
+                      struct fail *f);
+    void *make_store_arg;
 };
 
 struct migrate_progress {
