@@ -4,32 +4,40 @@
 """
 
 import contextlib
+import os
 
 import pytest
 
 from lib import servers
 
 
+def left_out(reason):
+    """A missing program is a skip with its reason; with --all only what needs Go may be missing."""
+    if os.environ.get("REPL_ALL") == "1" and not reason.optional:
+        pytest.fail(str(reason))
+    pytest.skip(str(reason))
+
+
 def start(server_class, *args):
-    """The steps of a session fixture: a missing program is a skip with its reason."""
+    """The steps of a session fixture."""
     with contextlib.ExitStack() as stack:
         try:
             yield stack.enter_context(server_class(*args))
         except servers.Missing as reason:
-            pytest.skip(str(reason))
+            left_out(reason)
 
 
 @pytest.fixture(scope="session")
 def bucketd():
-    bucketd_module = pytest.importorskip("lib.bucketd", reason="bucketd is not there")
-    yield from start(bucketd_module.Bucketd)
+    from lib.bucketd import Bucketd
+    yield from start(Bucketd)
 
 
 @pytest.fixture(scope="session")
 def bucketd2():
     """A second bucketd, for tests that need two servers."""
-    bucketd_module = pytest.importorskip("lib.bucketd", reason="bucketd is not there")
-    yield from start(bucketd_module.Bucketd)
+    from lib.bucketd import Bucketd
+    yield from start(Bucketd)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +61,7 @@ def rclone():
     try:
         return servers.rclone_program()
     except servers.Missing as reason:
-        pytest.skip(str(reason))
+        left_out(reason)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,12 @@ CACHE = pathlib.Path(os.environ.get("REPL_CACHE", pathlib.Path.home() / ".cache/
 
 
 class Missing(RuntimeError):
-    """The program of a server is not installed; the text is the reason of a skip."""
+    """The program of a server is not installed; the text is the reason of a skip. Optional are the
+    programs that Debian does not have."""
+
+    def __init__(self, reason, optional=False):
+        super().__init__(reason)
+        self.optional = optional
 
 
 def need(program):
@@ -278,13 +283,17 @@ def go_program(name, package, variable):
     if path.exists():
         return str(path)
     if os.environ.get("REPL_GO_BUILD") != "1":
-        raise Missing(f"no {name} in {variable} or {path} (built with --all where Go is present)")
-    go = need("go")
+        raise Missing(f"no {name} in {variable} or {path} (built with --all where Go is present)",
+                      optional=True)
+    go = shutil.which("go")
+    if go is None:
+        raise Missing(f"no {name}, and no Go to build it with", optional=True)
     env = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
     done = subprocess.run([go, "install", package], env=env, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1500)
     if done.returncode != 0 or not path.exists():
-        raise Missing(f"go install {package}: {done.stdout.strip().splitlines()[-1:]}")
+        raise Missing(f"go install {package}: {done.stdout.strip().splitlines()[-1:]}",
+                      optional=True)
     return str(path)
 
 

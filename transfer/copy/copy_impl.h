@@ -142,7 +142,7 @@ struct copy {
     struct store_part *complete_parts;
     uint32_t parts_todo;
     uint32_t parts_done;
-    uint32_t next_part; /* none before it is TODO */
+    uint32_t next_part; /* no part before it is left to send */
     uint64_t bytes_done;
     unsigned create_attempts;
     int64_t intended_ms;           /* wall time of the intention */
