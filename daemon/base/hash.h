@@ -2,6 +2,7 @@
 #ifndef REPL_BASE_HASH_H
 #define REPL_BASE_HASH_H
 
+#include "daemon/base/list.h" /* CONTAINER_OF */
 #include "daemon/base/span.h"
 
 #include <stdint.h>
@@ -18,8 +19,6 @@ struct hash {
     size_t count;
     uint64_t seed;
 };
-
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 void hash_init(struct hash *h, uint64_t seed);
 void hash_done(struct hash *h);

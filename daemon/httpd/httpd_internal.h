@@ -4,7 +4,6 @@
 #ifndef REPL_HTTPD_HTTPD_INTERNAL_H
 #define REPL_HTTPD_HTTPD_INTERNAL_H
 
-#include "daemon/base/hash.h"
 #include "daemon/base/list.h"
 #include "daemon/httpd/httpd.h"
 #include "daemon/httpd/httpd_listen.h"
