@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -50,12 +49,12 @@ static inline int client_socket(const char *address)
         in->sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
         len = sizeof(*in);
     }
-    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&ss, len) != 0) {
+    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS) {
+        int error = errno;
         close(fd);
-        return -errno;
+        return -error;
     }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
 }
 

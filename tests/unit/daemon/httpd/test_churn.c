@@ -174,6 +174,7 @@ static void run_churn(uint64_t seed)
     while (!list_is_empty(&w->held)) {
         end(CONTAINER_OF(list_first(&w->held), struct answer, link));
     }
+    print_message("%u begun, %u answered, %u gone\n", w->begun, w->answered, w->gone);
     assert_true(w->begun > STEPS / 50);
     assert_true(w->gone > 0);
     assert_int_equal(w->begun, w->answered + w->gone);
