@@ -1,0 +1,315 @@
+/* SQLite backend: open and close, transactions, statements. */
+#include "journal/sqlite_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUSY_MS 10000
+
+int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing)
+{
+    struct fail scratch;
+    int code = REPL_EJOURNAL;
+    if (f == NULL) {
+        f = &scratch;
+    }
+    fail_set(f, code, "%s: %s", doing, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        fail_hint(f, "free space on the journal's file system");
+        break;
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        fail_hint(f, "check owner and rights of the file and its folder");
+        break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        fail_hint(f, "move the file away or restore a backup; repld makes a new one");
+        break;
+    default:
+        break;
+    }
+    return code;
+}
+
+/* ---- statements ---- */
+
+static size_t slot_of(const struct sqlite_backend *s, const char *text)
+{
+    size_t at = ((uintptr_t)text * 0x9e3779b97f4a7c15u >> 40) & (SQLITE_STATEMENTS - 1);
+    while (s->texts[at] != NULL && s->texts[at] != text) {
+        at = (at + 1) & (SQLITE_STATEMENTS - 1);
+    }
+    return at;
+}
+
+struct sql sql_start(struct backend *b, const char *text)
+{
+    struct sqlite_backend *s = sqlite_of(b);
+    struct sql q = {0};
+    size_t at = slot_of(s, text);
+    if (s->texts[at] == NULL) {
+        int rc = sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->statements[at],
+                                    NULL);
+        if (rc != SQLITE_OK) {
+            q.error = sqlite_error(s->db, rc, NULL, text);
+            return q;
+        }
+        s->texts[at] = text;
+    }
+    q.stmt = s->statements[at];
+    return q;
+}
+
+static void bound(struct sql *q, int rc)
+{
+    if (rc != SQLITE_OK && q->error == 0) {
+        q->error = REPL_EJOURNAL;
+    }
+}
+
+void sql_int(struct sql *q, int64_t value)
+{
+    if (q->error == 0) {
+        bound(q, sqlite3_bind_int64(q->stmt, ++q->at, value));
+    }
+}
+
+void sql_u64(struct sql *q, uint64_t value)
+{
+    sql_int(q, (int64_t)value);
+}
+
+void sql_double(struct sql *q, double value)
+{
+    if (q->error == 0) {
+        bound(q, sqlite3_bind_double(q->stmt, ++q->at, value));
+    }
+}
+
+void sql_span(struct sql *q, struct span value)
+{
+    if (q->error != 0) {
+        return;
+    }
+    if (value.ptr == NULL) {
+        bound(q, sqlite3_bind_null(q->stmt, ++q->at));
+    } else {
+        bound(q, sqlite3_bind_blob64(q->stmt, ++q->at, value.ptr, value.len, SQLITE_STATIC));
+    }
+}
+
+int sql_step(struct sql *q)
+{
+    if (q->error != 0) {
+        return q->error;
+    }
+    int rc = sqlite3_step(q->stmt);
+    q->at = 0;
+    if (rc == SQLITE_ROW) {
+        return 1;
+    }
+    if (rc != SQLITE_DONE) {
+        q->error = REPL_EJOURNAL;
+        return q->error;
+    }
+    return 0;
+}
+
+int64_t sql_get_int(struct sql *q)
+{
+    return sqlite3_column_int64(q->stmt, q->at++);
+}
+
+uint64_t sql_get_u64(struct sql *q)
+{
+    return (uint64_t)sql_get_int(q);
+}
+
+double sql_get_double(struct sql *q)
+{
+    return sqlite3_column_double(q->stmt, q->at++);
+}
+
+struct span sql_get_span(struct sql *q, struct arena *a)
+{
+    int at = q->at++;
+    if (sqlite3_column_type(q->stmt, at) == SQLITE_NULL) {
+        return span_of(NULL, 0);
+    }
+    const char *ptr = sqlite3_column_blob(q->stmt, at);
+    struct span s = span_of(ptr != NULL ? ptr : "", (size_t)sqlite3_column_bytes(q->stmt, at));
+    return a != NULL ? arena_span(a, s) : s;
+}
+
+int sql_done(struct sql *q)
+{
+    if (q->stmt != NULL) {
+        sqlite3_reset(q->stmt);
+        sqlite3_clear_bindings(q->stmt);
+    }
+    return q->error;
+}
+
+int sql_run(struct sql *q)
+{
+    sql_step(q);
+    return sql_done(q);
+}
+
+uint64_t sqlite_changes(struct backend *b)
+{
+    return (uint64_t)sqlite3_changes64(sqlite_of(b)->db);
+}
+
+/* ---- transactions ---- */
+
+static int exec(struct backend *b, const char *text)
+{
+    struct sql q = sql_start(b, text);
+    return sql_run(&q);
+}
+
+static int begin(struct backend *b)
+{
+    return exec(b, sqlite_of(b)->mode == BACKEND_WRITER ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+static int commit(struct backend *b)
+{
+    return exec(b, "COMMIT");
+}
+
+/* SQLite may have rolled back by itself (disk full). */
+static void rollback(struct backend *b)
+{
+    if (!sqlite3_get_autocommit(sqlite_of(b)->db)) {
+        exec(b, "ROLLBACK");
+    }
+}
+
+static int save(struct backend *b)
+{
+    return exec(b, "SAVEPOINT one_call");
+}
+
+static void rollback_to(struct backend *b)
+{
+    if (!sqlite3_get_autocommit(sqlite_of(b)->db)) {
+        exec(b, "ROLLBACK TO one_call");
+        exec(b, "RELEASE one_call");
+    }
+}
+
+/* ---- open and close ---- */
+
+static void close_sqlite(struct backend *b)
+{
+    struct sqlite_backend *s = sqlite_of(b);
+    for (size_t i = 0; i < SQLITE_STATEMENTS; i++) {
+        sqlite3_finalize(s->statements[i]);
+    }
+    sqlite3_close_v2(s->db);
+    mem_free(s);
+}
+
+static const struct backend_ops sqlite_ops = {
+    .name = "sqlite",
+    .close = close_sqlite,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .save = save,
+    .rollback_to = rollback_to,
+    .lease_take = sqlite_lease_take,
+    .lease_renew = sqlite_lease_renew,
+    .lease_drop = sqlite_lease_drop,
+    .rule_put = sqlite_rule_put,
+    .rule_delete = sqlite_rule_delete,
+    .rule_purge = sqlite_rule_purge,
+    .rule_list = sqlite_rule_list,
+    .append = sqlite_append,
+    .value_put = sqlite_value_put,
+    .value_get = sqlite_value_get,
+    .claim = sqlite_claim,
+    .next_try = sqlite_next_try,
+    .finish = sqlite_finish,
+    .task_retry = sqlite_task_retry,
+    .task_drop = sqlite_task_drop,
+    .upload_intend = sqlite_upload_intend,
+    .upload_open = sqlite_upload_open,
+    .part_done = sqlite_part_done,
+    .upload_set = sqlite_upload_set,
+    .upload_end = sqlite_upload_end,
+    .upload_page = sqlite_upload_page,
+    .frontier = sqlite_frontier,
+    .watermark_put = sqlite_watermark_put,
+    .counts = sqlite_counts,
+    .task_get = sqlite_task_get,
+    .replica_get = sqlite_replica_get,
+    .task_page = sqlite_task_page,
+    .history_page = sqlite_history_page,
+    .history_trim = sqlite_history_trim,
+};
+
+/* SQLite gives its -wal and -shm files the mode of the database, so it is enough to make that. */
+static int make_file(const char *path, struct fail *f)
+{
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int error = errno;
+        fail_set(f, -error, "journal %s: %s", path, strerror(error));
+        fail_hint(f, "the folder must exist and belong to the user that runs repld");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -error;
+    }
+    if ((st.st_mode & 077) != 0) {
+        fchmod(fd, 0600);
+    }
+    close(fd);
+    return 0;
+}
+
+static int configure(struct sqlite_backend *s)
+{
+    static const char writer[] =
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
+        "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;";
+    static const char reader[] = "PRAGMA query_only=1; PRAGMA cache_size=-8192;";
+    sqlite3_busy_timeout(s->db, BUSY_MS);
+    return sqlite3_exec(s->db, s->mode == BACKEND_WRITER ? writer : reader, NULL, NULL, NULL);
+}
+
+int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
+                        struct fail *f)
+{
+    int r = mode == BACKEND_WRITER ? make_file(path, f) : 0;
+    if (r < 0) {
+        return r;
+    }
+    struct sqlite_backend *s = MEM_NEW(struct sqlite_backend);
+    s->base.ops = &sqlite_ops;
+    s->mode = mode;
+    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK) {
+        rc = configure(s);
+    }
+    if (rc != SQLITE_OK) {
+        r = sqlite_error(s->db, rc, f, path);
+    } else {
+        r = sqlite_migrate(s->db, mode, f);
+    }
+    if (r < 0) {
+        close_sqlite(&s->base);
+        return r;
+    }
+    *ret = &s->base;
+    return 0;
+}

@@ -1,0 +1,317 @@
+/* SQLite backend: how attempts end. */
+#include "journal/sqlite_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- failures as one blob: members separated by 0x1f ---- */
+
+struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size)
+{
+    if (f->code == 0) {
+        return span_of(NULL, 0);
+    }
+    int n = snprintf(to, size, "%d\x1f%d\x1f%s\x1f%s\x1f%s\x1f%s", f->code, f->http_status,
+                     f->server_code, f->request_id, f->text, f->hint);
+    return span_of(to, n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1);
+}
+
+void sqlite_fail_unpack(struct span packed, struct fail *ret)
+{
+    char number[16];
+    memset(ret, 0, sizeof(*ret));
+    if (packed.ptr == NULL) {
+        return;
+    }
+    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+    ret->code = atoi(number);
+    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+    ret->http_status = atoi(number);
+    struct {
+        char *to;
+        size_t size;
+    } texts[] = {{ret->server_code, sizeof(ret->server_code)},
+                 {ret->request_id, sizeof(ret->request_id)},
+                 {ret->text, sizeof(ret->text)},
+                 {ret->hint, sizeof(ret->hint)}};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        snprintf(texts[i].to, texts[i].size, "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+    }
+}
+
+/* ---- history and replicas ---- */
+
+int sqlite_history_put(struct backend *b, const struct history_entry *h)
+{
+    char packed[sizeof(struct fail) + 64];
+    struct sql q = sql_start(b, "INSERT INTO history (rule, key, outcome, at_ms, latency_ms, bytes,"
+                                " fail) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    sql_int(&q, h->rule);
+    sql_span(&q, h->key);
+    sql_int(&q, h->outcome);
+    sql_int(&q, h->at_ms);
+    sql_int(&q, h->latency_ms);
+    sql_u64(&q, h->bytes);
+    sql_span(&q, sqlite_fail_pack(&h->fail, packed, sizeof(packed)));
+    return sql_run(&q);
+}
+
+static int drop_replica(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d)
+{
+    struct sql q = sql_start(b, "DELETE FROM replicas WHERE rule = ? AND key = ? RETURNING size");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    if (sql_step(&q) == 1) {
+        d->replicas--;
+        d->replica_bytes -= sql_get_int(&q);
+        sql_step(&q);
+    }
+    return sql_done(&q);
+}
+
+static int put_replica(struct backend *b, const struct finish *in, struct counts_delta *d)
+{
+    const struct replica *r = in->replica;
+    int error = drop_replica(b, in->rule, in->key, d);
+    if (error < 0 || r == NULL) {
+        return error;
+    }
+    struct sql q = sql_start(b, "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    sql_span(&q, r->source_etag);
+    sql_span(&q, r->source_version);
+    sql_int(&q, r->source_mtime_ms);
+    sql_u64(&q, r->size);
+    sql_span(&q, r->dest_etag);
+    sql_span(&q, r->dest_version);
+    sql_int(&q, r->verified_ms);
+    d->replicas++;
+    d->replica_bytes += (int64_t)r->size;
+    return sql_run(&q);
+}
+
+static int observe_latency(struct backend *b, const struct finish *in)
+{
+    double seconds = (double)in->latency_ms / 1000;
+    int bucket = 0;
+    while (bucket < STAT_LATENCY_BUCKETS && seconds > stat_latency_bounds[bucket]) {
+        bucket++;
+    }
+    struct sql q = sql_start(b, "INSERT INTO latency VALUES (?, ?, 1)"
+                                " ON CONFLICT (rule, bucket) DO UPDATE SET n = n + 1");
+    sql_int(&q, in->rule);
+    sql_int(&q, bucket);
+    int r = sql_run(&q);
+    if (r < 0) {
+        return r;
+    }
+    q = sql_start(b, "UPDATE counts SET latency_sum_s = latency_sum_s + ? WHERE rule = ?");
+    sql_double(&q, seconds);
+    sql_int(&q, in->rule);
+    return sql_run(&q);
+}
+
+/* ---- the task's row ---- */
+
+struct row {
+    enum task_state state;
+    enum task_origin origin;
+    int64_t size;
+    int64_t oldest_ms;
+    int64_t next_oldest_ms;
+    uint64_t seq;
+    uint64_t epoch;
+    uint32_t attempts;
+};
+
+static int read_row(struct backend *b, uint32_t rule, struct span key, struct row *ret)
+{
+    struct sql q = sql_start(b, "SELECT state, origin, size, oldest_ms, next_oldest_ms, seq, epoch,"
+                                " attempts FROM tasks WHERE rule = ? AND key = ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    int found = sql_step(&q);
+    if (found == 1) {
+        ret->state = (enum task_state)sql_get_int(&q);
+        ret->origin = (enum task_origin)sql_get_int(&q);
+        ret->size = sql_get_int(&q);
+        ret->oldest_ms = sql_get_int(&q);
+        ret->next_oldest_ms = sql_get_int(&q);
+        ret->seq = sql_get_u64(&q);
+        ret->epoch = sql_get_u64(&q);
+        ret->attempts = (uint32_t)sql_get_int(&q);
+    }
+    int r = sql_done(&q);
+    return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
+}
+
+static int delete_row(struct backend *b, uint32_t rule, struct span key)
+{
+    struct sql q = sql_start(b, "DELETE FROM tasks WHERE rule = ? AND key = ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    return sql_run(&q);
+}
+
+static int set_row(struct backend *b, const struct finish *in, enum task_state state,
+                   int64_t oldest_ms, uint32_t attempts)
+{
+    char packed[sizeof(struct fail) + 64];
+    bool failed = in->outcome == FINISH_RETRY || in->outcome == FINISH_FAILED;
+    struct sql q = sql_start(b, "UPDATE tasks SET state = ?, oldest_ms = ?, next_oldest_ms = NULL,"
+                                " attempts = ?, next_try_ms = ?, fail = coalesce(?, fail)"
+                                " WHERE rule = ? AND key = ?");
+    sql_int(&q, state);
+    sql_int(&q, oldest_ms);
+    sql_int(&q, attempts);
+    sql_int(&q, state == TASK_WAITING ? in->next_try_ms : 0);
+    sql_span(&q, failed ? sqlite_fail_pack(&in->fail, packed, sizeof(packed)) : span_of(NULL, 0));
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    return sql_run(&q);
+}
+
+static bool is_success(enum finish_outcome o)
+{
+    return o == FINISH_DONE || o == FINISH_DELETED || o == FINISH_SKIPPED;
+}
+
+static void count_outcome(const struct finish *in, struct counts_delta *d)
+{
+    d->sent_bytes += (int64_t)in->bytes_sent;
+    d->done_objects += in->outcome == FINISH_DONE;
+    d->done_bytes += in->outcome == FINISH_DONE ? (int64_t)in->bytes : 0;
+    d->deleted_objects += in->outcome == FINISH_DELETED;
+    d->skipped_objects += in->outcome == FINISH_SKIPPED;
+    d->retries += in->outcome == FINISH_RETRY;
+}
+
+/* Everything but the task's row. */
+static int record_outcome(struct backend *b, const struct finish *in, struct counts_delta *d)
+{
+    int r = 0;
+    count_outcome(in, d);
+    if (in->outcome == FINISH_DONE) {
+        r = put_replica(b, in, d);
+    } else if (in->outcome == FINISH_DELETED) {
+        r = drop_replica(b, in->rule, in->key, d);
+    }
+    if (r == 0 && in->latency_ms >= 0 && is_success(in->outcome) && in->outcome != FINISH_SKIPPED) {
+        r = observe_latency(b, in);
+    }
+    if (r < 0 || in->outcome == FINISH_RELEASED) {
+        return r;
+    }
+    struct history_entry h = {.rule = in->rule,
+                              .key = in->key,
+                              .outcome = in->outcome,
+                              .at_ms = in->now_ms,
+                              .latency_ms = in->latency_ms,
+                              .bytes = in->bytes,
+                              .fail = in->fail};
+    return sqlite_history_put(b, &h);
+}
+
+static int settle(struct backend *b, const struct finish *in, const struct row *row,
+                  struct counts_delta *d, struct finish_result *ret)
+{
+    bool newer = row->seq != in->seq;
+    enum task_state state = TASK_READY;
+    int64_t oldest_ms = row->oldest_ms;
+    uint32_t attempts = row->attempts;
+    counts_task(d, row->state, row->origin, row->size, -1);
+    if (is_success(in->outcome)) {
+        if (!newer) {
+            ret->pending = false;
+            return delete_row(b, in->rule, in->key);
+        }
+        oldest_ms = row->next_oldest_ms != 0 ? row->next_oldest_ms : row->oldest_ms;
+    } else if (!newer && in->outcome == FINISH_RETRY) {
+        state = TASK_WAITING;
+        attempts++;
+    } else if (!newer && in->outcome == FINISH_FAILED) {
+        state = TASK_FAILED;
+        attempts++;
+    }
+    ret->pending = state != TASK_FAILED;
+    counts_task(d, state, row->origin, row->size, 1);
+    return set_row(b, in, state, oldest_ms, attempts);
+}
+
+int sqlite_finish(struct backend *b, const struct finish *in, struct finish_result *ret)
+{
+    struct row row;
+    struct counts_delta d = {0};
+    int r = read_row(b, in->rule, in->key, &row);
+    if (r < 0) {
+        return r;
+    }
+    if (row.epoch != in->epoch || row.state != TASK_CLAIMED) {
+        return REPL_ESTALE;
+    }
+    if ((r = settle(b, in, &row, &d, ret)) < 0 || (r = record_outcome(b, in, &d)) < 0) {
+        return r;
+    }
+    return counts_apply(b, in->rule, &d);
+}
+
+/* ---- an operator's word ---- */
+
+static int move_failed(struct backend *b, uint32_t rule, const char *text, struct span key,
+                       size_t limit, uint64_t *ret_n)
+{
+    struct counts_delta d = {0};
+    struct sql q = sql_start(b, text);
+    sql_int(&q, rule);
+    if (key.ptr != NULL) {
+        sql_span(&q, key);
+    } else {
+        sql_u64(&q, limit);
+    }
+    *ret_n = 0;
+    while (sql_step(&q) == 1) {
+        enum task_origin origin = (enum task_origin)sql_get_int(&q);
+        int64_t size = sql_get_int(&q);
+        counts_task(&d, TASK_FAILED, origin, size, -1);
+        counts_task(&d, TASK_READY, origin, size, 1);
+        ++*ret_n;
+    }
+    int r = sql_done(&q);
+    return r < 0 ? r : counts_apply(b, rule, &d);
+}
+
+int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t limit,
+                      uint64_t *ret_n)
+{
+    static const char one[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+                              " WHERE rule = ? AND key = ? AND state = 3 RETURNING origin, size";
+    static const char all[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+                              " WHERE (rule, key) IN (SELECT rule, key FROM tasks WHERE rule = ?"
+                              " AND origin IN (0, 1) AND state = 3 LIMIT ?) RETURNING origin, size";
+    int r = move_failed(b, rule, key.ptr != NULL ? one : all, key, limit, ret_n);
+    return r == 0 && key.ptr != NULL && *ret_n == 0 ? REPL_ENOTFOUND : r;
+}
+
+int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct span reason,
+                     int64_t now_ms)
+{
+    struct row row;
+    struct counts_delta d = {0};
+    int r = read_row(b, rule, key, &row);
+    if (r < 0) {
+        return r;
+    }
+    if (row.state == TASK_CLAIMED) {
+        return REPL_ECONFLICT;
+    }
+    struct history_entry h = {
+        .rule = rule, .key = key, .outcome = FINISH_SKIPPED, .at_ms = now_ms, .latency_ms = -1};
+    fail_set(&h.fail, REPL_ECANCELED, "dropped by an operator: %.*s", SPAN_ARG(reason));
+    counts_task(&d, row.state, row.origin, row.size, -1);
+    d.skipped_objects++;
+    if ((r = delete_row(b, rule, key)) < 0 || (r = sqlite_history_put(b, &h)) < 0) {
+        return r;
+    }
+    return counts_apply(b, rule, &d);
+}

@@ -1,0 +1,127 @@
+/* Inside of the SQLite backend: the handle, statements, and what its files share. */
+#ifndef REPL_JOURNAL_SQLITE_IMPL_H
+#define REPL_JOURNAL_SQLITE_IMPL_H
+
+#include "daemon/base/hash.h"
+#include "journal/backend.h"
+
+#include <sqlite3.h>
+
+#define SQLITE_STATEMENTS 128 /* slots of the statement cache; a power of two */
+
+struct sqlite_backend {
+    struct backend base;
+    sqlite3 *db;
+    enum backend_mode mode;
+    const char *texts[SQLITE_STATEMENTS]; /* cache by the address of the text */
+    sqlite3_stmt *statements[SQLITE_STATEMENTS];
+};
+
+static inline struct sqlite_backend *sqlite_of(struct backend *b)
+{
+    return CONTAINER_OF(b, struct sqlite_backend, base);
+}
+
+/* A statement in use: bound from left to right, read from left to right. The text must be a string
+ * constant. An error sticks and comes out of sql_step() or sql_done(). */
+struct sql {
+    sqlite3_stmt *stmt;
+    int at;
+    int error;
+};
+
+struct sql sql_start(struct backend *b, const char *text);
+void sql_int(struct sql *q, int64_t value);
+void sql_u64(struct sql *q, uint64_t value);
+void sql_double(struct sql *q, double value);
+/* As BLOB; the absent span as NULL. It must live until sql_done(). */
+void sql_span(struct sql *q, struct span value);
+/* 1: a row is there; 0: the end; negative: an error. */
+int sql_step(struct sql *q);
+int64_t sql_get_int(struct sql *q);
+uint64_t sql_get_u64(struct sql *q);
+double sql_get_double(struct sql *q);
+/* A copy in the arena; with a NULL arena a view until the next step. */
+struct span sql_get_span(struct sql *q, struct arena *a);
+/* Resets it for the next use; 0 or the error that stuck. */
+int sql_done(struct sql *q);
+/* For statements without rows: step and done. */
+int sql_run(struct sql *q);
+
+/* SQLite's result as a code of ours; *f may be NULL. */
+int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing);
+uint64_t sqlite_changes(struct backend *b);
+
+/* sqlite_schema.c: brings the schema up to date (writer) or checks it (reader). */
+int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f);
+
+/* A failure as one blob and back. */
+struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size);
+void sqlite_fail_unpack(struct span packed, struct fail *ret);
+
+/* What a task adds to the counters of its rule. */
+struct counts_delta {
+    int64_t pending_objects, pending_bytes, backfill_objects, backfill_bytes, failed_objects;
+    int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
+    int64_t replicas, replica_bytes;
+};
+void counts_task(struct counts_delta *d, enum task_state state, enum task_origin origin,
+                 int64_t size, int sign);
+int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
+
+/* The operations, by file. */
+int sqlite_rule_put(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
+int sqlite_rule_delete(struct backend *b, uint32_t rule, int64_t now_ms);
+int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit);
+int sqlite_rule_list(struct backend *b, struct arena *a, struct rule_record **ret, size_t *ret_n);
+int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int64_t ttl_ms,
+                      uint64_t *ret_epoch, struct fail *f);
+int sqlite_lease_renew(struct backend *b, uint64_t epoch, int64_t now_ms, int64_t ttl_ms);
+int sqlite_lease_drop(struct backend *b, uint64_t epoch);
+int sqlite_value_put(struct backend *b, struct span name, struct span value);
+int sqlite_value_get(struct backend *b, struct arena *a, struct span name, struct span *ret);
+int sqlite_append(struct backend *b, const struct append_entry *entries, size_t count,
+                  int64_t now_ms, struct append_result *ret);
+int sqlite_claim(struct backend *b, const struct claim *what, struct arena *a,
+                 struct task_list *ret);
+int sqlite_next_try(struct backend *b, uint32_t rule, int64_t *ret_ms);
+int sqlite_finish(struct backend *b, const struct finish *in, struct finish_result *ret);
+int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t limit,
+                      uint64_t *ret_n);
+int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct span reason,
+                     int64_t now_ms);
+int sqlite_upload_intend(struct backend *b, const struct upload *in);
+int sqlite_upload_open(struct backend *b, const struct upload *in);
+int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
+                     const struct upload_part *part);
+int sqlite_upload_set(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
+                      enum upload_state state, int64_t next_try_ms, uint32_t attempts);
+int sqlite_upload_end(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+int sqlite_upload_page(struct backend *b, struct arena *a, int state, int64_t due_ms,
+                       const struct upload *after, size_t limit, struct upload **ret,
+                       size_t *ret_n);
+int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                     const struct upload **ret);
+int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
+int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
+int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
+int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                    struct task *ret);
+int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct replica *ret);
+int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
+                     struct task **ret, size_t *ret_n);
+int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                        size_t limit, struct history_entry **ret, size_t *ret_n);
+int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+
+/* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
+#define TASK_COLUMNS                                                                               \
+    "rule,key,state,origin,kind,version_id,etag,sequencer,feed,size,event_ms,oldest_ms,"           \
+    "accepted_ms,seq,attempts,next_try_ms,fail,epoch"
+void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret);
+int sqlite_load_details(struct backend *b, struct arena *a, struct task *t);
+/* sqlite_finish.c */
+int sqlite_history_put(struct backend *b, const struct history_entry *h);
+
+#endif

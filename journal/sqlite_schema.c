@@ -1,0 +1,120 @@
+/* Numbered migrations. A step, once released, never changes; new ones are appended. */
+#include "journal/sqlite_impl.h"
+
+#include <stdio.h>
+
+static const char *const steps[] = {
+    /* 1 */
+    "CREATE TABLE lease (id INTEGER PRIMARY KEY CHECK (id = 1), owner BLOB, epoch INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL);"
+    "INSERT INTO lease VALUES (1, NULL, 0, 0);"
+    "CREATE TABLE sequence (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL);"
+    "INSERT INTO sequence VALUES (1, 0);"
+    "CREATE TABLE vals (name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE rules (rule INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,"
+    " text BLOB NOT NULL, deleting INTEGER NOT NULL DEFAULT 0,"
+    " watermark_ms INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE counts (rule INTEGER PRIMARY KEY,"
+    " pending_objects INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
+    " backfill_objects INTEGER NOT NULL DEFAULT 0, backfill_bytes INTEGER NOT NULL DEFAULT 0,"
+    " failed_objects INTEGER NOT NULL DEFAULT 0, done_objects INTEGER NOT NULL DEFAULT 0,"
+    " done_bytes INTEGER NOT NULL DEFAULT 0, deleted_objects INTEGER NOT NULL DEFAULT 0,"
+    " skipped_objects INTEGER NOT NULL DEFAULT 0, sent_bytes INTEGER NOT NULL DEFAULT 0,"
+    " retries INTEGER NOT NULL DEFAULT 0, replicas INTEGER NOT NULL DEFAULT 0,"
+    " replica_bytes INTEGER NOT NULL DEFAULT 0, latency_sum_s REAL NOT NULL DEFAULT 0);"
+    "CREATE TABLE latency (rule INTEGER NOT NULL, bucket INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " PRIMARY KEY (rule, bucket)) WITHOUT ROWID;"
+    /* next_oldest_ms: the oldest event time of the changes that came while the task was claimed. */
+    "CREATE TABLE tasks (rule INTEGER NOT NULL, key BLOB NOT NULL, state INTEGER NOT NULL,"
+    " origin INTEGER NOT NULL, kind INTEGER NOT NULL, version_id BLOB, etag BLOB, sequencer BLOB,"
+    " feed BLOB, size INTEGER NOT NULL, event_ms INTEGER NOT NULL, oldest_ms INTEGER NOT NULL,"
+    " next_oldest_ms INTEGER, accepted_ms INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL DEFAULT 0, next_try_ms INTEGER NOT NULL DEFAULT 0, fail BLOB,"
+    " epoch INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rule, key)) WITHOUT ROWID;"
+    /* Oldest first within every state: claims, and the frontier as the least of four. */
+    "CREATE INDEX tasks_oldest ON tasks (rule, origin, state, oldest_ms);"
+    "CREATE INDEX tasks_newest ON tasks (rule, origin, event_ms) WHERE state = 0;"
+    "CREATE INDEX tasks_waiting ON tasks (rule, next_try_ms) WHERE state = 2;"
+    "CREATE TABLE uploads (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
+    " state INTEGER NOT NULL, endpoint BLOB, bucket BLOB, dest_key BLOB, source_etag BLOB,"
+    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " part_size INTEGER NOT NULL, created_ms INTEGER NOT NULL, next_try_ms INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, PRIMARY KEY (rule, key, upload_id)) WITHOUT ROWID;"
+    "CREATE INDEX uploads_state ON uploads (state, next_try_ms);"
+    "CREATE TABLE parts (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
+    " number INTEGER NOT NULL, size INTEGER NOT NULL, etag BLOB, checksum BLOB,"
+    " PRIMARY KEY (rule, key, upload_id, number)) WITHOUT ROWID;"
+    "CREATE TABLE replicas (rule INTEGER NOT NULL, key BLOB NOT NULL, source_etag BLOB,"
+    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " dest_etag BLOB, dest_version BLOB, verified_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (rule, key)) WITHOUT ROWID;"
+    "CREATE TABLE history (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
+    " outcome INTEGER NOT NULL, at_ms INTEGER NOT NULL, latency_ms INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, fail BLOB);"
+    "CREATE INDEX history_key ON history (rule, key, id);"
+    "CREATE INDEX history_age ON history (at_ms);",
+};
+
+#define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
+
+static int read_version(sqlite3 *db, int *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        *ret = sqlite3_column_int(stmt, 0);
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int apply_step(sqlite3 *db, int number)
+{
+    char version[48];
+    snprintf(version, sizeof(version), "PRAGMA user_version = %d", number);
+    int rc = sqlite3_exec(db, steps[number - 1], NULL, NULL, NULL);
+    return rc == SQLITE_OK ? sqlite3_exec(db, version, NULL, NULL, NULL) : rc;
+}
+
+/* All steps that are missing in one transaction: a crash leaves the old schema. */
+static int apply_steps(sqlite3 *db, struct fail *f)
+{
+    int have = 0;
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        rc = read_version(db, &have);
+    }
+    while (rc == SQLITE_OK && have < SCHEMA_VERSION) {
+        rc = apply_step(db, ++have);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    }
+    if (rc != SQLITE_OK) {
+        int r = sqlite_error(db, rc, f, "migrating the journal's schema");
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        return r;
+    }
+    return 0;
+}
+
+int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f)
+{
+    int have = 0;
+    int rc = read_version(db, &have);
+    if (rc != SQLITE_OK) {
+        return sqlite_error(db, rc, f, "reading the journal's schema version");
+    }
+    if (have > SCHEMA_VERSION) {
+        fail_set(f, REPL_ESCHEMA, "the journal has schema version %d, this program knows %d", have,
+                 SCHEMA_VERSION);
+        fail_hint(f, "run the newer repld that wrote it, or restore the backup made before it");
+        return REPL_ESCHEMA;
+    }
+    if (have < SCHEMA_VERSION && mode == BACKEND_READER) {
+        return fail_set(f, REPL_ESCHEMA, "the journal has schema version %d, %d is needed", have,
+                        SCHEMA_VERSION);
+    }
+    return have < SCHEMA_VERSION ? apply_steps(db, f) : 0;
+}
