@@ -195,27 +195,37 @@ static int read_rules(const struct schema_reader *r, const struct doc *list, str
     return 0;
 }
 
-int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,
-                    struct fail *f)
+static int read_root(const struct schema_reader *r, const struct doc *root, struct rule_file *ret)
 {
-    struct doc root = {0};
     struct rule_file rules = {0};
-    struct schema_reader r = {.file = file, .a = a, .f = f};
-    int status = doc_from_yaml(text, file, a, &root, f);
-    if (status != 0) {
-        return status;
-    }
-    const struct doc *list = doc_get(&root, "rules");
-    if (list == NULL || root.count != 1 || (list->kind != DOC_LIST && list->kind != DOC_NULL)) {
-        schema_refuse(&r, &root, "a rule file is one list under \"rules:\"");
-        fail_hint(f, "rules: [{name: pages, source: EP/BUCKET, destination: EP/BUCKET}]");
+    const struct doc *list = doc_get(root, "rules");
+    if (list == NULL || root->count != 1 || (list->kind != DOC_LIST && list->kind != DOC_NULL)) {
+        schema_refuse(r, root, "a rule file is one list under \"rules:\"");
+        fail_hint(r->f, "rules: [{name: pages, source: EP/BUCKET, destination: EP/BUCKET}]");
         return REPL_EBADINPUT;
     }
-    status = read_rules(&r, list, &rules);
+    int status = read_rules(r, list, &rules);
     if (status == 0) {
         *ret = rules;
     }
     return status;
+}
+
+int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,
+                    struct fail *f)
+{
+    struct doc root = {0};
+    struct schema_reader r = {.file = file, .a = a, .f = f};
+    int status = doc_from_yaml(text, file, a, &root, f);
+    return status != 0 ? status : read_root(&r, &root, ret);
+}
+
+int rule_list_from_json(struct span text, struct arena *a, struct rule_file *ret, struct fail *f)
+{
+    struct doc root = {0};
+    struct schema_reader r = {.a = a, .f = f};
+    int status = doc_from_json(text, a, &root, f);
+    return status != 0 ? status : read_root(&r, &root, ret);
 }
 
 int rule_file_load(const char *path, struct arena *a, struct rule_file *ret, struct fail *f)

@@ -59,6 +59,8 @@ struct rule_file {
 };
 int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,
                     struct fail *f);
+/* {"rules": [rule, …]} */
+int rule_list_from_json(struct span text, struct arena *a, struct rule_file *ret, struct fail *f);
 int rule_file_load(const char *path, struct arena *a, struct rule_file *ret, struct fail *f);
 
 #endif

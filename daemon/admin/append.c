@@ -1,0 +1,83 @@
+#include "daemon/admin/append_json.h"
+#include "daemon/admin/command.h"
+
+#define CHUNK 1000 /* changes a commit */
+
+struct append {
+    struct later later;
+    struct append_lines lines;
+    size_t sent;      /* lines handed to the engine */
+    uint64_t durable; /* lines that are in the journal or that no rule takes */
+    struct engine_append_result sum;
+};
+
+static void send_chunk(struct append *p);
+
+/* What is durable stays so; the caller sends the rest again. */
+static void fail_rest(struct append *p, int status, const struct fail *f)
+{
+    struct fail copy = f != NULL ? *f : (struct fail){0};
+    struct fail told = {0};
+    fail_set(&told, status, "%.160s; %llu of %zu lines were accepted",
+             copy.text[0] != '\0' ? copy.text : fail_text(status), (unsigned long long)p->durable,
+             p->lines.count);
+    fail_hint(&told, "send the lines after number %llu again", (unsigned long long)p->durable);
+    later_fail(&p->later, status, &told);
+}
+
+static void reply_sum(struct append *p)
+{
+    struct buf body = {0};
+    json_open(&body, NULL, '{');
+    json_int(&body, "lines", (int64_t)p->lines.count);
+    json_int(&body, "accepted", (int64_t)p->sum.accepted);
+    json_int(&body, "unmatched", (int64_t)p->sum.unmatched);
+    json_int(&body, "last_seq", (int64_t)p->sum.last_seq);
+    json_close(&body, '}');
+    later_reply(&p->later, &body);
+}
+
+static void chunk_done(void *arg, int status, const struct fail *f,
+                       const struct engine_append_result *result)
+{
+    struct append *p = arg;
+    if (status != 0) {
+        fail_rest(p, status, f);
+        return;
+    }
+    p->durable = p->sent;
+    p->sum.accepted += result->accepted;
+    p->sum.unmatched += result->unmatched;
+    p->sum.last_seq = result->last_seq > 0 ? result->last_seq : p->sum.last_seq;
+    if (p->sent < p->lines.count) {
+        send_chunk(p);
+    } else {
+        reply_sum(p);
+    }
+}
+
+static void send_chunk(struct append *p)
+{
+    struct span none = {0};
+    size_t left = p->lines.count - p->sent;
+    size_t n = left < CHUNK ? left : CHUNK;
+    const struct change *from = p->lines.changes + p->sent;
+    p->sent += n;
+    engine_append(p->later.admin->options.engine, from, n, TASK_LIVE, none, none, chunk_done, p);
+}
+
+void command_append(struct admin *a, struct httpd_request *r)
+{
+    struct fail f = {0};
+    struct append *p = later_new(a, r, sizeof(*p));
+    /* The changes are views into the body, which lives as long as the caller stays: copied. */
+    struct span body = arena_span(&p->later.arena, httpd_body(r));
+    int status = append_json_parse(body, &p->later.arena, &p->lines, &f);
+    if (status != 0) {
+        later_fail(&p->later, status, &f);
+    } else if (p->lines.count == 0) {
+        reply_sum(p);
+    } else {
+        send_chunk(p);
+    }
+}

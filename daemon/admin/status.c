@@ -1,0 +1,219 @@
+#include "daemon/admin/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char *const blockers[] = {"none", "task", "failed_task", "feed", "paused", "endpoint"};
+
+static void count_members(const struct rule_counts *c, struct buf *to)
+{
+    json_int(to, "pending_objects", (int64_t)c->pending_objects);
+    json_int(to, "pending_bytes", (int64_t)c->pending_bytes);
+    json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
+    json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
+    json_int(to, "failed_objects", (int64_t)c->failed_objects);
+    json_int(to, "done_objects", (int64_t)c->done_objects);
+    json_int(to, "done_bytes", (int64_t)c->done_bytes);
+    json_int(to, "deleted_objects", (int64_t)c->deleted_objects);
+    json_int(to, "skipped_objects", (int64_t)c->skipped_objects);
+    json_int(to, "sent_bytes", (int64_t)c->sent_bytes);
+    json_int(to, "retries", (int64_t)c->retries);
+    json_int(to, "replicas", (int64_t)c->replicas);
+    json_int(to, "replica_bytes", (int64_t)c->replica_bytes);
+}
+
+static void latency_members(const struct rule_lag *lag, struct buf *to)
+{
+    json_open(to, "latency_s", '{');
+    json_real(to, "p50", lag->latency_p50_s);
+    json_real(to, "p90", lag->latency_p90_s);
+    json_real(to, "p99", lag->latency_p99_s);
+    json_close(to, '}');
+}
+
+void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
+{
+    struct rule_lag lag = {0};
+    json_str(to, "rule", rule->name);
+    json_bool(to, "enabled", rule->enabled);
+    if (engine_lag(a->options.engine, rule->name, &lag) != 0) {
+        return;
+    }
+    json_time(to, "watermark", lag.watermark_ms);
+    json_int(to, "watermark_ms", lag.watermark_ms);
+    json_int(to, "lag_ms", lag.lag_ms);
+    json_int(to, "objective_ms", rule->objective_ms);
+    json_str(to, "blocker", blockers[lag.blocker]);
+    json_str(to, "waits_for", lag.waits_for[0] != '\0' ? lag.waits_for : NULL);
+    json_time(to, "oldest_pending", lag.oldest_ms);
+    int64_t age = lag.oldest_ms > 0 ? loop_wall_ms(a->options.loop) - lag.oldest_ms : 0;
+    json_int(to, "oldest_pending_age_ms", age > 0 ? age : 0);
+    json_bool(to, "listing", lag.listing);
+    json_int(to, "listed_objects", (int64_t)lag.listed);
+    count_members(&lag.counts, to);
+    latency_members(&lag, to);
+}
+
+static void lag_list(struct admin *a, struct buf *to)
+{
+    const struct rule *const *rules;
+    size_t n = engine_rules(a->options.engine, &rules);
+    json_open(to, "rules", '[');
+    for (size_t i = 0; i < n; i++) {
+        json_open(to, NULL, '{');
+        lag_members(a, rules[i], to);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
+static void endpoint_list(struct admin *a, struct buf *to)
+{
+    static const char *const states[] = {"up", "outage", "denied"};
+    struct engine *e = a->options.engine;
+    const struct conf *conf = a->options.conf;
+    json_open(to, "endpoints", '[');
+    for (size_t i = 0; i < conf->endpoint_count; i++) {
+        struct fail f = {0};
+        const struct conf_endpoint *endpoint = &conf->endpoints[i];
+        const struct store *store = engine_store(e, endpoint->name);
+        json_open(to, NULL, '{');
+        json_str(to, "name", endpoint->name);
+        json_str(to, "url", endpoint->url);
+        json_str(to, "state",
+                 store == NULL ? "unused" : states[sched_endpoint(engine_sched(e), store, &f)]);
+        json_fail(to, "failure", &f);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
+static void version_members(struct admin *a, struct buf *to)
+{
+    json_str(to, "version", REPL_VERSION);
+    json_str(to, "instance", a->options.conf->instance);
+    json_time(to, "now", loop_wall_ms(a->options.loop));
+}
+
+void command_version(struct admin *a, struct httpd_request *r)
+{
+    struct buf body = {0};
+    json_open(&body, NULL, '{');
+    version_members(a, &body);
+    json_close(&body, '}');
+    reply_json(r, &body);
+}
+
+void command_status(struct admin *a, struct httpd_request *r)
+{
+    struct engine *e = a->options.engine;
+    struct buf body = {0};
+    json_open(&body, NULL, '{');
+    version_members(a, &body);
+    lag_list(a, &body);
+    endpoint_list(a, &body);
+    json_open(&body, "journal", '{');
+    json_str(&body, "path", a->options.conf->journal_path);
+    json_bool(&body, "failing", journal_is_failing(engine_journal(e)));
+    json_int(&body, "queue", (int64_t)journal_queue_length(engine_journal(e)));
+    json_close(&body, '}');
+    json_int(&body, "copies", (int64_t)sched_count(engine_sched(e)));
+    json_int(&body, "memory_used_bytes", (int64_t)sched_memory_used(engine_sched(e)));
+    json_int(&body, "memory_bytes", (int64_t)a->options.conf->memory_bytes);
+    json_close(&body, '}');
+    reply_json(r, &body);
+}
+
+void command_lag(struct admin *a, struct httpd_request *r)
+{
+    struct buf body = {0};
+    const char *name = httpd_query(r, "rule");
+    const struct rule *rule = name != NULL ? need_rule(a, r) : NULL;
+    if (name != NULL && rule == NULL) {
+        return;
+    }
+    json_open(&body, NULL, '{');
+    if (rule != NULL) {
+        json_open(&body, "rules", '[');
+        json_open(&body, NULL, '{');
+        lag_members(a, rule, &body);
+        json_close(&body, '}');
+        json_close(&body, ']');
+    } else {
+        lag_list(a, &body);
+    }
+    json_close(&body, '}');
+    reply_json(r, &body);
+}
+
+struct wait {
+    struct later later;
+    char rule[64];
+};
+
+static void say_what_it_waits_for(struct admin *a, const char *rule, struct fail *f)
+{
+    struct rule_lag lag = {0};
+    fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet", rule);
+    if (engine_lag(a->options.engine, rule, &lag) == 0 && lag.waits_for[0] != '\0') {
+        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", rule, lag.waits_for);
+    }
+}
+
+static void wait_ended(void *arg, int status, const struct fail *f)
+{
+    struct wait *w = arg;
+    struct admin *a = w->later.admin;
+    struct buf body = {0};
+    struct fail timeout = {0};
+    a->waits--;
+    const struct rule *rule = status == 0 ? engine_rule_find(a->options.engine, w->rule) : NULL;
+    if (status == -ETIMEDOUT) {
+        say_what_it_waits_for(a, w->rule, &timeout);
+        f = &timeout;
+    }
+    if (status != 0) {
+        later_fail(&w->later, status, f);
+        return;
+    }
+    json_open(&body, NULL, '{');
+    json_bool(&body, "done", true);
+    if (rule != NULL) {
+        lag_members(a, rule, &body);
+    }
+    json_close(&body, '}');
+    later_reply(&w->later, &body);
+}
+
+void command_wait(struct admin *a, struct httpd_request *r)
+{
+    uint64_t until_ms;
+    uint64_t timeout_ms;
+    const struct rule *rule = need_rule(a, r);
+    if (rule == NULL || !query_number(r, "until_ms", 0, &until_ms) ||
+        !query_number(r, "timeout_ms", 0, &timeout_ms)) {
+        return;
+    }
+    if (a->waits >= WAITS_MAX) {
+        reply_error(r, REPL_ECLOSED, "more than %d callers wait already", WAITS_MAX);
+        return;
+    }
+    struct wait *w = later_new(a, r, sizeof(*w));
+    snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
+    a->waits++;
+    int64_t until = until_ms != 0 ? (int64_t)until_ms : loop_wall_ms(a->options.loop);
+    engine_wait(a->options.engine, w->rule, until, timeout_ms, wait_ended, w);
+}
+
+void command_reload(struct admin *a, struct httpd_request *r)
+{
+    struct fail f = {0};
+    struct buf body = {0};
+    int status = a->options.reload(a->options.reload_arg, &f);
+    if (status != 0) {
+        reply_fail(r, &f);
+        return;
+    }
+    buf_str(&body, "{\"done\":true}");
+    reply_json(r, &body);
+}
