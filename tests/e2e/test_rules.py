@@ -1,0 +1,114 @@
+"""Rules: what they take, where they put it, and what is refused."""
+
+import json
+
+import pytest
+import yaml
+
+
+def test_prefix_include_exclude(local):
+    local.add_rule("--include", "**/*.html", "--include", "*.html", "--exclude", "tmp/**",
+                   prefix="raw/", to_prefix="copy/")
+    local.put_all({"raw/a.html": b"1", "raw/b/c.html": b"2", "raw/d.txt": b"3",
+                   "raw/tmp/e.html": b"4", "other/f.html": b"5"})
+    local.settle()
+    assert sorted(local.destination_keys()) == ["copy/a.html", "copy/b/c.html"]
+    assert local.at_destination("copy/b/c.html") == b"2"
+
+
+def test_existing_objects(local):
+    objects = {f"old/{number:04d}": b"%d" % number for number in range(1100)}  # two pages
+    for key, body in objects.items():
+        local.put(key, body)
+    local.add_rule("--existing")
+    local.repld.wait_for(lambda: len(local.destination_keys()) == len(objects), "all objects")
+    local.compare()
+
+
+@pytest.mark.smoke
+def test_pause_and_resume(local):
+    local.add_rule()
+    local.repld.ctl("rule", "pause", "rule")
+    local.put_all({"waits": b"x"})
+    assert local.repld.ctl("wait", "rule", "--until", "now", "--timeout", "1",
+                           check=False).returncode == 1
+    assert local.destination_keys() == []
+    local.repld.ctl("rule", "resume", "rule")
+    local.settle()
+    assert local.at_destination("waits") == b"x"
+
+
+def test_rules_survive_a_restart(local):
+    local.add_rule("--deletes", "propagate", "--objective", "7min")
+    before = local.repld.ctl("rule", "show", "rule", json_out=True)
+    local.repld.restart()
+    assert local.repld.ctl("rule", "show", "rule", json_out=True) == before
+    local.put_all({"after": b"x"})
+    local.settle()
+    assert local.at_destination("after") == b"x"
+
+
+def test_delete_of_a_rule(local):
+    local.add_rule()
+    local.repld.ctl("rule", "delete", "rule")
+    assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
+    assert "rule" not in json.dumps(local.repld.ctl("rule", "list", json_out=True)).split('"')
+
+
+def test_preflight_names_what_is_missing(local):
+    done = local.repld.ctl("rule", "add", "bad", "--source", f"src/{local.from_bucket}/",
+                           "--destination", "dst/no-such-bucket-here/", check=False)
+    assert done.returncode == 1
+    assert "no-such-bucket-here" in done.stderr
+    assert local.repld.ctl("rule", "show", "bad", check=False).returncode == 1
+
+
+def test_preflight_leaves_nothing(local):
+    local.add_rule()
+    listed = local.destination_client.list_objects_v2(Bucket=local.to_bucket)
+    assert listed.get("KeyCount", 0) == 0
+    local.assert_no_uploads()
+
+
+def test_overlapping_destinations_are_refused(local):
+    local.add_rule(prefix="a/", to_prefix="x/")
+    done = local.repld.ctl("rule", "add", "second", "--source", f"src/{local.from_bucket}/b/",
+                           "--destination", f"dst/{local.to_bucket}/x/y/", check=False)
+    assert done.returncode == 1
+    assert "rule" in done.stderr
+
+
+def rule_file(path, local, **more):
+    rule = {"name": "rule", "source": f"src/{local.from_bucket}/",
+            "destination": f"dst/{local.to_bucket}/", **more}
+    path.write_text(yaml.safe_dump({"rules": [rule]}))
+    return path
+
+
+def test_apply_shows_then_does(local, tmp_path):
+    file = rule_file(tmp_path / "rules.yaml", local, deletes="propagate")
+    shown = local.repld.ctl("apply", "-f", file, "--dry-run")
+    assert "rule" in shown.stdout
+    assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
+    local.repld.ctl("apply", "-f", file)
+    local.put_all({"k": b"x"})
+    local.settle()
+    assert local.at_destination("k") == b"x"
+    rule_file(file, local, deletes="ignore")
+    assert "deletes" in local.repld.ctl("apply", "-f", file, "--dry-run").stdout
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["deletes"] == "propagate"
+
+
+def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
+    file = rule_file(tmp_path / "rules.yaml", local, deletes="sometimes")
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert done.returncode in (1, 2)
+    assert "deletes" in done.stderr and "rules.yaml:" in done.stderr
+    assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
+
+
+def test_update(local):
+    local.add_rule()
+    local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
+    shown = local.repld.ctl("rule", "show", "rule", json_out=True)
+    assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
