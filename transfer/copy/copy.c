@@ -42,6 +42,8 @@ static const struct step {
                              copy_abort_bad},
     [STEP_VERIFY] = {"verifying", COPY_DEST, copy_verify_fill, copy_verify_good, copy_verify_bad},
     [STEP_VERIFY_BYTE] = {"verifying", COPY_DEST, copy_byte_fill, copy_byte_good, copy_byte_bad},
+    [STEP_DELETE_UPLOAD] = {"asking", COPY_DEST, copy_list_parts_fill, copy_delete_upload_good,
+                            copy_delete_upload_bad},
     [STEP_DELETE_EVIDENCE] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_evidence_good,
                               copy_evidence_bad},
     [STEP_DELETE_BUCKET] = {"asking", COPY_SOURCE, copy_bucket_fill, copy_bucket_good, copy_again},
@@ -244,11 +246,17 @@ struct copy *copy_new(struct sched *s, const struct copy_job *job, void *owner, 
 
 void copy_start(struct copy *c)
 {
+    if (c->restarts == 0 && (c->job.upload_intended || c->job.upload_id.len > 0)) {
+        copy_resume(c);
+    } else {
+        copy_begin(c);
+    }
+}
+
+void copy_begin(struct copy *c)
+{
     if (c->job.kind == COPY_DELETE) {
         copy_delete_start(c);
-    } else if (c->restarts == 0 && !c->upload_is_open &&
-               (c->job.upload_intended || c->job.upload_id.len > 0)) {
-        copy_resume(c);
     } else if (c->restarts == 0 && c->job.known_etag.len > 0) {
         copy_ask(c, STEP_COMPARE);
     } else {
@@ -292,7 +300,7 @@ static void close_upload(struct copy *c, bool abandon)
 void copy_end(struct copy *c, enum copy_end end)
 {
     c->outcome.end = end;
-    close_upload(c, false);
+    close_upload(c, c->job.kind == COPY_DELETE && end != COPY_STOPPED);
     drain(c, AFTER_END);
 }
 

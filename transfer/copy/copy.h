@@ -87,6 +87,7 @@ struct copy_outcome {
     enum copy_end end;
     struct fail fail;
     const char *skip_reason; /* constant text, COPY_SKIPPED */
+    bool source_gone;        /* COPY_SKIPPED of an object: the source has no such key now */
     bool source_side;        /* the failure was the source's (which endpoint to pause) */
     struct store_object source;
     struct store_object dest; /* ETag, version, checksum as the destination said */

@@ -64,19 +64,15 @@ void copy_ask_dest_fill(struct copy *c, struct copy_op *o)
 
 void copy_ask_complete_good(struct copy *c, struct copy_op *o)
 {
-    if (!copy_is_arrived(c, &o->op.object)) {
-        copy_queue(o, STEP_ASK_UPLOAD);
-        return;
-    }
-    c->upload_is_complete = true;
-    c->is_ambiguous = true;
+    c->has_arrived = copy_is_arrived(c, &o->op.object);
     c->outcome.dest = o->op.object;
-    copy_verify(c);
+    copy_queue(o, STEP_ASK_UPLOAD);
 }
 
 void copy_ask_complete_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
+        c->has_arrived = false;
         copy_queue(o, STEP_ASK_UPLOAD);
     } else {
         copy_again(c, o);
@@ -89,7 +85,8 @@ void copy_list_parts_fill(struct copy *c, struct copy_op *o)
     o->op.upload_id = c->upload_id;
 }
 
-/* The object is not there and the upload is: send Complete once more. */
+/* The upload is there still, so Complete did not happen, whatever object is there: one of the same
+ * version may be older than the upload. Send Complete once more. */
 void copy_ask_upload_good(struct copy *c, struct copy_op *o)
 {
     if (c->complete_attempts < COPY_RESTARTS + 2) {
@@ -105,7 +102,11 @@ void copy_ask_upload_good(struct copy *c, struct copy_op *o)
 
 void copy_ask_upload_bad(struct copy *c, struct copy_op *o)
 {
-    if (o->op.fail.code == REPL_ENOUPLOAD) {
+    if (o->op.fail.code == REPL_ENOUPLOAD && c->has_arrived) {
+        c->upload_is_complete = true;
+        c->is_ambiguous = true;
+        copy_verify(c);
+    } else if (o->op.fail.code == REPL_ENOUPLOAD) {
         copy_restart(c, &o->op.fail, COPY_DEST);
         c->close_as = COPY_UPLOAD_ENDED;
     } else {

@@ -2,9 +2,29 @@
  * is. */
 #include "transfer/copy/copy_impl.h"
 
+/* An upload that an earlier life left is given up with the object. If its Complete was sent, it may
+ * have happened: then there is nothing to abort. */
 void copy_delete_start(struct copy *c)
 {
-    copy_ask(c, STEP_DELETE_EVIDENCE);
+    bool may_be_complete = c->upload_is_open && c->job.upload_completing;
+    copy_ask(c, may_be_complete ? STEP_DELETE_UPLOAD : STEP_DELETE_EVIDENCE);
+}
+
+void copy_delete_upload_good(struct copy *c, struct copy_op *o)
+{
+    o->attempts = 0;
+    (void)c;
+    copy_queue(o, STEP_DELETE_EVIDENCE);
+}
+
+void copy_delete_upload_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ENOUPLOAD) {
+        c->upload_is_complete = true;
+        copy_ask(c, STEP_DELETE_EVIDENCE);
+    } else {
+        copy_again(c, o);
+    }
 }
 
 void copy_evidence_fill(struct copy *c, struct copy_op *o)

@@ -35,7 +35,7 @@ enum copy_step {
     STEP_SEND_PART,
     STEP_COMPLETE,
     STEP_ASK_COMPLETE,  /* HEAD destination: did Complete happen? */
-    STEP_ASK_UPLOAD,    /* LIST_PARTS: it did not; is the upload there still? */
+    STEP_ASK_UPLOAD,    /* LIST_PARTS: is the upload there still? */
     STEP_RESUME_PIN,    /* HEAD source: is it still the version of the upload? */
     STEP_RESUME_PARTS,  /* LIST_PARTS: what has the server got? */
     STEP_FIND_INTENDED, /* LIST_UPLOADS: did a Create of an earlier life happen? */
@@ -43,6 +43,7 @@ enum copy_step {
     STEP_ABORT_INTENDED,
     STEP_VERIFY, /* HEAD destination */
     STEP_VERIFY_BYTE,
+    STEP_DELETE_UPLOAD,   /* LIST_PARTS: has an upload of an earlier life completed? */
     STEP_DELETE_EVIDENCE, /* HEAD source */
     STEP_DELETE_BUCKET,   /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
     STEP_DELETE,
@@ -136,7 +137,8 @@ struct copy {
     bool upload_is_open;     /* the journal has it (or will, by a record in the queue) */
     bool parts_flow;         /* parts may be read */
     bool upload_is_complete; /* the server said so, or showed the object */
-    bool is_ambiguous;       /* Complete or PUT was answered by asking */
+    bool has_arrived;        /* the destination shows what Complete would have made */
+    bool is_ambiguous;       /* that Complete happened was found out by asking */
     unsigned complete_attempts;
     struct copy_part *parts;
     struct store_part *complete_parts;
@@ -220,6 +222,7 @@ void copy_emit(struct copy *c);
 void copy_upload_reset(struct copy *c);
 uint64_t copy_part_length(const struct copy *c, uint32_t index);
 
+void copy_begin(struct copy *c); /* once nothing of an earlier life is left */
 void copy_read_start(struct copy *c);
 void copy_write(struct copy *c); /* source, tags and body are there */
 void copy_create(struct copy *c);
@@ -260,6 +263,7 @@ copy_step_fn copy_look_fill, copy_look_good, copy_look_bad;
 copy_step_fn copy_abort_fill, copy_abort_good, copy_abort_bad;
 copy_step_fn copy_verify_fill, copy_verify_good, copy_verify_bad;
 copy_step_fn copy_byte_fill, copy_byte_good, copy_byte_bad;
+copy_step_fn copy_delete_upload_good, copy_delete_upload_bad;
 copy_step_fn copy_evidence_fill, copy_evidence_good, copy_evidence_bad;
 copy_step_fn copy_bucket_fill, copy_bucket_good;
 copy_step_fn copy_delete_fill, copy_delete_good, copy_delete_bad;

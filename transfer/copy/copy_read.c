@@ -44,6 +44,7 @@ void copy_compare_good(struct copy *c, struct copy_op *o)
 void copy_compare_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
+        c->outcome.source_gone = true;
         copy_skip(c, "source object is gone");
     } else {
         copy_again(c, o);
@@ -158,6 +159,7 @@ void copy_first_bad(struct copy *c, struct copy_op *o)
 {
     int code = o->op.fail.code;
     if (code == REPL_ENOKEY) {
+        c->outcome.source_gone = true;
         copy_skip(c, "source object is gone");
     } else if (code == REPL_ECHANGED) {
         copy_restart(c, &o->op.fail, COPY_SOURCE);

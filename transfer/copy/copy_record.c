@@ -77,7 +77,7 @@ static void go_on_after(struct copy *c, const struct copy_note *note)
         copy_ask(c, STEP_COMPLETE);
         break;
     case COPY_UPLOAD_ENDED:
-        copy_read_start(c);
+        copy_begin(c);
         break;
     case COPY_PART_DONE:
     case COPY_ABANDONED:

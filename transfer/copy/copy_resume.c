@@ -67,6 +67,10 @@ void copy_resume(struct copy *c)
         return;
     }
     take_upload(c);
+    if (c->job.kind == COPY_DELETE) {
+        copy_delete_start(c);
+        return;
+    }
     if (!is_usable(c)) {
         start_clean(c);
         return;

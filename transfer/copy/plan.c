@@ -36,9 +36,10 @@ static uint64_t least_part(const struct plan_input *in)
 /* Near enough to what is wished: a first read that was short for a wrong size is no part size. */
 static bool is_preferred_good(const struct plan_input *in)
 {
-    return in->preferred >= wished_part(in) / 2 && in->preferred >= in->to->part_min &&
-           in->preferred > 0 && in->preferred >= least_part(in) &&
-           in->preferred <= in->to->part_max && in->preferred <= in->memory_bytes / 4 &&
+    uint64_t wished = smaller(wished_part(in) / 2, PLAN_PART_DEFAULT);
+    return in->preferred >= wished && in->preferred >= in->to->part_min && in->preferred > 0 &&
+           in->preferred >= least_part(in) && in->preferred <= in->to->part_max &&
+           in->preferred <= in->memory_bytes / 4 &&
            (in->part_max == 0 || in->preferred <= in->part_max);
 }
 
@@ -67,8 +68,8 @@ int plan_make(const struct plan_input *in, struct plan *ret, struct fail *f)
 
 uint64_t plan_first_read(const struct plan_input *in, int64_t size_hint)
 {
-    if (size_hint < 0) {
-        return wished_part(in);
+    if (size_hint < 0) { /* most objects are small: no more memory than that for a guess */
+        return smaller(wished_part(in), larger(PLAN_PART_DEFAULT, in->to->part_min));
     }
     struct plan_input sized = *in;
     sized.size = (uint64_t)size_hint;

@@ -19,6 +19,12 @@ static void wrong(struct bench *b, const char *what, const struct bench_job *j)
 
 static void take_part(struct bench_job *j, const struct store_part *part)
 {
+    for (size_t i = 0; i < j->part_count; i++) {
+        if (j->parts[i].number == part->number) {
+            j->parts[i] = *part;
+            return;
+        }
+    }
     if (j->part_count == sizeof(j->parts) / sizeof(j->parts[0])) {
         wrong(j->bench, "too many parts for the bench", j);
         return;
@@ -358,6 +364,9 @@ static void check_job(struct bench *b, const struct bench_job *j)
     bool has_to = fake_get(b->to, "dst", span_str(j->key), &to);
     if (j->kind == COPY_DELETE && j->outcome.end == COPY_DELETED && has_to) {
         fail_msg("%s is still there", j->key);
+    }
+    if (j->is_done && (j->open || j->intended)) {
+        fail_msg("%s has ended and its upload has not", j->key);
     }
     bool same = has_from == has_to && (!has_from || span_eq(from.body, to.body));
     if (j->kind == COPY_OBJECT && j->outcome.end == COPY_DONE && !same) {

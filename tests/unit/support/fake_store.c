@@ -260,6 +260,9 @@ static struct version *version_put(struct fake *f, struct bucket *b, struct span
     struct version *v = version_add(f, b, key);
     char etag[33];
     md5_hex(body, etag);
+    if (f->o.odd_etags) {
+        md5_hex(span_of(etag, 32), etag);
+    }
     v->body = arena_span(&v->arena, body.ptr == NULL ? span_of("", 0) : body);
     v->etag = span_str(arena_strdup(&v->arena, etag));
     v->meta = copy_meta(&v->arena, meta == NULL ? &none : meta);
@@ -304,23 +307,23 @@ static void refuse(struct store_op *op, int code, int status, const char *server
     snprintf(op->fail.server_code, sizeof(op->fail.server_code), "%s", server_code);
 }
 
-static struct version *read_version(struct bucket *b, struct store_op *op)
+static struct version *read_version(struct fake *f, struct bucket *b, struct store_op *op)
 {
     struct version *v = version_find(b, op->key, op->version_id);
     if (v == NULL || v->is_marker) {
         refuse(op, REPL_ENOKEY, 404, op->kind == STORE_HEAD ? "" : "NoSuchKey");
         return NULL;
     }
-    if (op->if_match.len > 0 && !span_eq(op->if_match, v->etag)) {
+    if (op->if_match.len > 0 && !f->o.ignores_pins && !span_eq(op->if_match, v->etag)) {
         refuse(op, REPL_ECHANGED, 412, "PreconditionFailed");
         return NULL;
     }
     return v;
 }
 
-static void do_get(struct bucket *b, struct store_op *op, bool shorten)
+static void do_get(struct fake *f, struct bucket *b, struct store_op *op, bool shorten)
 {
-    struct version *v = read_version(b, op);
+    struct version *v = read_version(f, b, op);
     if (v == NULL) {
         return;
     }
@@ -419,12 +422,18 @@ static struct part *part_get(struct upload *u, uint32_t number, bool make)
     return p;
 }
 
+static const struct part *part_put(struct upload *u, uint32_t number, struct span body)
+{
+    struct part *p = part_get(u, number, true);
+    mem_free((void *)(uintptr_t)p->body.ptr);
+    p->body = span_of(mem_dup_span(body), body.len);
+    md5_hex(p->body, p->etag);
+    return p;
+}
+
 static void do_part(struct fake *f, struct upload *u, struct store_op *op)
 {
-    struct part *p = part_get(u, op->part_number, true);
-    mem_free((void *)(uintptr_t)p->body.ptr);
-    p->body = span_of(mem_dup_span(op->body), op->body.len);
-    md5_hex(p->body, p->etag);
+    const struct part *p = part_put(u, op->part_number, op->body);
     f->body_bytes += op->body.len;
     op->part = (struct store_part){
         .number = p->number, .size = p->body.len, .etag = arena_span(op->arena, span_str(p->etag))};
@@ -580,9 +589,9 @@ static void do_delete_many(struct fake *f, struct bucket *b, struct store_op *op
     }
 }
 
-static void do_tags(struct bucket *b, struct store_op *op)
+static void do_tags(struct fake *f, struct bucket *b, struct store_op *op)
 {
-    struct version *v = read_version(b, op);
+    struct version *v = read_version(f, b, op);
     if (v == NULL) {
         return;
     }
@@ -610,10 +619,10 @@ static void take_effect(struct fake *f, struct store_op *op, bool shorten)
     }
     switch (op->kind) {
     case STORE_GET:
-        do_get(b, op, shorten);
+        do_get(f, b, op, shorten);
         break;
     case STORE_HEAD:
-        v = read_version(b, op);
+        v = read_version(f, b, op);
         if (v != NULL) {
             describe_all(op, v);
         }
@@ -644,7 +653,7 @@ static void take_effect(struct fake *f, struct store_op *op, bool shorten)
         break;
     case STORE_GET_TAGS:
     case STORE_PUT_TAGS:
-        do_tags(b, op);
+        do_tags(f, b, op);
         break;
     case STORE_HEAD_BUCKET:
         break;
@@ -710,7 +719,7 @@ static void decide(struct fake *f, struct job *j)
         cut_off(f, j, REPL_ENET);
     } else if (f->denied) {
         refuse(j->op, REPL_EDENIED, 403, "AccessDenied");
-    } else if (f->o.throttles && f->in_flight > f->store.ops->slots(&f->store) / 2) {
+    } else if (f->o.throttles && f->in_flight > (f->store.ops->slots(&f->store) + 1) / 2) {
         refuse(j->op, REPL_ETHROTTLED, 503, "SlowDown");
     } else if (j->fault != NULL) {
         run_fault(f, j);
@@ -1050,6 +1059,16 @@ static void count_one(void *arg, struct span key, const struct fake_object *o)
     (void)key;
     (void)o;
     *(size_t *)arg += 1;
+}
+
+void fake_part(struct fake *f, struct span upload_id, uint32_t number, struct span body)
+{
+    LIST_FOR (node, &f->uploads) {
+        struct upload *u = CONTAINER_OF(node, struct upload, link);
+        if (span_eq(u->id, upload_id)) {
+            (void)part_put(u, number, body);
+        }
+    }
 }
 
 size_t fake_objects(const struct fake *f, const char *bucket)

@@ -28,6 +28,8 @@ struct fake_options {
     unsigned slots;      /* 0 = 16 */
     uint64_t part_min;   /* 0 = 1 */
     bool no_put_etag;    /* features.put_etag_is_md5 off */
+    bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
+    bool ignores_pins;   /* If-Match has no effect */
 };
 
 /* A fault hits operations that match; the first one programmed wins. */
@@ -83,6 +85,8 @@ struct fake_object {
 bool fake_get(struct fake *f, const char *bucket, struct span key, struct fake_object *ret);
 /* An upload begun by somebody. Returns its id, valid until it ends. */
 struct span fake_create(struct fake *f, const char *bucket, struct span key);
+/* A part sent by somebody else into an open upload. */
+void fake_part(struct fake *f, struct span upload_id, uint32_t number, struct span body);
 size_t fake_objects(const struct fake *f, const char *bucket);
 size_t fake_versions(const struct fake *f, const char *bucket, struct span key);
 /* Open uploads of all buckets; at(): the i-th one's id. */

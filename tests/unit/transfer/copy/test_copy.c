@@ -205,6 +205,25 @@ static void denied_source_deletes_nothing(void **state)
     bench_free(b);
 }
 
+/* The object of an upload in work is deleted: the upload must not outlive it. */
+static void delete_ends_what_a_copy_began(void **state)
+{
+    (void)state;
+    for (uint64_t at = 0; at < 420; at += 7) {
+        struct bench *b = bench();
+        struct bench_job *j = copy_one(b, "k", 60000);
+        bench_start(b);
+        loop_run_for(b->loop, at);
+        fake_remove(b->from, "src", span_str("k"));
+        j->kind = COPY_DELETE;
+        j->is_done = false;
+        bench_crash(b);
+        run(b, COPY_DELETED);
+        assert_int_equal(fake_objects(b->to, "dst"), 0);
+        bench_free(b);
+    }
+}
+
 /* ---- the source changes ---- */
 
 struct changer {
@@ -243,6 +262,31 @@ static void changed_source_is_never_mixed(void **state)
         run(b, COPY_DONE);
         bench_free(b);
     }
+}
+
+static void server_without_pins_is_found_out(void **state)
+{
+    (void)state;
+    for (unsigned at = 2; at < 12; at++) {
+        struct bench_options o = {.from = {.latency_ms = 5, .ignores_pins = true}};
+        struct bench *b = bench_new(&o);
+        struct changer c = {.bench = b, .at = at, .times = 1, .size = 40000, .seed = 99};
+        copy_one(b, "big", 40000);
+        fake_hook(b->from, change_source, &c);
+        run(b, COPY_DONE);
+        bench_free(b);
+    }
+}
+
+static void etag_that_is_no_md5_costs_only_the_md5(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.odd_etags = true}};
+    struct bench *b = bench_new(&o);
+    copy_one(b, "s", 1000);
+    copy_one(b, "l", 10000);
+    run(b, COPY_DONE);
+    bench_free(b);
 }
 
 static void source_that_never_rests_fails(void **state)
@@ -306,6 +350,22 @@ static void lost_answers_are_asked_for(void **state)
         lost_answer(STORE_COMPLETE, marker, 30000, lost);
         lost_answer(STORE_HEAD, marker, 30000, lost);
     }
+}
+
+/* The same version is there from before: it does not prove that this Complete happened. */
+static void older_copy_is_no_proof(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 30000);
+    run(b, COPY_DONE);
+    fake_fault(b->to,
+               &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .code = REPL_ESERVER});
+    j->is_done = false;
+    run(b, COPY_DONE);
+    assert_int_equal(j->runs, 2);
+    assert_int_equal(fake_uploads(b->to), 0);
+    bench_free(b);
 }
 
 static void vanished_upload_starts_again(void **state)
@@ -409,6 +469,26 @@ static void resume_goes_on_at_any_moment(void **state)
     }
 }
 
+/* What the server has is not what the journal says: that part is sent again. */
+static void resume_sends_a_part_that_differs(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 300000);
+    bench_start(b);
+    loop_run_for(b->loop, 100);
+    bench_crash(b);
+    assert_true(j->part_count > 2);
+    char body[4096] = "not ours";
+    fake_part(b->to, j->upload_id, 2, span_of(body, sizeof(body)));
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(b->resent, 1);
+    b->resent = 0;
+    assert_int_equal(b->abandoned_count, 0);
+    bench_check(b);
+    bench_free(b);
+}
+
 static void resume_of_a_changed_source_starts_clean(void **state)
 {
     (void)state;
@@ -468,10 +548,14 @@ int main(void)
         cmocka_unit_test(delete_needs_evidence),
         cmocka_unit_test(missing_source_bucket_deletes_nothing),
         cmocka_unit_test(denied_source_deletes_nothing),
+        cmocka_unit_test(delete_ends_what_a_copy_began),
         cmocka_unit_test(changed_source_is_never_mixed),
+        cmocka_unit_test(server_without_pins_is_found_out),
+        cmocka_unit_test(etag_that_is_no_md5_costs_only_the_md5),
         cmocka_unit_test(source_that_never_rests_fails),
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
         cmocka_unit_test(lost_answers_are_asked_for),
+        cmocka_unit_test(older_copy_is_no_proof),
         cmocka_unit_test(vanished_upload_starts_again),
         cmocka_unit_test(short_body_is_read_again),
         cmocka_unit_test(permanent_failure_abandons),
@@ -479,6 +563,7 @@ int main(void)
         cmocka_unit_test(too_large_for_the_budget_says_what_it_needs),
         cmocka_unit_test(bucket_that_is_missing_fails_the_copy_only),
         cmocka_unit_test(resume_goes_on_at_any_moment),
+        cmocka_unit_test(resume_sends_a_part_that_differs),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
         cmocka_unit_test(stop_lets_parts_in_flight_end),

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS 150
+#define SEEDS 200
 #define KEYS  14
 
 struct world {
@@ -92,12 +92,41 @@ static struct bench *world_new(struct world *w, uint64_t seed)
     return w->b;
 }
 
+static struct bench_job *random_job(struct world *w)
+{
+    struct list *node = w->b->jobs.next;
+    for (uint64_t n = roll(w, KEYS); n > 0; n--) {
+        node = node->next;
+    }
+    return CONTAINER_OF(node, struct bench_job, link);
+}
+
+/* A delete supersedes whatever is going on with a key. */
+static void delete_one(struct world *w)
+{
+    struct bench_job *j = random_job(w);
+    fake_remove(w->b->from, "src", span_str(j->key));
+    j->kind = COPY_DELETE;
+    j->is_done = false;
+    if (j->copy != NULL) {
+        sched_cancel(w->b->sched, j->copy);
+    }
+}
+
+static void cancel_one(struct world *w)
+{
+    struct bench_job *j = random_job(w);
+    if (j->copy != NULL) {
+        sched_cancel(w->b->sched, j->copy);
+    }
+}
+
 static void disturb(struct world *w)
 {
     struct bench *b = w->b;
     uint64_t now_ms = loop_now_ms(b->loop);
     struct fake *f = roll(w, 2) ? b->from : b->to;
-    switch (roll(w, 5)) {
+    switch (roll(w, 7)) {
     case 0:
         fake_outage(f, now_ms, now_ms + 1 + roll(w, 20000));
         break;
@@ -111,6 +140,12 @@ static void disturb(struct world *w)
         fake_deny(f, true);
         loop_run_for(b->loop, roll(w, 3000));
         fake_deny(f, false);
+        break;
+    case 4:
+        cancel_one(w);
+        break;
+    case 5:
+        delete_one(w);
         break;
     default:
         break;
@@ -127,6 +162,7 @@ static void reopen_outdated(struct bench *b)
         bool has_to = fake_get(b->to, "dst", span_str(j->key), &to);
         if (j->copy == NULL && (has_from != has_to || !span_eq(from.body, to.body))) {
             j->is_done = false;
+            j->kind = has_from ? COPY_OBJECT : COPY_DELETE;
         }
     }
 }
@@ -149,7 +185,7 @@ static void run_world(uint64_t seed)
     reopen_outdated(b);
     assert_true(bench_run(b, 24 * 3600000, true));
     bench_check(b);
-    assert_int_equal(fake_objects(b->to, "dst"), KEYS);
+    assert_int_equal(fake_objects(b->to, "dst"), fake_objects(b->from, "src"));
     assert_int_equal(sched_memory_used(b->sched), 0);
     bench_free(b);
     loop_free(w.dice);
