@@ -106,7 +106,7 @@ static void delete_done(struct journal_call *call)
             let_go(r);
         }
     }
-    engine_done_later(c->engine, c->done, c->arg, call->status, &call->fail);
+    c->done(c->arg, call->status, &call->fail);
     mem_free(c);
 }
 

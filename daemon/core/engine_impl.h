@@ -113,8 +113,10 @@ struct engine_work {
     const struct task *task;
     struct arena arena; /* job's strings */
     struct copy *copy;  /* NULL: ended */
-    size_t records;     /* on their way to the journal */
-    bool finished;      /* its finish record is stored, or given up */
+    enum copy_kind kind;
+    unsigned turns; /* how often the source proved the opposite of the task */
+    size_t records; /* on their way to the journal */
+    bool finished;  /* its finish record is stored, or given up */
 };
 
 /* ---- the engine ---- */

@@ -111,7 +111,7 @@ struct rule_put {
     void *arg;
 };
 
-static void end_put(struct rule_put *p, int status, const struct fail *f)
+static void free_put(struct rule_put *p)
 {
     struct engine *e = p->engine;
     struct engine_rule *r = engine_rule_by_name(e, p->rule.name);
@@ -119,10 +119,15 @@ static void end_put(struct rule_put *p, int status, const struct fail *f)
         r->changing = false;
     }
     list_remove(&p->link);
-    engine_done_later(e, p->done, p->arg, status, f);
     buf_done(&p->json);
     arena_done(&p->arena);
     mem_free(p);
+}
+
+static void refuse_put(struct rule_put *p, int status, const struct fail *f)
+{
+    engine_done_later(p->engine, p->done, p->arg, status, f);
+    free_put(p);
 }
 
 static void apply_change(struct engine_rule *r, const struct rule *rule)
@@ -175,7 +180,8 @@ static void put_done(struct journal_call *call)
         engine_lag_soon(e);
         engine_claim_soon(e);
     }
-    end_put(p, call->status, &call->fail);
+    p->done(p->arg, call->status, &call->fail);
+    free_put(p);
 }
 
 static void submit_put(struct rule_put *p)
@@ -291,7 +297,7 @@ static void preflighted(void *arg, int status, const struct fail *f)
         f = &closed;
     }
     if (status != 0) {
-        end_put(p, status, f);
+        refuse_put(p, status, f);
         return;
     }
     submit_put(p);
@@ -310,14 +316,14 @@ void engine_rule_put(struct engine *e, const struct rule *rule, bool no_prefligh
     int status = copy_rule(rule, &p->arena, &p->rule, &f);
     if (status != 0) {
         p->rule.name = "";
-        end_put(p, status, &f);
+        refuse_put(p, status, &f);
         return;
     }
     struct engine_rule *r = engine_rule_by_name(e, p->rule.name);
     bool busy = r != NULL && r->changing;
     status = check_put(p, r, &f);
     if (status != 0) {
-        end_put(p, status, &f);
+        refuse_put(p, status, &f);
         if (r != NULL) {
             r->changing = busy;
         }

@@ -38,7 +38,7 @@ static void end_call(struct task_call *c)
     }
     engine_claim_soon(e);
     engine_lag_soon(e);
-    engine_done_later(e, c->done, c->arg, c->call.status, &c->call.fail);
+    c->done(c->arg, c->call.status, &c->call.fail);
     arena_done(&c->arena);
     mem_free(c);
 }

@@ -6,6 +6,8 @@
  * quiet before it was verified: servers count in whole seconds. */
 #define RACY_MS 2000
 
+#define TURNS_MAX 4
+
 void engine_batch_unref(struct claim_batch *batch)
 {
     if (--batch->refs == 0) {
@@ -67,7 +69,7 @@ static struct copy_job make_job(struct engine_work *w)
     struct engine *e = w->engine;
     const struct rule *rule = &w->rule->rule;
     const struct task *task = w->task;
-    struct copy_job job = {.kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT,
+    struct copy_job job = {.kind = w->kind,
                            .from = w->rule->from->store,
                            .to = w->rule->to->store,
                            .from_bucket = keep(w, rule->source.bucket),
@@ -86,7 +88,7 @@ static struct copy_job make_job(struct engine_work *w)
     if (task->replica != NULL) {
         add_known(task, &job);
     }
-    if (task->upload != NULL && task->upload->state != UPLOAD_ABORTING) {
+    if (w->turns == 0 && task->upload != NULL && task->upload->state != UPLOAD_ABORTING) {
         add_upload(w, &job);
     }
     return job;
@@ -100,6 +102,7 @@ static struct engine_work *new_work(struct engine_rule *r, const struct task *ta
     w->rule = r;
     w->task = task;
     w->batch = batch;
+    w->kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT;
     batch->refs++;
     arena_init(&w->arena);
     list_push_back(&r->works, &w->link);
@@ -256,12 +259,41 @@ static void on_record(void *arg, struct copy *copy, const struct copy_record *re
     journal_submit(w->engine->journal, &c->call);
 }
 
+/* The source shows the opposite of what the change said: a deleted key is there again, a written
+ * one is gone. The change that tells is on its way, but what it superseded must not count as done
+ * while the destination still has something older. */
+static bool is_opposite(const struct engine_work *w, const struct copy_outcome *outcome)
+{
+    if (outcome->end != COPY_SKIPPED || w->rule->deleting || w->engine->sched_stopping) {
+        return false;
+    }
+    return w->kind == COPY_DELETE ||
+           (outcome->source_gone && w->rule->rule.deletes == RULE_DELETES_PROPAGATE &&
+            w->task->origin == TASK_LIVE);
+}
+
+static void turn_round(struct engine_work *w)
+{
+    w->turns++;
+    w->kind = w->kind == COPY_DELETE ? COPY_OBJECT : COPY_DELETE;
+    struct copy_job job = make_job(w);
+    w->copy = sched_add(w->engine->sched, &job, w);
+}
+
 static void on_done(void *arg, struct copy *copy, const struct copy_outcome *outcome)
 {
     (void)arg;
     struct engine_work *w = copy_owner(copy);
+    struct copy_outcome busy = {.end = COPY_FAILED, .source_side = true};
     w->copy = NULL;
-    engine_finish_copy(w, outcome);
+    if (!is_opposite(w, outcome)) {
+        engine_finish_copy(w, outcome);
+    } else if (w->turns < TURNS_MAX) {
+        turn_round(w);
+    } else {
+        fail_set(&busy.fail, REPL_ECHANGED, "object comes and goes at the source");
+        engine_finish_copy(w, &busy);
+    }
 }
 
 const struct copy_sink engine_copy_sink = {.record = on_record, .done = on_done};

@@ -1,0 +1,358 @@
+/* The engine's promises one by one, on virtual time: append to verified object, watermark and its
+ * reasons, pause, deletes, dead letters, rules, preflight, outages, reload. */
+#include "tests/unit/support/engine_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+#define RULE "pages"
+
+static int set_up(void **state)
+{
+    struct engine_bench *b = mem_alloc(sizeof(*b));
+    engine_bench_init(b, 7, 10);
+    engine_bench_start(b);
+    struct rule rule = engine_bench_rule(RULE);
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    *state = b;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    engine_bench_done(*state);
+    mem_free(*state);
+    return 0;
+}
+
+static void test_change_becomes_object(void **state)
+{
+    struct engine_bench *b = *state;
+    engine_bench_write(b, "a/b", "hello");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_true(engine_bench_has(b, "a/b", "hello"));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.done_objects, 1);
+    assert_int_equal(lag.counts.done_bytes, 5);
+    assert_int_equal(lag.blocker, LAG_NONE);
+    assert_true(lag.watermark_ms >= loop_wall_ms(b->loop) - 2000);
+}
+
+static void test_unmatched_is_counted_and_not_kept(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    const char *include[] = {"keep/**"};
+    rule.include = include;
+    rule.include_count = 1;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    struct engine_append_result r = engine_bench_append(b, CHANGE_PUT, "drop/x");
+    assert_int_equal(r.unmatched, 1);
+    assert_int_equal(r.accepted, 0);
+    assert_int_equal(engine_bench_append(b, CHANGE_PUT, "_repl/x").unmatched, 1);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 0);
+}
+
+static void test_delete_is_propagated(void **state)
+{
+    struct engine_bench *b = *state;
+    engine_bench_write(b, "a", "1");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    fake_remove(b->near, "src", span_str("a"));
+    engine_bench_append(b, CHANGE_DELETE, "a");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_int_equal(fake_objects(b->far, "dst"), 0);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.deleted_objects, 1);
+}
+
+static void test_delete_is_ignored_where_told(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.deletes = RULE_DELETES_IGNORE;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    engine_bench_write(b, "a", "1");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    fake_remove(b->near, "src", span_str("a"));
+    struct engine_append_result r = engine_bench_append(b, CHANGE_DELETE, "a");
+    assert_int_equal(r.accepted, 1);
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_true(engine_bench_has(b, "a", "1"));
+    assert_int_equal(engine_bench_lag(b, RULE).counts.skipped_objects, 1);
+}
+
+/* A delete that the source contradicts brings the object instead: what the delete superseded may
+ * not count as done while the destination has something older. */
+static void test_delete_without_evidence_copies(void **state)
+{
+    struct engine_bench *b = *state;
+    engine_bench_write(b, "a", "old");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    fake_put(b->near, "src", span_str("a"), span_str("new"), NULL);
+    engine_bench_append(b, CHANGE_DELETE, "a");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_true(engine_bench_has(b, "a", "new"));
+}
+
+static void test_paused_rule_freezes_and_says_so(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.enabled = false;
+    engine_bench_lag(b, RULE);
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    int64_t before = engine_bench_lag(b, RULE).watermark_ms;
+    engine_bench_write(b, "a", "1");
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.watermark_ms, before);
+    assert_int_equal(lag.blocker, LAG_PAUSED);
+    assert_non_null(strstr(lag.waits_for, "paused"));
+    assert_int_equal(fake_objects(b->far, "dst"), 0);
+    rule.enabled = true;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_true(engine_bench_lag(b, RULE).watermark_ms > before);
+}
+
+static void make_dead_letter(struct engine_bench *b)
+{
+    struct fake_fault fault = {
+        .kind = STORE_PUT, .key = "bad", .code = REPL_EREFUSED, .http_status = 400};
+    fake_fault(b->far, &fault);
+    engine_bench_write(b, "bad", "1");
+    engine_bench_write(b, "good", "1");
+    loop_run_for(b->loop, 120000);
+}
+
+static void test_dead_letter_holds_watermark_until_dropped(void **state)
+{
+    struct engine_bench *b = *state;
+    make_dead_letter(b);
+    assert_true(engine_bench_has(b, "good", "1"));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.failed_objects, 1);
+    assert_int_equal(lag.blocker, LAG_FAILED_TASK);
+    assert_non_null(strstr(lag.waits_for, "bad"));
+    assert_true(lag.lag_ms > 60000);
+    int status = 1;
+    engine_task_drop(b->engine, RULE, span_str("bad"), span_str("not wanted"), engine_bench_done_fn,
+                     &status);
+    assert_int_equal(engine_bench_wait(b, &status), 0);
+    lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.failed_objects, 0);
+    assert_true(lag.lag_ms < 3000);
+}
+
+static void test_dead_letter_is_retried(void **state)
+{
+    struct engine_bench *b = *state;
+    make_dead_letter(b);
+    fake_clear_faults(b->far);
+    int status = 1;
+    engine_task_retry(b->engine, RULE, (struct span){0}, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(b, &status), 0);
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_true(engine_bench_has(b, "bad", "1"));
+}
+
+static void test_outage_spends_no_attempts(void **state)
+{
+    struct engine_bench *b = *state;
+    uint64_t now = loop_now_ms(b->loop);
+    fake_outage(b->far, now, now + 600000);
+    for (int i = 0; i < 50; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    loop_run_for(b->loop, 300000);
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.pending_objects, 50);
+    assert_int_equal(lag.counts.failed_objects, 0);
+    assert_int_equal(lag.blocker, LAG_ENDPOINT);
+    assert_int_not_equal(lag.endpoint_fail.code, 0);
+    loop_run_for(b->loop, 320000);
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_int_equal(fake_objects(b->far, "dst"), 50);
+}
+
+static void test_denied_endpoint_drains_nothing(void **state)
+{
+    struct engine_bench *b = *state;
+    fake_deny(b->far, true);
+    engine_bench_write(b, "a", "1");
+    engine_bench_write(b, "b", "1");
+    loop_run_for(b->loop, 600000);
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.failed_objects, 0);
+    assert_int_equal(lag.counts.pending_objects, 2);
+    assert_int_equal(lag.blocker, LAG_ENDPOINT);
+    fake_deny(b->far, false);
+    assert_true(engine_bench_settle(b, RULE, 180000));
+    assert_int_equal(fake_objects(b->far, "dst"), 2);
+}
+
+static void test_restart_keeps_everything(void **state)
+{
+    struct engine_bench *b = *state;
+    uint64_t now = loop_now_ms(b->loop);
+    fake_outage(b->far, now, now + 20000);
+    engine_bench_write(b, "a", "1");
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    assert_non_null(engine_rule_find(b->engine, RULE));
+    assert_true(engine_bench_settle(b, RULE, 60000));
+    assert_true(engine_bench_has(b, "a", "1"));
+    int64_t before = engine_bench_lag(b, RULE).watermark_ms;
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    assert_true(engine_bench_lag(b, RULE).watermark_ms >= before);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.done_objects, 1);
+}
+
+static void test_wait(void **state)
+{
+    struct engine_bench *b = *state;
+    int status = 1, gone = 1, late = 1;
+    engine_wait(b->engine, RULE, loop_wall_ms(b->loop), 0, engine_bench_done_fn, &status);
+    assert_int_equal(status, 1);
+    assert_int_equal(engine_bench_wait(b, &status), 0);
+    engine_wait(b->engine, "nobody", 0, 0, engine_bench_done_fn, &gone);
+    assert_int_equal(engine_bench_wait(b, &gone), REPL_ENOTFOUND);
+    engine_wait(b->engine, RULE, loop_wall_ms(b->loop) + 3600000, 5000, engine_bench_done_fn,
+                &late);
+    assert_int_equal(engine_bench_wait(b, &late), UV_ETIMEDOUT);
+}
+
+static void test_rule_conflicts(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule other = engine_bench_rule("other");
+    struct fail f = {0};
+    assert_int_equal(engine_bench_put_rule(b, &other, true, &f), REPL_ECONFLICT);
+    other.destination.endpoint = "nowhere";
+    assert_int_equal(engine_bench_put_rule(b, &other, true, &f), REPL_EBADINPUT);
+    assert_non_null(strstr(f.text, "nowhere"));
+    struct rule moved = engine_bench_rule(RULE);
+    moved.destination.prefix = "else/";
+    assert_int_equal(engine_bench_put_rule(b, &moved, true, &f), REPL_ECONFLICT);
+    const struct rule *const *rules;
+    assert_int_equal(engine_rules(b->engine, &rules), 1);
+}
+
+static void test_rule_is_deleted_and_comes_again(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    engine_bench_write(b, "a", "1");
+    int status = 1;
+    engine_rule_delete(b->engine, RULE, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(b, &status), 0);
+    assert_null(engine_rule_find(b->engine, RULE));
+    loop_run_for(b->loop, 20000);
+    assert_int_equal(fake_uploads(b->far), 0);
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 0);
+}
+
+static void test_preflight_names_what_is_missing(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule("tried");
+    struct fail f = {0};
+    rule.source.prefix = "t/";
+    rule.destination.bucket = "other";
+    fake_bucket(b->far, "other");
+    assert_int_equal(engine_bench_put_rule(b, &rule, false, &f), 0);
+    assert_int_equal(fake_objects(b->far, "other"), 0);
+    assert_int_equal(fake_uploads(b->far), 0);
+    rule.name = "refused";
+    rule.destination.bucket = "third";
+    fake_bucket(b->far, "third");
+    fake_deny(b->far, true);
+    assert_int_equal(engine_bench_put_rule(b, &rule, false, &f), REPL_EDENIED);
+    assert_non_null(strstr(f.text, "write"));
+    assert_null(engine_rule_find(b->engine, "refused"));
+    fake_deny(b->far, false);
+}
+
+static void test_existing_objects_are_listed(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    for (int i = 0; i < 2500; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "old/%04d", i);
+        fake_put(b->near, "src", span_str(key), span_str(key), NULL);
+        if (i % 5 == 0) {
+            fake_put(b->far, "dst", span_str(key), span_str(key), NULL);
+        }
+    }
+    fake_put(b->near, "src", span_str("_repl/x"), span_str("ours"), NULL);
+    rule.existing = true;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.listed, 2500);
+    assert_int_equal(lag.listed_equal, 500);
+    assert_int_equal(lag.counts.done_objects, 2000);
+    assert_int_equal(fake_objects(b->far, "dst"), 2500);
+    assert_true(lag.lag_ms < 3000); /* backfill does not hold the watermark */
+}
+
+static void test_reload(void **state)
+{
+    struct engine_bench *b = *state;
+    struct conf conf = b->conf;
+    struct conf_endpoint endpoints[2] = {b->endpoints[0], b->endpoints[1]};
+    struct fail f = {0};
+    conf.endpoints = endpoints;
+    conf.endpoint_count = 1;
+    assert_int_equal(engine_reload(b->engine, &conf, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "far"));
+    conf.endpoint_count = 2;
+    conf.copies = 4;
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        fake_put(b->near, "src", span_str(key), span_str("1"), NULL);
+        engine_bench_append(b, CHANGE_PUT, key);
+    }
+    assert_int_equal(engine_reload(b->engine, &conf, &f), 0);
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    assert_int_equal(fake_objects(b->far, "dst"), 30);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.failed_objects, 0);
+    engine_bench_stop(b); /* before conf goes */
+    engine_bench_start(b);
+}
+
+#define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ENGINE_TEST(test_change_becomes_object),
+        ENGINE_TEST(test_unmatched_is_counted_and_not_kept),
+        ENGINE_TEST(test_delete_is_propagated),
+        ENGINE_TEST(test_delete_is_ignored_where_told),
+        ENGINE_TEST(test_delete_without_evidence_copies),
+        ENGINE_TEST(test_paused_rule_freezes_and_says_so),
+        ENGINE_TEST(test_dead_letter_holds_watermark_until_dropped),
+        ENGINE_TEST(test_dead_letter_is_retried),
+        ENGINE_TEST(test_outage_spends_no_attempts),
+        ENGINE_TEST(test_denied_endpoint_drains_nothing),
+        ENGINE_TEST(test_restart_keeps_everything),
+        ENGINE_TEST(test_wait),
+        ENGINE_TEST(test_rule_conflicts),
+        ENGINE_TEST(test_rule_is_deleted_and_comes_again),
+        ENGINE_TEST(test_preflight_names_what_is_missing),
+        ENGINE_TEST(test_existing_objects_are_listed),
+        ENGINE_TEST(test_reload),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,47 @@
+/* engine_bench: an engine with an inline journal in a folder of its own and two fake stores, "near"
+ * and "far", on a virtual loop. The engine may be stopped and started again on the same journal. */
+#ifndef REPL_TEST_ENGINE_BENCH_H
+#define REPL_TEST_ENGINE_BENCH_H
+
+#include "daemon/core/engine.h"
+#include "tests/unit/support/fake_store.h"
+
+struct engine_bench {
+    struct loop *loop;
+    struct stat_set *stats; /* of the present engine */
+    char dir[64];
+    struct conf conf;
+    struct conf_endpoint endpoints[2];
+    struct fake *near;
+    struct fake *far;
+    struct engine *engine;
+    bool feeds;
+};
+
+/* Fakes with `latency_ms`; buckets "src" at near and "dst" at far. No engine yet. */
+void engine_bench_init(struct engine_bench *b, uint64_t seed, uint64_t latency_ms);
+void engine_bench_done(struct engine_bench *b);
+void engine_bench_start(struct engine_bench *b);
+void engine_bench_stop(struct engine_bench *b);
+/* Makes a store of the bench's fakes: for engine_options and migrate_options. */
+int engine_bench_store(void *bench, const struct conf_endpoint *endpoint, struct store **ret,
+                       struct fail *f);
+/* near/src → far/dst, deletes propagated, everything else as by default. */
+struct rule engine_bench_rule(const char *name);
+/* Stores the rule and waits; the result's code, *f as it was given (may be NULL). */
+int engine_bench_put_rule(struct engine_bench *b, const struct rule *rule, bool no_preflight,
+                          struct fail *f);
+/* Appends a change of near/src now and waits until it is durable. */
+struct engine_append_result engine_bench_append(struct engine_bench *b, enum change_kind kind,
+                                                const char *key);
+/* Puts an object at near/src and appends it. */
+void engine_bench_write(struct engine_bench *b, const char *key, const char *body);
+bool engine_bench_has(struct engine_bench *b, const char *key, const char *body);
+struct rule_lag engine_bench_lag(struct engine_bench *b, const char *rule);
+/* Runs until nothing is pending for the rule, at most limit_ms; false when it did not come. */
+bool engine_bench_settle(struct engine_bench *b, const char *rule, uint64_t limit_ms);
+/* For callbacks that only have to come: sets *(int *)arg to the status, which starts as 1. */
+void engine_bench_done_fn(void *arg, int status, const struct fail *f);
+int engine_bench_wait(struct engine_bench *b, const int *status);
+
+#endif
