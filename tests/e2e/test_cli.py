@@ -1,0 +1,180 @@
+"""Command lines: help, exit codes, and clear errors for bad input."""
+
+import json
+
+import pytest
+import yaml
+
+from lib.repld import command, program
+
+GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "failures",
+          "reload", "migrate")
+
+
+@pytest.mark.parametrize("name", ["repld", "replctl"])
+def test_help_and_version(name):
+    shown = command(name, "--help")
+    assert shown.returncode == 0 and "--help" in shown.stdout and shown.stderr == ""
+    version = command(name, "--version")
+    assert version.returncode == 0 and "0.1.0" in version.stdout
+
+
+def test_help_names_every_command():
+    text = command("replctl", "--help").stdout
+    assert [group for group in GROUPS if group not in text] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_command_has_help(group):
+    shown = command("replctl", group, "--help")
+    assert shown.returncode == 0 and group in shown.stdout
+
+
+@pytest.mark.parametrize("args", [
+    ["no-such-command"], ["status", "--no-such-option"], ["rule"], ["rule", "add"],
+    ["rule", "add", "x", "--source"], ["lag", "--watch=maybe"], ["wait"],
+    ["wait", "r", "--timeout", "soon"], ["wait", "r", "--until", "yesterday-ish"],
+    ["rule", "add", "x", "--source", "nowhere", "--destination", "e/b/"], ["migrate", "a", "b"],
+    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--priority", "many"]],
+    ids=" ".join)
+def test_usage_errors(args, tmp_path):
+    done = command("replctl", "--socket", tmp_path / "none.sock", *args)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.stdout == "" and done.stderr.strip()
+
+
+def test_usage_errors_of_repld():
+    assert command("repld", "--no-such-option").returncode == 2
+    assert command("repld", "surplus").returncode == 2
+
+
+def test_daemon_that_is_not_there(tmp_path):
+    done = command("replctl", "--socket", tmp_path / "none.sock", "status")
+    assert done.returncode == 3
+    assert "none.sock" in done.stderr
+
+
+BAD_CONFIGURATIONS = {
+    "unknown key": ("memry: 128MiB\n", 1, "memry"),
+    "bad size": ("copies: 3\nmemory: lots\n", 2, "memory"),
+    "too little": ("\nmemory: 1MiB\n", 2, "memory"),
+    "not yaml": ("endpoints: {\n", 0, ""),
+    "bad url": ("endpoints:\n  a:\n    kind: s3\n    url: gopher://x\n", 4, "url"),
+    "bad kind": ("endpoints:\n  a:\n    kind: ftp\n    url: http://x\n", 3, "kind"),
+    "two credentials": ("endpoints:\n  a:\n    url: http://x\n    credentials:\n      profile: p\n"
+                        "      anonymous: true\n", 0, "credentials"),
+    "unknown endpoint": ("outboxes:\n  o:\n    path: /tmp/x.db\n    endpoint: none\n", 4, "none"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
+def test_check_config_names_line_and_key(case, tmp_path):
+    text, line, key = BAD_CONFIGURATIONS[case]
+    conf = tmp_path / "bad.yaml"
+    conf.write_text(text)
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 1, done.stderr
+    assert (f"bad.yaml:{line}:" if line else "bad.yaml:") in done.stderr and key in done.stderr
+
+
+def test_check_config_of_a_good_file(tmp_path):
+    conf = tmp_path / "good.yaml"
+    conf.write_text("memory: 64MiB\n")
+    assert command("repld", "--check-config", "--config", conf).returncode == 0
+
+
+def test_configuration_that_is_not_there(tmp_path):
+    done = command("repld", "--config", tmp_path / "none.yaml")
+    assert done.returncode == 1 and "none.yaml" in done.stderr
+
+
+@pytest.mark.smoke
+def test_json_everywhere(local):
+    local.add_rule()
+    local.put_all({"k": b"x"})
+    local.settle()
+    for args in (["status"], ["lag"], ["lag", "rule"], ["explain", "rule", "k"], ["rule", "list"],
+                 ["rule", "show", "rule"], ["uploads"], ["failures", "list"],
+                 ["wait", "rule", "--until", "now", "--timeout", "30"], ["reload"]):
+        json.loads(local.repld.ctl(*args, "--json").stdout)
+
+
+def test_no_colours_and_no_escapes_without_a_terminal(local):
+    local.add_rule()
+    local.put("a\x1b[31mred", b"x")
+    for args in (["status"], ["lag"], ["rule", "list"], ["explain", "rule", "a\x1b[31mred"]):
+        assert "\x1b" not in local.repld.ctl(*args).stdout
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"key":"k"}x', '{"bucket":"b","key":""}',
+                                  '{"bucket":"b","key":"k","kind":"explode"}',
+                                  '{"bucket":"b","key":"k","size":-1}', "\x00", "x" * 100000,
+                                  '{"bucket":"b","key":"' + "x" * 1025 + '"}',
+                                  '{"bucket":"b","key":"k","event_time":"soon"}'],
+                         ids=lambda line: line[:40].replace("\x00", "NUL"))
+def test_bad_appends_are_refused_as_a_whole(local, line):
+    local.add_rule()
+    local.put("good", b"x")
+    good = json.dumps({"bucket": local.from_bucket, "key": "good"})
+    done = local.repld.ctl("journal", "append", input=f"{good}\n{line}\n", check=False)
+    assert done.returncode in (1, 2)
+    assert "2" in done.stderr, "the line is named"
+    local.settle()
+    assert local.destination_keys() == []
+
+
+def test_append_by_flags(local):
+    local.add_rule()
+    local.put("by-flag", b"x")
+    local.repld.ctl("journal", "append", "--bucket", local.from_bucket, "--key", "by-flag")
+    local.settle()
+    assert local.at_destination("by-flag") == b"x"
+
+
+def test_explain(local):
+    local.add_rule("--exclude", "no/**")
+    local.put_all({"yes": b"x"})
+    local.settle()
+    assert "yes" in local.repld.ctl("explain", "rule", "yes").stdout
+    assert local.repld.ctl("explain", "rule", "no/1").stdout != ""
+    assert local.repld.ctl("explain", "no-such-rule", "k", check=False).returncode == 1
+
+
+def test_reload_keeps_work_and_takes_endpoints(local):
+    local.add_rule()
+    local.put_all({"before": b"x"})
+    local.repld.write_conf(copies=7)
+    local.repld.ctl("reload")
+    local.settle()
+    conf = local.repld.conf_path.read_text()
+    local.repld.conf_path.write_text(conf.replace("copies: 7", "copies: none"))
+    done = local.repld.ctl("reload", check=False)
+    assert done.returncode == 1 and "copies" in done.stderr
+    local.put_all({"after": b"y"})
+    local.settle()
+    local.compare()
+
+
+def test_reload_without_an_endpoint_in_use_is_refused(local):
+    local.add_rule()
+    whole = yaml.safe_load(local.repld.conf_path.read_text())
+    del whole["endpoints"]["dst"]
+    local.repld.conf_path.write_text(yaml.safe_dump(whole))
+    done = local.repld.ctl("reload", check=False)
+    assert done.returncode == 1 and "dst" in done.stderr
+    local.put_all({"k": b"x"})
+    local.settle()
+
+
+def test_second_daemon_on_the_same_journal_is_refused(local):
+    done = command("repld", "--config", local.repld.conf_path)
+    assert done.returncode != 0 and done.stderr.strip()
+    assert local.repld.answers()
+
+
+def test_journal_is_private(local):
+    assert local.repld.journal_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_programs_are_where_the_tests_look():
+    assert program("repld").exists() and program("replctl").exists()

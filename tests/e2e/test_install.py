@@ -1,0 +1,67 @@
+"""What `cmake --install` puts where, and what systemd says of the service."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from lib.repld import BUILD
+from lib.servers import need
+
+WANTED = ["sbin/repld", "bin/replctl", "etc/repld/repld.yaml", "repld.service",
+          "man8/repld.8", "man1/replctl.1", "man5/repld.yaml.5", "man5/repl-outbox.5"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """The installed files, below a DESTDIR."""
+    folder = tmp_path_factory.mktemp("install")
+    subprocess.run(["cmake", "--install", BUILD], env={**os.environ, "DESTDIR": str(folder)},
+                   check=True, capture_output=True)
+    return folder
+
+
+def installed(tree):
+    return [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
+
+
+def test_all_is_there(tree):
+    files = installed(tree)
+    missing = [name for name in WANTED
+               if not any(re.search(re.escape(name) + r"(\.gz)?$", path) for path in files)]
+    assert not missing, files
+
+
+def test_test_peers_are_not_installed(tree):
+    assert not [path for path in installed(tree) if "bucketd" in path or "cmocka" in path]
+
+
+@pytest.fixture
+def service(tree):
+    found = list(tree.rglob("repld.service"))
+    assert len(found) == 1
+    return found[0]
+
+
+def test_service_is_hardened(service):
+    done = subprocess.run([need("systemd-analyze"), "security", "--offline=true", "--threshold=20",
+                           "--no-pager", service], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+def test_service_is_well_formed(service, tree):
+    """verify wants programs and users where they are said to be; only what it says of the file
+    itself counts here."""
+    done = subprocess.run([need("systemd-analyze"), "verify", "--man=no", service],
+                          capture_output=True, text=True)
+    said = [line for line in done.stderr.splitlines()
+            if "repld.service" in line and "is not executable" not in line]
+    assert said == []
+
+
+def test_installed_programs_run(tree):
+    for path in tree.rglob("*"):
+        if path.is_file() and path.parent.name in ("bin", "sbin"):
+            done = subprocess.run([path, "--version"], capture_output=True, text=True)
+            assert done.returncode == 0 and "0.1.0" in done.stdout
