@@ -36,7 +36,7 @@ static const struct step {
                          copy_resume_pin_bad},
     [STEP_RESUME_PARTS] = {"resuming", COPY_DEST, copy_list_parts_fill, copy_resume_parts_good,
                            copy_resume_parts_bad},
-    [STEP_FIND_INTENDED] = {"resuming", COPY_DEST, copy_find_fill, copy_find_good, copy_again},
+    [STEP_FIND_INTENDED] = {"resuming", COPY_DEST, copy_find_fill, copy_find_good, copy_find_bad},
     [STEP_LOOK_INTENDED] = {"resuming", COPY_DEST, copy_look_fill, copy_look_good, copy_look_bad},
     [STEP_ABORT_INTENDED] = {"resuming", COPY_DEST, copy_abort_fill, copy_abort_good,
                              copy_abort_bad},
@@ -196,10 +196,29 @@ bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms)
     return retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms) == RETRY_AGAIN;
 }
 
+bool copy_is_mute(const struct copy_op *o)
+{
+    int code = o->op.fail.code;
+    return code == REPL_EUNSUPPORTED || (code == REPL_EDENIED && o->counts);
+}
+
+static void log_again(const struct copy *c, const struct copy_op *o, uint32_t delay_ms)
+{
+    struct log *log = sched_log(c);
+    if (log == NULL || !log_enabled(log, LOG_LEVEL_DEBUG, "copy")) {
+        return;
+    }
+    char text[512];
+    LOG_DEBUG(log, "copy", "%s failed %u times, again in %u ms: %s key=%.*s",
+              store_op_name(o->op.kind), o->attempts, delay_ms,
+              fail_print(&o->op.fail, text, sizeof(text)), SPAN_ARG(c->job.from_key));
+}
+
 void copy_again(struct copy *c, struct copy_op *o)
 {
     uint32_t delay_ms;
     if (copy_may_repeat(c, o, &delay_ms)) {
+        log_again(c, o, delay_ms);
         copy_delay(o, o->step, delay_ms);
     } else {
         copy_fail(c, &o->op.fail, copy_side(o->step));
@@ -329,6 +348,7 @@ void copy_restart(struct copy *c, const struct fail *f, enum copy_side side)
     }
     c->restarts++;
     c->outcome.retries++;
+    LOG_INFO(sched_log(c), "copy", "starts again: %s key=%.*s", f->text, SPAN_ARG(c->job.from_key));
     close_upload(c, true);
     drain(c, AFTER_RESTART);
 }

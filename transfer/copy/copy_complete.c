@@ -48,6 +48,7 @@ void copy_complete_bad(struct copy *c, struct copy_op *o)
 {
     enum fail_class class = fail_class(o->op.fail.code);
     if (is_open_question(o)) {
+        c->complete_said_gone = o->op.fail.code == REPL_ENOUPLOAD;
         c->complete_attempts += o->counts ? 1 : 0;
         copy_queue(o, STEP_ASK_COMPLETE);
     } else if (class == FAIL_PERMANENT || class == FAIL_CORRUPT || class == FAIL_GONE) {
@@ -102,13 +103,17 @@ void copy_ask_upload_good(struct copy *c, struct copy_op *o)
 
 void copy_ask_upload_bad(struct copy *c, struct copy_op *o)
 {
-    if (o->op.fail.code == REPL_ENOUPLOAD && c->has_arrived) {
+    bool is_mute = copy_is_mute(o);
+    bool is_gone = o->op.fail.code == REPL_ENOUPLOAD || (is_mute && c->complete_said_gone);
+    if (c->has_arrived && (is_gone || is_mute)) {
         c->upload_is_complete = true;
         c->is_ambiguous = true;
         copy_verify(c);
-    } else if (o->op.fail.code == REPL_ENOUPLOAD) {
+    } else if (is_gone) {
         copy_restart(c, &o->op.fail, COPY_DEST);
         c->close_as = COPY_UPLOAD_ENDED;
+    } else if (is_mute) {
+        copy_ask_upload_good(c, o); /* Complete itself will tell */
     } else {
         copy_again(c, o);
     }

@@ -10,6 +10,7 @@
 #define REPL_COPY_COPY_IMPL_H
 
 #include "daemon/base/hash.h"
+#include "daemon/base/log.h"
 #include "transfer/copy/budget.h"
 #include "transfer/copy/copy.h"
 #include "transfer/copy/plan.h"
@@ -140,6 +141,7 @@ struct copy {
     bool has_arrived;        /* the destination shows what Complete would have made */
     bool is_ambiguous;       /* that Complete happened was found out by asking */
     unsigned complete_attempts;
+    bool complete_said_gone; /* its last answer was that there is no such upload */
     struct copy_part *parts;
     struct store_part *complete_parts;
     uint32_t parts_todo;
@@ -195,6 +197,7 @@ void sched_record(struct copy *c, const struct copy_record *rec);
 void sched_done(struct copy *c); /* tells the owner and frees */
 bool sched_is_stopping(const struct copy *c);
 struct loop *sched_loop(const struct copy *c);
+struct log *sched_log(const struct copy *c);
 struct plan_input sched_plan_input(const struct copy *c);
 /* The source bucket was seen to exist a moment ago. */
 bool sched_bucket_is_seen(const struct copy *c);
@@ -214,6 +217,8 @@ void copy_again(struct copy *c, struct copy_op *o);
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms);
 void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms);
 void copy_fail(struct copy *c, const struct fail *f, enum copy_side side);
+/* The question is not supported or not allowed: there will be no answer. */
+bool copy_is_mute(const struct copy_op *o);
 void copy_restart(struct copy *c, const struct fail *f, enum copy_side side);
 void copy_end(struct copy *c, enum copy_end end);
 void copy_skip(struct copy *c, const char *reason);
@@ -258,7 +263,7 @@ copy_step_fn copy_ask_dest_fill, copy_ask_complete_good, copy_ask_complete_bad;
 copy_step_fn copy_list_parts_fill, copy_ask_upload_good, copy_ask_upload_bad;
 copy_step_fn copy_resume_pin_fill, copy_resume_pin_good, copy_resume_pin_bad;
 copy_step_fn copy_resume_parts_good, copy_resume_parts_bad;
-copy_step_fn copy_find_fill, copy_find_good;
+copy_step_fn copy_find_fill, copy_find_good, copy_find_bad;
 copy_step_fn copy_look_fill, copy_look_good, copy_look_bad;
 copy_step_fn copy_abort_fill, copy_abort_good, copy_abort_bad;
 copy_step_fn copy_verify_fill, copy_verify_good, copy_verify_bad;

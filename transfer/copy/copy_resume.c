@@ -158,6 +158,8 @@ void copy_resume_parts_bad(struct copy *c, struct copy_op *o)
     if (o->op.fail.code == REPL_ENOUPLOAD) {
         start_clean(c);
         c->close_as = COPY_UPLOAD_ENDED;
+    } else if (copy_is_mute(o)) {
+        start_clean(c);
     } else {
         copy_again(c, o);
     }
@@ -199,6 +201,19 @@ void copy_find_good(struct copy *c, struct copy_op *o)
     look_at_next(c);
 }
 
+/* Then a Create that nobody knows of stays until the bucket's own rule for stale uploads. */
+void copy_find_bad(struct copy *c, struct copy_op *o)
+{
+    if (!copy_is_mute(o)) {
+        copy_again(c, o);
+        return;
+    }
+    LOG_WARNING(sched_log(c), "copy", "%s does not list uploads: one may be left over key=%.*s",
+                c->job.to->name, SPAN_ARG(c->job.to_key));
+    c->intended_count = 0;
+    look_at_next(c);
+}
+
 static void next_intended(struct copy *c)
 {
     c->intended_count--;
@@ -223,7 +238,7 @@ void copy_look_good(struct copy *c, struct copy_op *o)
 
 void copy_look_bad(struct copy *c, struct copy_op *o)
 {
-    if (o->op.fail.code == REPL_ENOUPLOAD) {
+    if (o->op.fail.code == REPL_ENOUPLOAD || copy_is_mute(o)) {
         next_intended(c);
     } else {
         copy_again(c, o);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#define LOOK_MS        100
 #define SEEN_BUCKET_MS 10000 /* so long a bucket that answered counts as there */
 
 /* ---- one turn ---- */
@@ -45,6 +46,28 @@ static void shed_bodies(struct sched *s)
     }
 }
 
+/* A store may have no slot for a while, with nothing in flight whose end would wake us. */
+static bool is_stuck(const struct endpoint *e)
+{
+    return e->state == SCHED_UP && e->in_flight == 0 && e->ready[0].count + e->ready[1].count > 0;
+}
+
+static void pull_all(struct sched *s)
+{
+    LIST_FOR (node, &s->endpoints) {
+        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
+        sched_pull(e);
+        if (is_stuck(e)) {
+            timer_start(&s->look_timer, LOOK_MS);
+        }
+    }
+}
+
+static void look_due(void *arg)
+{
+    sched_pump_soon(arg);
+}
+
 static void end_stop(struct sched *s)
 {
     loop_fn *stopped = s->stopped;
@@ -64,9 +87,7 @@ static void pump(void *arg)
     LIST_FOR (node, &s->endpoints) {
         sched_unpark(CONTAINER_OF(node, struct endpoint, link));
     }
-    LIST_FOR (node, &s->endpoints) {
-        sched_pull(CONTAINER_OF(node, struct endpoint, link));
-    }
+    pull_all(s);
     if (budget_is_short(&s->budget)) {
         shed_bodies(s);
     }
@@ -121,6 +142,7 @@ struct sched *sched_new(const struct sched_options *options)
     budget_init(&s->budget, options->memory_bytes, sched_granted, s);
     deferred_init(&s->pump, options->loop, pump, s);
     timer_init(&s->stop_timer, options->loop, limit_over, s);
+    timer_init(&s->look_timer, options->loop, look_due, s);
     make_stats(s);
     return s;
 }
@@ -132,6 +154,7 @@ void sched_free(struct sched *s)
     }
     assert(s->count == 0 && s->probes == 0);
     deferred_cancel(&s->pump);
+    timer_stop(&s->look_timer);
     timer_stop(&s->stop_timer);
     while (!list_is_empty(&s->endpoints)) {
         endpoint_free(CONTAINER_OF(list_first(&s->endpoints), struct endpoint, link));
@@ -225,6 +248,11 @@ void sched_done(struct copy *c)
 bool sched_is_stopping(const struct copy *c)
 {
     return c->sched->is_stopping;
+}
+
+struct log *sched_log(const struct copy *c)
+{
+    return c->sched->o.log;
 }
 
 struct loop *sched_loop(const struct copy *c)

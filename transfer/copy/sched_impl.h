@@ -81,6 +81,7 @@ struct sched {
     uint64_t next_seq;
     bool is_stopping;
     struct timer stop_timer;
+    struct timer look_timer; /* for slots where nothing is in flight that could wake us */
     loop_fn *stopped;
     void *stopped_arg;
     struct stat *memory;

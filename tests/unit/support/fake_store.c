@@ -72,6 +72,7 @@ struct job { /* an operation in flight */
 struct fake {
     struct store store;
     struct fake_options o;
+    unsigned slots;
     struct list buckets;
     struct list uploads;
     struct list faults;
@@ -848,7 +849,7 @@ static void fake_cancel(struct store *s, struct store_op *op)
 static unsigned fake_slots(const struct store *s)
 {
     const struct fake *f = (const struct fake *)(const void *)s;
-    return f->o.slots == 0 ? 16 : f->o.slots;
+    return f->slots;
 }
 
 static void now_closed(void *arg)
@@ -886,6 +887,7 @@ struct fake *fake_new(const struct fake_options *options)
 {
     struct fake *f = MEM_NEW(struct fake);
     f->o = *options;
+    f->slots = options->slots == 0 ? 16 : options->slots;
     f->store.ops = &fake_ops;
     f->store.name = options->name == NULL ? "fake" : options->name;
     f->store.features = (struct store_features){
@@ -963,6 +965,11 @@ void fake_outage(struct fake *f, uint64_t from_ms, uint64_t to_ms)
 {
     f->outage_from_ms = from_ms;
     f->outage_to_ms = to_ms;
+}
+
+void fake_set_slots(struct fake *f, unsigned slots)
+{
+    f->slots = slots;
 }
 
 void fake_deny(struct fake *f, bool denied)

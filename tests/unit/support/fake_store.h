@@ -61,6 +61,8 @@ void fake_clear_faults(struct fake *f);
 /* While now is in [from, to) everything fails: REPL_EUNREACHABLE, or, for what was in flight at its
  * beginning, REPL_ENET and ambiguous. Loop time. */
 void fake_outage(struct fake *f, uint64_t from_ms, uint64_t to_ms);
+/* slots() from now on; 0 = none at all. */
+void fake_set_slots(struct fake *f, unsigned slots);
 void fake_deny(struct fake *f, bool denied); /* everything: REPL_EDENIED */
 void fake_hook(struct fake *f, fake_hook_fn *fn, void *arg);
 

@@ -368,6 +368,26 @@ static void older_copy_is_no_proof(void **state)
     bench_free(b);
 }
 
+/* A server that lists neither uploads nor parts is worked with all the same. */
+static void mute_server_is_no_obstacle(void **state)
+{
+    (void)state;
+    for (uint64_t at = 0; at < 400; at += 21) {
+        struct bench *b = bench();
+        fake_fault(b->to,
+                   &(struct fake_fault){.kind = STORE_LIST_PARTS, .code = REPL_EUNSUPPORTED});
+        fake_fault(b->to,
+                   &(struct fake_fault){.kind = STORE_LIST_UPLOADS, .code = REPL_EUNSUPPORTED});
+        struct bench_job *j = copy_one(b, "k", 60000);
+        bench_start(b);
+        loop_run_for(b->loop, at);
+        bench_crash(b);
+        assert_true(bench_run(b, HOUR, false));
+        assert_int_equal(j->outcome.end, COPY_DONE);
+        bench_free(b);
+    }
+}
+
 static void vanished_upload_starts_again(void **state)
 {
     (void)state;
@@ -556,6 +576,7 @@ int main(void)
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
         cmocka_unit_test(lost_answers_are_asked_for),
         cmocka_unit_test(older_copy_is_no_proof),
+        cmocka_unit_test(mute_server_is_no_obstacle),
         cmocka_unit_test(vanished_upload_starts_again),
         cmocka_unit_test(short_body_is_read_again),
         cmocka_unit_test(permanent_failure_abandons),

@@ -115,6 +115,20 @@ static void slots_are_used_and_not_exceeded(void **state)
     bench_free(b);
 }
 
+static void slots_that_come_late_are_found(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 20}, .to = {.latency_ms = 20}};
+    struct bench *b = bench_new(&o);
+    fake_set_slots(b->to, 0);
+    copy_many(b, "k", 10, 2000);
+    assert_false(bench_run(b, 10000, false));
+    fake_set_slots(b->to, 2);
+    assert_true(bench_run(b, 1000, false));
+    bench_check(b);
+    bench_free(b);
+}
+
 static void memory_bounds_what_is_read(void **state)
 {
     (void)state;
@@ -289,6 +303,7 @@ int main(void)
         cmocka_unit_test(earlier_deadline_goes_first),
         cmocka_unit_test(backfill_has_its_share),
         cmocka_unit_test(slots_are_used_and_not_exceeded),
+        cmocka_unit_test(slots_that_come_late_are_found),
         cmocka_unit_test(memory_bounds_what_is_read),
         cmocka_unit_test(outage_gives_nothing_up),
         cmocka_unit_test(outage_of_one_destination_leaves_the_other),
