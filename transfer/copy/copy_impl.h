@@ -206,6 +206,8 @@ bool sched_bucket_is_seen(const struct copy *c);
 
 typedef void copy_step_fn(struct copy *c, struct copy_op *o);
 
+struct copy_op *copy_op_of(struct list *link); /* NULL for NULL */
+const char *copy_step_text(enum copy_step step);
 struct copy_op *copy_op_new(struct copy *c, enum copy_step step);
 void copy_op_free(struct copy_op *o);
 void copy_ask(struct copy *c, enum copy_step step);      /* new operation, queued */

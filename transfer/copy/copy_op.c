@@ -1,0 +1,245 @@
+/* Operations: what each step asks, how it is queued, and what becomes of its result. */
+#include "transfer/copy/copy_impl.h"
+
+#include "transfer/copy/retry.h"
+
+/* ---- the steps ---- */
+
+static const struct step {
+    const char *text;
+    enum copy_side side;
+    copy_step_fn *fill;
+    copy_step_fn *good;
+    copy_step_fn *bad;
+} steps[STEP_COUNT] = {
+    [STEP_COMPARE] = {"comparing", COPY_SOURCE, copy_compare_fill, copy_compare_good,
+                      copy_compare_bad},
+    [STEP_READ_FIRST] = {"reading", COPY_SOURCE, copy_first_fill, copy_first_good, copy_first_bad},
+    [STEP_TAGS] = {"reading tags", COPY_SOURCE, copy_tags_fill, copy_tags_good, copy_tags_bad},
+    [STEP_PUT] = {"sending", COPY_DEST, copy_put_fill, copy_put_good, copy_put_bad},
+    [STEP_ASK_PUT] = {"asking", COPY_DEST, copy_ask_dest_fill, copy_ask_put_good, copy_ask_put_bad},
+    [STEP_CREATE] = {"creating the upload", COPY_DEST, copy_create_fill, copy_create_good,
+                     copy_create_bad},
+    [STEP_READ_PART] = {"sending parts", COPY_SOURCE, copy_read_part_fill, copy_read_part_good,
+                        copy_read_part_bad},
+    [STEP_SEND_PART] = {"sending parts", COPY_DEST, copy_send_part_fill, copy_send_part_good,
+                        copy_send_part_bad},
+    [STEP_COMPLETE] = {"completing", COPY_DEST, copy_complete_fill, copy_complete_good,
+                       copy_complete_bad},
+    [STEP_ASK_COMPLETE] = {"asking", COPY_DEST, copy_ask_dest_fill, copy_ask_complete_good,
+                           copy_ask_complete_bad},
+    [STEP_ASK_UPLOAD] = {"asking", COPY_DEST, copy_list_parts_fill, copy_ask_upload_good,
+                         copy_ask_upload_bad},
+    [STEP_RESUME_PIN] = {"resuming", COPY_SOURCE, copy_resume_pin_fill, copy_resume_pin_good,
+                         copy_resume_pin_bad},
+    [STEP_RESUME_PARTS] = {"resuming", COPY_DEST, copy_list_parts_fill, copy_resume_parts_good,
+                           copy_resume_parts_bad},
+    [STEP_FIND_INTENDED] = {"resuming", COPY_DEST, copy_find_fill, copy_find_good, copy_find_bad},
+    [STEP_LOOK_INTENDED] = {"resuming", COPY_DEST, copy_look_fill, copy_look_good, copy_look_bad},
+    [STEP_ABORT_INTENDED] = {"resuming", COPY_DEST, copy_abort_fill, copy_abort_good,
+                             copy_abort_bad},
+    [STEP_VERIFY] = {"verifying", COPY_DEST, copy_verify_fill, copy_verify_good, copy_verify_bad},
+    [STEP_VERIFY_BYTE] = {"verifying", COPY_DEST, copy_byte_fill, copy_byte_good, copy_byte_bad},
+    [STEP_DELETE_UPLOAD] = {"asking", COPY_DEST, copy_list_parts_fill, copy_delete_upload_good,
+                            copy_delete_upload_bad},
+    [STEP_DELETE_EVIDENCE] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_evidence_good,
+                              copy_evidence_bad},
+    [STEP_DELETE_BUCKET] = {"asking", COPY_SOURCE, copy_bucket_fill, copy_bucket_good, copy_again},
+    [STEP_DELETE] = {"deleting", COPY_DEST, copy_delete_fill, copy_delete_good, copy_delete_bad},
+};
+
+enum copy_side copy_side(enum copy_step step)
+{
+    return steps[step].side;
+}
+
+const char *copy_step_text(enum copy_step step)
+{
+    return steps[step].text;
+}
+
+/* ---- operations ---- */
+
+static bool is_part_step(enum copy_step step)
+{
+    return step == STEP_READ_PART || step == STEP_SEND_PART;
+}
+
+static void delay_over(void *arg)
+{
+    struct copy_op *o = arg;
+    struct copy *c = o->copy;
+    copy_queue(o, o->step);
+    copy_settle(c);
+}
+
+struct copy_op *copy_op_new(struct copy *c, enum copy_step step)
+{
+    struct copy_op *o = MEM_NEW(struct copy_op);
+    o->copy = c;
+    o->step = step;
+    arena_init(&o->arena);
+    timer_init(&o->delay, sched_loop(c), delay_over, o);
+    return o;
+}
+
+void copy_op_free(struct copy_op *o)
+{
+    list_remove(&o->link);
+    timer_stop(&o->delay);
+    sched_release(o);
+    arena_done(&o->arena);
+    if (o->copy->body == o) {
+        o->copy->body = NULL;
+    }
+    mem_free(o);
+}
+
+void copy_queue(struct copy_op *o, enum copy_step step)
+{
+    list_remove(&o->link);
+    o->step = step;
+    list_push_back(&o->copy->queue[copy_side(step)], &o->link);
+}
+
+void copy_ask(struct copy *c, enum copy_step step)
+{
+    copy_queue(copy_op_new(c, step), step);
+}
+
+void copy_hold(struct copy_op *o)
+{
+    list_remove(&o->link);
+    list_push_back(&o->copy->held, &o->link);
+}
+
+struct copy_op *copy_op_of(struct list *link)
+{
+    return link == NULL ? NULL : CONTAINER_OF(link, struct copy_op, link);
+}
+
+static struct copy_op *next_part_read(struct copy *c)
+{
+    while (c->parts[c->next_part].state != PART_TODO) {
+        c->next_part++;
+    }
+    struct copy_op *o = copy_op_new(c, STEP_READ_PART);
+    o->part = c->next_part;
+    o->need = copy_part_length(c, o->part);
+    c->parts[o->part].state = PART_BUSY;
+    c->parts_todo--;
+    copy_queue(o, STEP_READ_PART);
+    return o;
+}
+
+bool copy_wants(const struct copy *c, enum copy_side side)
+{
+    bool has_part = side == COPY_SOURCE && c->parts_flow && c->parts_todo > 0;
+    return c->after == AFTER_NOTHING && (has_part || !list_is_empty(&c->queue[side]));
+}
+
+struct copy_op *copy_peek(struct copy *c, enum copy_side side)
+{
+    if (!copy_wants(c, side)) {
+        return NULL;
+    }
+    struct copy_op *o = copy_op_of(list_first(&c->queue[side]));
+    return o == NULL ? next_part_read(c) : o;
+}
+
+void copy_fill(struct copy_op *o)
+{
+    struct copy *c = o->copy;
+    list_remove(&o->link);
+    list_push_back(&c->running, &o->link);
+    struct arena *arena = &c->arena;
+    if (is_part_step(o->step)) {
+        arena_done(&o->arena);
+        arena_init(&o->arena);
+        arena = &o->arena;
+    }
+    o->op = (struct store_op){.arena = arena};
+    steps[o->step].fill(c, o);
+}
+
+void copy_fill_source(const struct copy *c, struct store_op *op, enum store_op_kind kind)
+{
+    op->kind = kind;
+    op->bucket = c->job.from_bucket;
+    op->key = c->job.from_key;
+    op->version_id = c->job.version_id;
+}
+
+void copy_fill_dest(const struct copy *c, struct store_op *op, enum store_op_kind kind)
+{
+    op->kind = kind;
+    op->bucket = c->job.to_bucket;
+    op->key = c->job.to_key;
+}
+
+/* ---- results ---- */
+
+void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms)
+{
+    list_remove(&o->link);
+    o->step = step;
+    list_push_back(&o->copy->delayed, &o->link);
+    timer_start(&o->delay, delay_ms);
+}
+
+bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms)
+{
+    *ret_delay_ms = 0;
+    if (!o->counts) {
+        return true;
+    }
+    o->attempts++;
+    c->outcome.retries++;
+    uint64_t chance = loop_random(sched_loop(c), UINT64_MAX);
+    return retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms) == RETRY_AGAIN;
+}
+
+bool copy_is_mute(const struct copy_op *o)
+{
+    int code = o->op.fail.code;
+    return code == REPL_EUNSUPPORTED || (code == REPL_EDENIED && o->counts);
+}
+
+static void log_again(const struct copy *c, const struct copy_op *o, uint32_t delay_ms)
+{
+    struct log *log = sched_log(c);
+    if (log == NULL || !log_enabled(log, LOG_LEVEL_DEBUG, "copy")) {
+        return;
+    }
+    char text[512];
+    LOG_DEBUG(log, "copy", "%s failed %u times, again in %u ms: %s key=%.*s",
+              store_op_name(o->op.kind), o->attempts, delay_ms,
+              fail_print(&o->op.fail, text, sizeof(text)), SPAN_ARG(c->job.from_key));
+}
+
+void copy_again(struct copy *c, struct copy_op *o)
+{
+    uint32_t delay_ms;
+    if (copy_may_repeat(c, o, &delay_ms)) {
+        log_again(c, o, delay_ms);
+        copy_delay(o, o->step, delay_ms);
+    } else {
+        copy_fail(c, &o->op.fail, copy_side(o->step));
+    }
+}
+
+void copy_result(struct copy_op *o)
+{
+    struct copy *c = o->copy;
+    list_remove(&o->link);
+    if (o->step == STEP_PUT || o->step == STEP_SEND_PART) {
+        c->outcome.bytes_sent += o->op.wire_sent;
+    }
+    if (c->after == AFTER_NOTHING) {
+        (o->op.fail.code == 0 ? steps[o->step].good : steps[o->step].bad)(c, o);
+    }
+    if (!list_is_linked(&o->link)) {
+        copy_op_free(o);
+    }
+    copy_settle(c);
+}
