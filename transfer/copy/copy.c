@@ -61,10 +61,9 @@ static void drain(struct copy *c, enum copy_after after)
     drop_all(&c->held);
     LIST_FOR_SAFE (node, &c->running) {
         struct copy_op *o = copy_op_of(node);
-        bool is_source = copy_side(o->step) == COPY_SOURCE;
         if (!o->is_cancelled) {
             o->is_cancelled = true;
-            store_cancel(is_source ? c->job.from : c->job.to, &o->op);
+            sched_call_back(o);
         }
     }
 }

@@ -17,6 +17,7 @@
 
 struct sched;
 struct endpoint;
+struct batch;
 
 #define COPY_RESTARTS      3  /* the source changed, or the upload or the bytes were lost */
 #define COPY_VERIFY_BYTES  16 /* one-byte reads after an ambiguous end, at most */
@@ -59,7 +60,9 @@ struct copy_op {
     unsigned attempts; /* failures of this step that count */
     bool counts;       /* the last one does (false: its endpoint is down) */
     bool is_cancelled;
-    uint64_t need; /* bytes of body memory it must have before it may go */
+    bool goes_alone;     /* not in a batch again */
+    struct batch *batch; /* it is in flight with */
+    uint64_t need;       /* bytes of body memory it must have before it may go */
     struct ticket ticket;
     struct arena arena; /* results of the part steps; the others' are the copy's */
     struct timer delay;
@@ -191,8 +194,9 @@ enum copy_side copy_side(enum copy_step step);
 
 /* ---- from sched ---- */
 
-void sched_update(struct copy *c);     /* its queues changed */
-void sched_release(struct copy_op *o); /* gives the ticket back */
+void sched_update(struct copy *c);       /* its queues changed */
+void sched_call_back(struct copy_op *o); /* cancels it where it is in flight */
+void sched_release(struct copy_op *o);   /* gives the ticket back */
 void sched_record(struct copy *c, const struct copy_record *rec);
 void sched_done(struct copy *c); /* tells the owner and frees */
 bool sched_is_stopping(const struct copy *c);

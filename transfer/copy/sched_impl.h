@@ -100,6 +100,8 @@ bool endpoint_takes_body(const struct endpoint *e);
 void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
+/* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */
+bool sched_start_batch(struct endpoint *at, struct copy_op *first);
 void sched_unpark(struct endpoint *e);
 void sched_granted(void *arg, struct ticket *ticket);
 void entry_leave(struct entry *e);

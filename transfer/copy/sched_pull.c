@@ -166,7 +166,9 @@ static void try_start(struct entry *e, struct endpoint *at)
         return;
     }
     entry_leave(e);
-    start(e, at, o);
+    if (!sched_start_batch(at, o)) {
+        start(e, at, o);
+    }
 }
 
 /* Fresh before backfill by shares, none idle while the other wants. */

@@ -142,6 +142,73 @@ static void memory_bounds_what_is_read(void **state)
     bench_free(b);
 }
 
+/* ---- deletes ---- */
+
+static void delete_many(struct bench *b, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "gone%03u", i);
+        fake_put_random(b->to, "dst", key, 10, i);
+        bench_add(b, key, COPY_DELETE);
+    }
+}
+
+static void deletes_go_together(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
+                              .to = {.latency_ms = 100, .slots = 4},
+                              .copies = 300};
+    struct bench *b = bench_new(&o);
+    delete_many(b, 300);
+    assert_true(bench_run(b, HOUR, false));
+    bench_check(b);
+    assert_int_equal(fake_objects(b->to, "dst"), 0);
+    assert_true(fake_count(b->to, STORE_DELETE) + fake_count(b->to, STORE_DELETE_MANY) < 15);
+    bench_free(b);
+}
+
+/* Whatever happens to the request, each delete ends once, and one that is called back or refused
+ * does not take the others along. */
+static void batch_of_deletes_may_fail(void **state)
+{
+    (void)state;
+    static const int codes[] = {REPL_ENET, REPL_EBADINPUT, REPL_ETHROTTLED, REPL_ESERVER};
+    for (size_t i = 0; i < 4; i++) {
+        struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
+                                  .to = {.latency_ms = 100, .slots = 4}};
+        struct bench *b = bench_new(&o);
+        fake_fault(b->to, &(struct fake_fault){.kind = STORE_DELETE_MANY,
+                                               .count = 3,
+                                               .lost = codes[i] == REPL_ENET,
+                                               .code = codes[i]});
+        delete_many(b, 60);
+        bench_start(b);
+        loop_run_for(b->loop, 50);
+        struct bench_job *j = CONTAINER_OF(b->jobs.prev, struct bench_job, link);
+        sched_cancel(b->sched, j->copy);
+        assert_true(bench_run(b, HOUR, true));
+        bench_check(b);
+        assert_int_equal(fake_objects(b->to, "dst"), 0);
+        bench_free(b);
+    }
+}
+
+static void stop_takes_back_a_batch(void **state)
+{
+    (void)state;
+    struct bench_options o = {.to = {.latency_ms = 1000000}};
+    struct bench *b = bench_new(&o);
+    delete_many(b, 20);
+    bench_start(b);
+    loop_run_for(b->loop, 50);
+    uint64_t from_ms = loop_now_ms(b->loop);
+    bench_restart(b, 100);
+    assert_true(loop_now_ms(b->loop) - from_ms < 200);
+    bench_free(b);
+}
+
 /* ---- outages ---- */
 
 static void outage(bool at_source)
@@ -305,6 +372,9 @@ int main(void)
         cmocka_unit_test(slots_are_used_and_not_exceeded),
         cmocka_unit_test(slots_that_come_late_are_found),
         cmocka_unit_test(memory_bounds_what_is_read),
+        cmocka_unit_test(deletes_go_together),
+        cmocka_unit_test(batch_of_deletes_may_fail),
+        cmocka_unit_test(stop_takes_back_a_batch),
         cmocka_unit_test(outage_gives_nothing_up),
         cmocka_unit_test(outage_of_one_destination_leaves_the_other),
         cmocka_unit_test(denial_pauses_and_comes_back),
