@@ -1,0 +1,188 @@
+#include "cli/commands.h"
+#include "daemon/conf/schema.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define BATCH_LINES    10000
+#define BATCH_BYTES    ((size_t)4 * 1024 * 1024)
+#define LINE_MAX_BYTES ((size_t)64 * 1024)
+
+/* Lines from standard input to requests. What has come is sent when no more is there, so that a
+ * writer that keeps the pipe open need not wait. */
+struct feed {
+    const struct cli *cli;
+    struct buf lines; /* whole ones, and the start of the last */
+    size_t whole;     /* bytes of whole lines */
+    size_t whole_count;
+    uint64_t sent; /* lines that are in the journal */
+    uint64_t accepted;
+    uint64_t unmatched;
+    bool ended;
+};
+
+static void drop_front(struct buf *b, size_t n)
+{
+    memmove(b->data, b->data + n, b->len - n + 1);
+    b->len -= n;
+}
+
+static int refuse(const struct feed *feed, struct fail *f)
+{
+    struct fail told = *f;
+    fail_set(&told, f->code, "%.150s (behind %llu lines that were sent before)", f->text,
+             (unsigned long long)feed->sent);
+    told.http_status = f->http_status;
+    snprintf(told.server_code, sizeof(told.server_code), "%s", f->server_code);
+    if (f->hint[0] != '\0') {
+        fail_hint(&told, "%s", f->hint);
+    }
+    return cli_fail(feed->cli, feed->sent > 0 ? &told : f);
+}
+
+static int send_lines(struct feed *feed)
+{
+    struct fail f = {0};
+    json_t *answer = NULL;
+    if (feed->whole == 0) {
+        return CLI_DONE;
+    }
+    struct span body = span_of(feed->lines.data, feed->whole);
+    if (cli_ask(feed->cli, PROTO_APPEND, NULL, body, &answer, &f) != 0) {
+        return refuse(feed, &f);
+    }
+    feed->sent += feed->whole_count;
+    feed->accepted += (uint64_t)cli_number(answer, "accepted");
+    feed->unmatched += (uint64_t)cli_number(answer, "unmatched");
+    json_decref(answer);
+    drop_front(&feed->lines, feed->whole);
+    feed->whole = 0;
+    feed->whole_count = 0;
+    return CLI_DONE;
+}
+
+/* Counts what came; false when a line is longer than any change can be. */
+static bool find_lines(struct feed *feed)
+{
+    const char *end;
+    while (feed->whole_count < BATCH_LINES &&
+           (end = memchr(feed->lines.data + feed->whole, '\n', feed->lines.len - feed->whole)) !=
+               NULL) {
+        feed->whole = (size_t)(end - feed->lines.data) + 1;
+        feed->whole_count++;
+    }
+    return feed->lines.len - feed->whole < LINE_MAX_BYTES || feed->whole_count == BATCH_LINES;
+}
+
+static bool more_is_there(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
+static int read_some(struct feed *feed)
+{
+    char block[65536];
+    ssize_t n = read(STDIN_FILENO, block, sizeof(block));
+    if (n < 0) {
+        return errno == EINTR ? 0 : -errno;
+    }
+    buf_append(&feed->lines, block, (size_t)n);
+    feed->ended = n == 0;
+    if (feed->ended && feed->lines.len > 0 && feed->lines.data[feed->lines.len - 1] != '\n') {
+        buf_char(&feed->lines, '\n');
+    }
+    return 0;
+}
+
+static int send_what_came(struct feed *feed)
+{
+    for (;;) {
+        if (feed->lines.len > 0 && !find_lines(feed)) {
+            struct fail f = {0};
+            fail_set(&f, REPL_ETOOBIG, "line %llu is longer than 64 KiB",
+                     (unsigned long long)(feed->sent + feed->whole_count + 1));
+            return cli_fail(feed->cli, &f);
+        }
+        bool full = feed->whole_count == BATCH_LINES || feed->whole >= BATCH_BYTES;
+        if (!full && !feed->ended && more_is_there()) {
+            return CLI_DONE;
+        }
+        int code = send_lines(feed);
+        if (code != CLI_DONE || !full) {
+            return code;
+        }
+    }
+}
+
+static int report(const struct feed *feed)
+{
+    if (feed->cli->json) {
+        printf("{\"lines\":%llu,\"accepted\":%llu,\"unmatched\":%llu}\n",
+               (unsigned long long)feed->sent, (unsigned long long)feed->accepted,
+               (unsigned long long)feed->unmatched);
+        return CLI_DONE;
+    }
+    printf("%llu accepted", (unsigned long long)feed->accepted);
+    if (feed->unmatched > 0) {
+        printf(", %llu that no rule takes", (unsigned long long)feed->unmatched);
+    }
+    putchar('\n');
+    return CLI_DONE;
+}
+
+static int from_stdin(struct cli *c)
+{
+    struct feed feed = {.cli = c};
+    int code = CLI_DONE;
+    while (!feed.ended && code == CLI_DONE) {
+        int r = read_some(&feed);
+        if (r != 0) {
+            struct fail f = {0};
+            fail_set(&f, r, "standard input cannot be read: %s", fail_text(r));
+            code = cli_fail(c, &f);
+        } else {
+            code = send_what_came(&feed);
+        }
+    }
+    buf_done(&feed.lines);
+    return code == CLI_DONE ? report(&feed) : code;
+}
+
+static int from_flags(struct cli *c, const struct cli_args *args)
+{
+    static const char *const names[][2] = {
+        {"bucket", "bucket"},         {"kind", "kind"}, {"endpoint", "endpoint"},
+        {"version-id", "version_id"}, {"etag", "etag"}, {"size", "size"},
+        {"event-time", "event_time"}, {"key", "key"},
+    };
+    struct feed feed = {.cli = c, .ended = true};
+    if (!cli_args_has(args, "bucket") || !cli_args_has(args, "key")) {
+        return cli_usage("journal append: --bucket and --key go together");
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = cli_args_get(args, names[i][0]);
+        if (value != NULL) {
+            buf_printf(&feed.lines, "%s\"%s\":", feed.lines.len == 0 ? "{" : ",", names[i][1]);
+            schema_quote(span_str(value), &feed.lines);
+        }
+    }
+    buf_str(&feed.lines, "}\n");
+    feed.whole = feed.lines.len;
+    feed.whole_count = 1;
+    int code = send_lines(&feed);
+    buf_done(&feed.lines);
+    return code == CLI_DONE ? report(&feed) : code;
+}
+
+int run_append(struct cli *c, const struct cli_args *args)
+{
+    bool flags = false;
+    for (size_t i = 0; i < args->given_count; i++) {
+        const char *name = args->given[i].name;
+        flags = flags || (strcmp(name, "socket") != 0 && strcmp(name, "json") != 0);
+    }
+    return flags ? from_flags(c, args) : from_stdin(c);
+}

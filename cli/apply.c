@@ -1,0 +1,104 @@
+#include "cli/commands.h"
+#include "daemon/conf/rule.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_member(char sign, const char *name, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    printf("  %c %s: %s\n", sign, name, text != NULL ? text : "");
+    free(text);
+}
+
+/* Members that differ; all of them when one side is missing. */
+static void print_diff(json_t *before, json_t *after)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_is_object(before) ? before : after, name, value)
+    {
+        const json_t *old = json_object_get(before, name);
+        const json_t *new = json_object_get(after, name);
+        if (old != NULL && new != NULL && json_equal(old, new)) {
+            continue;
+        }
+        if (old != NULL) {
+            print_member('-', name, old);
+        }
+        if (new != NULL) {
+            print_member('+', name, new);
+        }
+    }
+}
+
+static void print_changes(const json_t *answer)
+{
+    size_t i;
+    json_t *change;
+    size_t changes = 0;
+    json_array_foreach(json_object_get(answer, "changes"), i, change)
+    {
+        const char *action = cli_text(change, "action");
+        if (strcmp(action, "none") == 0) {
+            continue;
+        }
+        changes++;
+        printf("%s %s\n", action, cli_text(change, "rule"));
+        if (strcmp(action, "delete") != 0) {
+            print_diff(json_object_get(change, "before"), json_object_get(change, "after"));
+        }
+    }
+    printf("%zu %s%s\n", changes, changes == 1 ? "rule" : "rules",
+           cli_true(answer, "dry_run") ? " would change" : " changed");
+}
+
+static int send_rules(const struct cli *c, const struct rule_file *file,
+                      const struct cli_args *args)
+{
+    struct buf body = {0};
+    struct buf query = {0};
+    json_t *answer = NULL;
+    buf_str(&body, "{\"rules\": [");
+    for (size_t i = 0; i < file->count; i++) {
+        buf_str(&body, i == 0 ? "" : ", ");
+        rule_to_json(&file->rules[i], &body);
+    }
+    buf_str(&body, "]}");
+    cli_query(&query, "dry_run", cli_args_has(args, "dry-run") ? "1" : NULL);
+    cli_query(&query, "prune", cli_args_has(args, "prune") ? "1" : NULL);
+    cli_query(&query, "no_preflight", cli_args_has(args, "no-preflight") ? "1" : NULL);
+    int code = cli_call(c, PROTO_APPLY, buf_cstr(&query), buf_view(&body), &answer, NULL);
+    if (answer != NULL) {
+        print_changes(answer);
+        json_decref(answer);
+    }
+    buf_done(&query);
+    buf_done(&body);
+    return code;
+}
+
+/* -f FILE comes as two words, because options are long ones. */
+static const char *file_name(const struct cli_args *args)
+{
+    if (args->word_count == 2 && strcmp(args->words[0], "-f") == 0) {
+        return args->words[1];
+    }
+    return args->word_count == 0 ? cli_args_get(args, "file") : NULL;
+}
+
+int run_apply(struct cli *c, const struct cli_args *args)
+{
+    const char *path = file_name(args);
+    struct arena a;
+    struct rule_file file;
+    struct fail f = {0};
+    if (path == NULL) {
+        return cli_usage("usage: replctl apply -f FILE [--dry-run] [--prune]");
+    }
+    arena_init(&a);
+    int r = rule_file_load(path, &a, &file, &f);
+    int code = r != 0 ? cli_fail(c, &f) : send_rules(c, &file, args);
+    arena_done(&a);
+    return code;
+}

@@ -1,0 +1,178 @@
+#include "cli/cli.h"
+#include "cli/http.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int exit_of(const struct fail *f)
+{
+    bool unreachable = f->code == REPL_EUNREACHABLE || f->code == REPL_ENET ||
+                       f->code == REPL_ETLS || f->code == REPL_ETIMEOUT || f->http_status == 502;
+    return unreachable ? CLI_UNREACHABLE : CLI_FAILED;
+}
+
+static void print_json_error(const struct fail *f)
+{
+    const char *code = f->server_code[0] != '\0' ? f->server_code : fail_name(f->code);
+    json_t *root =
+        json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "text", f->text, "hint", f->hint);
+    if (root != NULL) {
+        json_dumpf(root, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(root);
+    }
+}
+
+int cli_fail(const struct cli *c, const struct fail *f)
+{
+    fflush(stdout);
+    fprintf(stderr, "replctl: %s\n", f->text[0] != '\0' ? f->text : fail_text(f->code));
+    if (f->hint[0] != '\0') {
+        fprintf(stderr, "hint: %s\n", f->hint);
+    }
+    if (c->json) {
+        print_json_error(f);
+    }
+    return exit_of(f);
+}
+
+int cli_usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("replctl: ", stderr);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("\nhint: replctl --help, or --help behind a command\n", stderr);
+    return CLI_USAGE;
+}
+
+/* The daemon's words: its code goes to server_code, for --json. */
+static int told_failure(unsigned status, const json_t *root, struct fail *f)
+{
+    const json_t *error = json_object_get(root, "error");
+    const char *text = cli_text(error, "text");
+    int code = status == 404 ? REPL_ENOTFOUND : status == 502 ? REPL_ENET : REPL_EREFUSED;
+    fail_set(f, code, "%s", text[0] != '\0' ? text : "repld refused without a word");
+    f->http_status = (int)status;
+    snprintf(f->server_code, sizeof(f->server_code), "%s", cli_text(error, "code"));
+    if (cli_text(error, "hint")[0] != '\0') {
+        fail_hint(f, "%s", cli_text(error, "hint"));
+    }
+    return code;
+}
+
+int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
+            json_t **ret_answer, struct fail *f)
+{
+    struct http_answer answer = {0};
+    const struct proto_command *command = &proto_commands[id];
+    int r = http_call(c->socket, command->method, command->path, query, body, &answer, f);
+    if (r != 0) {
+        return r;
+    }
+    json_t *root = json_loadb(buf_cstr(&answer.body), answer.body.len, 0, NULL);
+    buf_done(&answer.body);
+    if (root == NULL || answer.status != 200) {
+        r = told_failure(answer.status, root, f);
+        json_decref(root);
+        return r;
+    }
+    *ret_answer = root;
+    return 0;
+}
+
+static void print_answer(const json_t *answer)
+{
+    json_dumpf(answer, stdout, JSON_COMPACT);
+    putchar('\n');
+    fflush(stdout);
+}
+
+int cli_call(const struct cli *c, enum proto_id id, const char *query, struct span body,
+             json_t **ret_answer, const char *said)
+{
+    struct fail f = {0};
+    json_t *answer = NULL;
+    if (ret_answer != NULL) {
+        *ret_answer = NULL;
+    }
+    if (cli_ask(c, id, query, body, &answer, &f) != 0) {
+        return cli_fail(c, &f);
+    }
+    if (c->json) {
+        print_answer(answer);
+        json_decref(answer);
+    } else if (ret_answer != NULL) {
+        *ret_answer = answer;
+    } else {
+        if (said != NULL) {
+            puts(said);
+        }
+        json_decref(answer);
+    }
+    return CLI_DONE;
+}
+
+int cli_pages(const struct cli *c, enum proto_id id, const char *query,
+              void (*each)(void *arg, json_t *answer), void *arg)
+{
+    struct buf next = {0};
+    int code = CLI_DONE;
+    buf_str(&next, query);
+    for (bool more = true; more && code == CLI_DONE;) {
+        struct fail f = {0};
+        json_t *answer = NULL;
+        if (cli_ask(c, id, buf_cstr(&next), span_str(""), &answer, &f) != 0) {
+            code = cli_fail(c, &f);
+            break;
+        }
+        if (c->json) {
+            print_answer(answer);
+        } else {
+            each(arg, answer);
+        }
+        const char *tail = cli_text(answer, "next");
+        more = tail[0] != '\0';
+        buf_reset(&next);
+        buf_printf(&next, "%s%s%s", query, query[0] != '\0' ? "&" : "", tail);
+        json_decref(answer);
+    }
+    buf_done(&next);
+    return code;
+}
+
+void cli_query(struct buf *query, const char *name, const char *value)
+{
+    if (value == NULL) {
+        return;
+    }
+    buf_printf(query, "%s%s=", query->len > 0 ? "&" : "", name);
+    for (const char *p = value; *p != '\0'; p++) {
+        unsigned char b = (unsigned char)*p;
+        if (b < 0x80 && (isalnum(b) != 0 || strchr("-._~", b) != NULL)) {
+            buf_char(query, *p);
+        } else {
+            buf_printf(query, "%%%02X", b);
+        }
+    }
+}
+
+const char *cli_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
+long long cli_number(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_real(value) ? (long long)json_real_value(value) : json_integer_value(value);
+}
+
+bool cli_true(const json_t *object, const char *name)
+{
+    return json_is_true(json_object_get(object, name));
+}

@@ -1,0 +1,58 @@
+/* cli: what the commands of replctl share. Exit codes: 0 done, 1 refused or failed, 2 usage, 3 a
+ * needed peer (daemon, source, destination) is not reachable. */
+#ifndef REPL_CLI_CLI_H
+#define REPL_CLI_CLI_H
+
+#include "cli/args.h"
+#include "daemon/admin/proto.h"
+#include "daemon/base/buf.h"
+#include "daemon/base/fail.h"
+
+#include <jansson.h>
+
+enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3 };
+
+struct cli {
+    const char *socket;
+    bool json;
+    bool terminal; /* standard output is one: colours, progress lines, redrawing */
+};
+
+struct cli_command {
+    const char *words; /* "rule add" */
+    const char *usage; /* positional arguments: "NAME" */
+    unsigned least;    /* number of positional arguments */
+    unsigned most;
+    const struct cli_option *options; /* NULL = only the global ones */
+    const char *help;                 /* one line */
+    int (*run)(struct cli *c, const struct cli_args *args);
+};
+
+extern const struct cli_command cli_commands[]; /* ends with words NULL */
+
+/* "replctl: sentence" and "hint: …" on standard error; with --json also {"error": …} on standard
+ * output. Returns the exit code that fits. */
+int cli_fail(const struct cli *c, const struct fail *f);
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A command of proto.h. query: "rule=x&…" or NULL. On success *ret_answer is the parsed answer (the
+ * caller's, json_decref) unless it was printed already because of --json, then NULL; ret_answer
+ * NULL: not wanted, `said` is printed instead. Otherwise the failure is told. Returns the exit
+ * code. */
+int cli_call(const struct cli *c, enum proto_id id, const char *query, struct span body,
+             json_t **ret_answer, const char *said);
+/* The same without printing anything: the answer, or the failure in *f. */
+int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
+            json_t **ret_answer, struct fail *f);
+/* Asks page after page as long as the answer has "next"; each() gets every answer. With --json the
+ * answers are printed, a line each. */
+int cli_pages(const struct cli *c, enum proto_id id, const char *query,
+              void (*each)(void *arg, json_t *answer), void *arg);
+
+/* "name=value&" with the value percent-encoded; nothing when value is NULL. */
+void cli_query(struct buf *query, const char *name, const char *value);
+const char *cli_text(const json_t *object, const char *name); /* "" when it is none */
+long long cli_number(const json_t *object, const char *name);
+bool cli_true(const json_t *object, const char *name);
+
+#endif

@@ -1,0 +1,121 @@
+#include "cli/commands.h"
+
+#define RULE_OPTIONS                                                                               \
+    {"source", "EP/BUCKET[/PREFIX]", "where objects come from"},                                   \
+        {"destination", "EP/BUCKET[/PREFIX]", "where they go"},                                    \
+        {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
+        {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
+        {"storage-class", "CLASS", "instead of the source's"},                                     \
+        {"deletes", "ignore|propagate", "what a delete does (default ignore)"},                    \
+        {"existing", NULL, "copy objects that are there already"},                                 \
+        {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
+        {"priority", "0-100", "higher goes first (default 50)"},                                   \
+        {"paused", NULL, "accept changes, do not copy yet"},                                       \
+        {"no-marker", NULL, "do not write the marker metadata"},                                   \
+        {"no-replicas", NULL, "do not remember what is at the destination"},                       \
+        {"no-preflight", NULL, "do not try the buckets first"},
+
+static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
+
+static const struct cli_option update_options[] = {
+    RULE_OPTIONS{"no-existing", NULL, "do not copy objects that are there already"},
+    {"clear-include", NULL, "take all keys again"},
+    {"clear-exclude", NULL, "leave none out any more"},
+    {0},
+};
+
+static const struct cli_option apply_options[] = {
+    {"file", "FILE", "rules as YAML, also as -f FILE"},
+    {"dry-run", NULL, "show what would change"},
+    {"prune", NULL, "delete rules that the file does not name"},
+    {"no-preflight", NULL, "do not try the buckets first"},
+    {0},
+};
+
+static const struct cli_option lag_options[] = {
+    {"watch", NULL, "again every second"},
+    {0},
+};
+
+static const struct cli_option wait_options[] = {
+    {"until", "now|TIME", "all changes up to this time (default now)"},
+    {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
+    {0},
+};
+
+static const struct cli_option retry_options[] = {
+    {"key", "KEY", "only this one (default: all of the rule)"},
+    {0},
+};
+
+static const struct cli_option drop_options[] = {
+    {"reason", "TEXT", "kept in the history"},
+    {0},
+};
+
+static const struct cli_option uploads_options[] = {
+    {"foreign", NULL, "ask the destinations for uploads that are not repld's"},
+    {"rule", "NAME", "with --foreign: only this rule's destination"},
+    {0},
+};
+
+static const struct cli_option append_options[] = {
+    {"bucket", "BUCKET", "one change by flags instead of JSON lines on standard input"},
+    {"key", "KEY", "its key"},
+    {"kind", "put|delete", "what happened (default put)"},
+    {"endpoint", "NAME", "of the source (default: any rule with this bucket)"},
+    {"version-id", "ID", "of the object"},
+    {"etag", "ETAG", "of the object"},
+    {"size", "BYTES", "of the object"},
+    {"event-time", "TIME", "when it happened (default now)"},
+    {0},
+};
+
+static const struct cli_option migrate_options[] = {
+    {"source-endpoint", "NAME", "endpoint of the configuration file"},
+    {"destination-endpoint", "NAME", "likewise"},
+    {"source-endpoint-url", "URL", "endpoint without a configuration file"},
+    {"destination-endpoint-url", "URL", "likewise"},
+    {"source-profile", "PROFILE", "keys from ~/.aws/credentials (default: environment)"},
+    {"destination-profile", "PROFILE", "likewise"},
+    {"source-region", "REGION", "default: asked from the server"},
+    {"destination-region", "REGION", "likewise"},
+    {"source-ca-file", "FILE", "trust these certificates"},
+    {"destination-ca-file", "FILE", "likewise"},
+    {"config", "FILE", "where endpoints are named (default /etc/repld/repld.yaml)"},
+    {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},
+    {"exclude", "GLOB", "no keys like this; may be repeated"},
+    {"storage-class", "CLASS", "instead of the source's"},
+    {"journal", "FILE", "where the job keeps its place (default: below $XDG_STATE_HOME/repld)"},
+    {"memory", "SIZE", "for parts and bodies (default 512MiB)"},
+    {"copies", "N", "objects in work at a time (default 256)"},
+    {"part-max", "SIZE", "largest part (default 64MiB)"},
+    {"dry-run", NULL, "list and compare, copy nothing"},
+    {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},
+    {0},
+};
+
+const struct cli_command cli_commands[] = {
+    {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
+    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
+    {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
+    {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
+    {"rule add", "NAME", 1, 1, add_options, "make a rule", run_rule_add},
+    {"rule list", "", 0, 0, NULL, "all rules", run_rule_list},
+    {"rule show", "NAME", 1, 1, NULL, "one rule with every option", run_rule_show},
+    {"rule update", "NAME", 1, 1, update_options, "change a rule", run_rule_update},
+    {"rule pause", "NAME", 1, 1, NULL, "stop copying; changes are kept", run_rule_pause},
+    {"rule resume", "NAME", 1, 1, NULL, "copy again", run_rule_resume},
+    {"rule delete", "NAME", 1, 1, NULL, "forget a rule and its pending work", run_rule_delete},
+    {"apply", "", 0, 2, apply_options, "make the rules what a file says", run_apply},
+    {"failures list", "[RULE]", 0, 1, NULL, "what will not go by itself", run_failures_list},
+    {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
+    {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
+     run_failures_drop},
+    {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
+    {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
+    {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
+    {"migrate", "FROM TO", 2, 2, migrate_options,
+     "copy a bucket or prefix once; s3://BUCKET/prefix or ENDPOINT/BUCKET/prefix", run_migrate},
+    {0},
+};

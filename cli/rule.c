@@ -1,0 +1,236 @@
+#include "daemon/conf/rule.h"
+#include "cli/commands.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Options that are members of a rule, with the value of a flag. */
+static const struct {
+    const char *option;
+    const char *member;
+    const char *flag; /* NULL = the option's value */
+} members[] = {
+    {"source", "source", NULL},
+    {"destination", "destination", NULL},
+    {"include", "include", NULL},
+    {"exclude", "exclude", NULL},
+    {"storage-class", "storage_class", NULL},
+    {"deletes", "deletes", NULL},
+    {"existing", "existing", "true"},
+    {"no-existing", "existing", "false"},
+    {"objective", "objective", NULL},
+    {"priority", "priority", NULL},
+    {"paused", "enabled", "false"},
+    {"no-marker", "marker", "false"},
+    {"no-replicas", "keep_replicas", "false"},
+};
+
+static int set_member(struct rule *rule, const struct cli_given *given, struct arena *a,
+                      struct fail *f)
+{
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        if (strcmp(members[i].option, given->name) == 0) {
+            const char *value = members[i].flag != NULL ? members[i].flag : given->value;
+            return rule_set(rule, members[i].member, span_str(value), a, f);
+        }
+    }
+    return 0;
+}
+
+/* Patterns given replace those that the rule had. */
+static void clear_lists(struct rule *rule, const struct cli_args *args)
+{
+    if (cli_args_has(args, "include") || cli_args_has(args, "clear-include")) {
+        rule->include_count = 0;
+    }
+    if (cli_args_has(args, "exclude") || cli_args_has(args, "clear-exclude")) {
+        rule->exclude_count = 0;
+    }
+}
+
+static int set_members(struct rule *rule, const struct cli_args *args, struct arena *a,
+                       struct fail *f)
+{
+    clear_lists(rule, args);
+    for (size_t i = 0; i < args->given_count; i++) {
+        int r = set_member(rule, &args->given[i], a, f);
+        if (r != 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int put(const struct cli *c, const struct rule *rule, const char *mode, bool no_preflight,
+               const char *said)
+{
+    struct buf body = {0};
+    struct buf query = {0};
+    rule_to_json(rule, &body);
+    cli_query(&query, "mode", mode);
+    cli_query(&query, "no_preflight", no_preflight ? "1" : NULL);
+    int code = cli_call(c, PROTO_RULE_PUT, buf_cstr(&query), buf_view(&body), NULL, said);
+    buf_done(&query);
+    buf_done(&body);
+    return code;
+}
+
+int run_rule_add(struct cli *c, const struct cli_args *args)
+{
+    struct arena a;
+    struct rule rule;
+    struct fail f = {0};
+    arena_init(&a);
+    rule_init(&rule, &a);
+    int r = rule_set(&rule, "name", span_str(args->words[0]), &a, &f);
+    if (r == 0) {
+        r = set_members(&rule, args, &a, &f);
+    }
+    int code = CLI_USAGE;
+    if (r != 0) {
+        cli_fail(c, &f);
+    } else if (rule.source.endpoint == NULL || rule.destination.endpoint == NULL) {
+        cli_usage("a rule needs --source and --destination");
+    } else {
+        code = put(c, &rule, "add", cli_args_has(args, "no-preflight"), "rule is added");
+    }
+    arena_done(&a);
+    return code;
+}
+
+/* The rule as the daemon has it; its member "rule" in *ret_answer. */
+static int fetch(const struct cli *c, const char *name, json_t **ret_answer, struct fail *f)
+{
+    struct buf query = {0};
+    cli_query(&query, "rule", name);
+    int r = cli_ask(c, PROTO_RULES, buf_cstr(&query), span_str(""), ret_answer, f);
+    buf_done(&query);
+    return r;
+}
+
+static int read_rule(const json_t *answer, struct arena *a, struct rule *ret, struct fail *f)
+{
+    json_t *row = json_array_get(json_object_get(answer, "rules"), 0);
+    char *text = json_dumps(json_object_get(row, "rule"), 0);
+    if (text == NULL) {
+        return fail_set(f, REPL_EPROTO, "repld answered without the rule");
+    }
+    int r = rule_from_json(span_str(text), a, ret, f);
+    free(text);
+    return r;
+}
+
+int run_rule_update(struct cli *c, const struct cli_args *args)
+{
+    struct arena a;
+    struct rule rule = {0};
+    struct fail f = {0};
+    json_t *answer = NULL;
+    arena_init(&a);
+    int code = CLI_DONE;
+    int r = fetch(c, args->words[0], &answer, &f);
+    if (r == 0) {
+        r = read_rule(answer, &a, &rule, &f);
+    }
+    if (r != 0) {
+        code = cli_fail(c, &f);
+    } else if (set_members(&rule, args, &a, &f) != 0) {
+        cli_fail(c, &f);
+        code = CLI_USAGE;
+    } else {
+        code = put(c, &rule, "update", cli_args_has(args, "no-preflight"), "rule is changed");
+    }
+    json_decref(answer);
+    arena_done(&a);
+    return code;
+}
+
+int run_rule_list(struct cli *c, const struct cli_args *args)
+{
+    static const char *const headings[] = {"RULE",  "SOURCE",    "DESTINATION", "DELETES",
+                                           "STATE", "OBJECTIVE", "PRIORITY",    NULL};
+    (void)args;
+    json_t *answer = NULL;
+    int code = cli_call(c, PROTO_RULES, NULL, span_str(""), &answer, NULL);
+    if (answer == NULL) {
+        return code;
+    }
+    struct table t;
+    table_init(&t, headings);
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(answer, "rules"), i, row)
+    {
+        char priority[24];
+        const json_t *rule = json_object_get(row, "rule");
+        bool enabled = cli_true(rule, "enabled");
+        snprintf(priority, sizeof(priority), "%lld", cli_number(rule, "priority"));
+        table_cell(&t, TABLE_PLAIN, cli_text(rule, "name"));
+        table_cell(&t, TABLE_PLAIN, cli_text(rule, "source"));
+        table_cell(&t, TABLE_PLAIN, cli_text(rule, "destination"));
+        table_cell(&t, TABLE_PLAIN, cli_text(rule, "deletes"));
+        table_cell(&t, enabled ? TABLE_GREEN : TABLE_YELLOW, enabled ? "enabled" : "paused");
+        table_cell(&t, TABLE_PLAIN, cli_text(rule, "objective"));
+        table_cell(&t, TABLE_PLAIN, priority);
+    }
+    table_print(&t, c->terminal);
+    table_done(&t);
+    json_decref(answer);
+    return code;
+}
+
+static void show_member(const char *name, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    printf("%-14s %s\n", name, json_is_string(value) ? json_string_value(value) : text);
+    free(text);
+}
+
+int run_rule_show(struct cli *c, const struct cli_args *args)
+{
+    struct fail f = {0};
+    json_t *answer = NULL;
+    if (fetch(c, args->words[0], &answer, &f) != 0) {
+        return cli_fail(c, &f);
+    }
+    const json_t *row = json_array_get(json_object_get(answer, "rules"), 0);
+    json_t *rule = json_object_get(row, "rule");
+    const char *name;
+    json_t *value;
+    if (c->json) {
+        json_dumpf(row, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        json_object_foreach(rule, name, value)
+        {
+            show_member(name, value);
+        }
+    }
+    json_decref(answer);
+    return CLI_DONE;
+}
+
+static int by_name(const struct cli *c, enum proto_id id, const char *name, const char *said)
+{
+    struct buf query = {0};
+    cli_query(&query, "rule", name);
+    int code = cli_call(c, id, buf_cstr(&query), span_str(""), NULL, said);
+    buf_done(&query);
+    return code;
+}
+
+int run_rule_pause(struct cli *c, const struct cli_args *args)
+{
+    return by_name(c, PROTO_RULE_PAUSE, args->words[0], "rule is paused");
+}
+
+int run_rule_resume(struct cli *c, const struct cli_args *args)
+{
+    return by_name(c, PROTO_RULE_RESUME, args->words[0], "rule goes on");
+}
+
+int run_rule_delete(struct cli *c, const struct cli_args *args)
+{
+    return by_name(c, PROTO_RULE_DELETE, args->words[0], "rule is deleted");
+}

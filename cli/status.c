@@ -1,0 +1,169 @@
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "cli/text.h"
+#include "daemon/base/loop.h"
+
+#include <stdio.h>
+
+static enum table_colour lag_colour(const json_t *rule)
+{
+    long long lag = cli_number(rule, "lag_ms");
+    long long objective = cli_number(rule, "objective_ms");
+    return lag > objective ? TABLE_RED : lag > objective / 2 ? TABLE_YELLOW : TABLE_GREEN;
+}
+
+static void latency_cell(struct table *t, const json_t *rule, const char *name)
+{
+    struct buf text = {0};
+    const json_t *latency = json_object_get(rule, "latency_s");
+    text_duration((long long)(json_number_value(json_object_get(latency, name)) * 1000), &text);
+    table_buf(t, TABLE_PLAIN, &text);
+    buf_done(&text);
+}
+
+static void count_cell(struct table *t, enum table_colour colour, long long n)
+{
+    struct buf text = {0};
+    text_count((unsigned long long)n, &text);
+    table_buf(t, colour, &text);
+    buf_done(&text);
+}
+
+static void rule_row(struct table *t, const json_t *rule)
+{
+    struct buf text = {0};
+    const char *watermark = cli_text(rule, "watermark");
+    long long failed = cli_number(rule, "failed_objects");
+    table_cell(t, TABLE_PLAIN, cli_text(rule, "rule"));
+    table_cell(t, TABLE_PLAIN, watermark[0] != '\0' ? watermark : "-");
+    if (watermark[0] != '\0') {
+        text_duration(cli_number(rule, "lag_ms"), &text);
+    } else {
+        buf_char(&text, '-');
+    }
+    table_buf(t, lag_colour(rule), &text);
+    count_cell(t, TABLE_PLAIN,
+               cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects"));
+    text_bytes((unsigned long long)(cli_number(rule, "pending_bytes") +
+                                    cli_number(rule, "backfill_bytes")),
+               &text);
+    table_buf(t, TABLE_PLAIN, &text);
+    count_cell(t, failed > 0 ? TABLE_RED : TABLE_PLAIN, failed);
+    count_cell(t, TABLE_PLAIN, cli_number(rule, "done_objects"));
+    latency_cell(t, rule, "p50");
+    latency_cell(t, rule, "p99");
+    table_cell(t, TABLE_PLAIN, cli_text(rule, "waits_for"));
+    buf_done(&text);
+}
+
+static void print_rules(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"RULE",  "WATERMARK", "LAG",  "PENDING",
+                                           "BYTES", "FAILED",    "DONE", "P50",
+                                           "P99",   "WAITS FOR", NULL};
+    struct table t;
+    size_t i;
+    json_t *rule;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "rules"), i, rule)
+    {
+        rule_row(&t, rule);
+    }
+    table_print(&t, c->terminal);
+    table_done(&t);
+}
+
+static void print_endpoints(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"ENDPOINT", "STATE", "URL", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *endpoint;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "endpoints"), i, endpoint)
+    {
+        const char *state = cli_text(endpoint, "state");
+        bool bad = strcmp(state, "outage") == 0 || strcmp(state, "denied") == 0;
+        table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "name"));
+        table_cell(&t, bad ? TABLE_RED : TABLE_GREEN, state);
+        table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "url"));
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(endpoint, "failure"), "text"));
+    }
+    table_print(&t, c->terminal);
+    table_done(&t);
+}
+
+static void print_daemon(const json_t *answer)
+{
+    struct buf text = {0};
+    const json_t *journal = json_object_get(answer, "journal");
+    text_bytes((unsigned long long)cli_number(answer, "memory_used_bytes"), &text);
+    buf_str(&text, " of ");
+    text_bytes((unsigned long long)cli_number(answer, "memory_bytes"), &text);
+    printf("repld %s  instance %s  copies %lld  memory %s  journal %s%s\n",
+           cli_text(answer, "version"), cli_text(answer, "instance"), cli_number(answer, "copies"),
+           buf_cstr(&text), cli_text(journal, "path"),
+           cli_true(journal, "failing") ? " CANNOT BE WRITTEN" : "");
+    buf_done(&text);
+}
+
+int run_status(struct cli *c, const struct cli_args *args)
+{
+    (void)args;
+    json_t *answer = NULL;
+    int code = cli_call(c, PROTO_STATUS, NULL, span_str(""), &answer, NULL);
+    if (answer != NULL) {
+        print_daemon(answer);
+        putchar('\n');
+        print_rules(c, answer);
+        putchar('\n');
+        print_endpoints(c, answer);
+        json_decref(answer);
+    }
+    return code;
+}
+
+struct watch {
+    struct cli *cli;
+    struct loop *loop;
+    struct timer timer;
+    const char *query;
+    bool again;
+    int code;
+};
+
+static void look(void *arg)
+{
+    struct watch *w = arg;
+    json_t *answer = NULL;
+    w->code = cli_call(w->cli, PROTO_LAG, w->query, span_str(""), &answer, NULL);
+    if (answer != NULL) {
+        if (w->again && w->cli->terminal) {
+            fputs("\033[H\033[J", stdout);
+        }
+        print_rules(w->cli, answer);
+        json_decref(answer);
+    }
+    fflush(stdout);
+    if (w->again && w->code == CLI_DONE && ferror(stdout) == 0) {
+        timer_start(&w->timer, 1000);
+    } else {
+        loop_stop(w->loop);
+    }
+}
+
+int run_lag(struct cli *c, const struct cli_args *args)
+{
+    struct buf query = {0};
+    struct watch w = {.cli = c, .again = cli_args_has(args, "watch")};
+    cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);
+    w.query = buf_cstr(&query);
+    w.loop = loop_new(0);
+    timer_init(&w.timer, w.loop, look, &w);
+    timer_start(&w.timer, 0);
+    loop_run(w.loop);
+    timer_stop(&w.timer);
+    loop_free(w.loop);
+    buf_done(&query);
+    return w.code;
+}

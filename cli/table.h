@@ -1,0 +1,34 @@
+/* table: aligned columns on standard output. Bytes that a terminal would obey are escaped; what is
+ * not on a terminal has neither colours nor padding at line ends. */
+#ifndef REPL_CLI_TABLE_H
+#define REPL_CLI_TABLE_H
+
+#include "daemon/base/buf.h"
+
+#define TABLE_COLUMNS_MAX 16
+
+enum table_colour { TABLE_PLAIN, TABLE_RED, TABLE_YELLOW, TABLE_GREEN };
+
+struct table_cell {
+    char *text; /* escaped */
+    enum table_colour colour;
+};
+
+struct table {
+    size_t columns;
+    size_t count; /* cells, row after row; the first row is the heading */
+    size_t capacity;
+    struct table_cell *cells;
+};
+
+/* headings: NULL-terminated. */
+void table_init(struct table *t, const char *const *headings);
+void table_done(struct table *t);
+void table_cell(struct table *t, enum table_colour colour, const char *text);
+/* Takes the text out of b and resets it. */
+void table_buf(struct table *t, enum table_colour colour, struct buf *b);
+void table_print(const struct table *t, bool colours);
+/* The bytes with control characters as \xNN. */
+void table_escape(struct span text, struct buf *to);
+
+#endif
