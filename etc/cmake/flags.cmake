@@ -7,6 +7,10 @@ target_compile_options(repl_flags INTERFACE
     -Wmissing-prototypes -Wcast-qual -Wformat=2 -Wvla -Wundef -Wpointer-arith
     -Wwrite-strings -Wimplicit-fallthrough
     -fno-common -fstack-protector-strong -fvisibility=hidden)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # Texts for people are cut on purpose where they do not fit; snprintf() keeps the bounds.
+    target_compile_options(repl_flags INTERFACE -Wno-format-truncation)
+endif()
 if(REPL_WERROR)
     target_compile_options(repl_flags INTERFACE -Werror)
 endif()
