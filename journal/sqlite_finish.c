@@ -23,9 +23,11 @@ void sqlite_fail_unpack(struct span packed, struct fail *ret)
     if (packed.ptr == NULL) {
         return;
     }
-    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+    struct span member = span_cut(&packed, '\x1f'); /* SPAN_ARG() looks at its argument twice */
+    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(member));
     ret->code = atoi(number);
-    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+    member = span_cut(&packed, '\x1f');
+    snprintf(number, sizeof(number), "%.*s", SPAN_ARG(member));
     ret->http_status = atoi(number);
     struct {
         char *to;
@@ -35,7 +37,8 @@ void sqlite_fail_unpack(struct span packed, struct fail *ret)
                  {ret->text, sizeof(ret->text)},
                  {ret->hint, sizeof(ret->hint)}};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        snprintf(texts[i].to, texts[i].size, "%.*s", SPAN_ARG(span_cut(&packed, '\x1f')));
+        member = span_cut(&packed, '\x1f');
+        snprintf(texts[i].to, texts[i].size, "%.*s", SPAN_ARG(member));
     }
 }
 

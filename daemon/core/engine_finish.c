@@ -44,6 +44,7 @@ int64_t engine_next_try(struct engine *e, uint32_t attempts)
 static bool is_endpoint_failure(const struct engine_work *w, const struct copy_outcome *outcome)
 {
     int code = outcome->fail.code;
+    struct fail f;
     if (code == REPL_EUNREACHABLE || code == REPL_EJOURNAL) {
         return true;
     }
@@ -52,7 +53,7 @@ static bool is_endpoint_failure(const struct engine_work *w, const struct copy_o
     }
     /* The scheduler tells one forbidden object from an endpoint that refuses everything. */
     const struct engine_endpoint *ep = outcome->source_side ? w->rule->from : w->rule->to;
-    return code != REPL_EDENIED || sched_endpoint(w->engine->sched, ep->store, NULL) != SCHED_UP;
+    return code != REPL_EDENIED || sched_endpoint(w->engine->sched, ep->store, &f) != SCHED_UP;
 }
 
 static void hold_rule(struct engine_rule *r, const struct copy_outcome *outcome)

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define PAGE_ROWS        32 /* aborted at a time */
+#define PAGE_ROWS        4 /* aborted at a time */
 #define LOOK_EVERY_MS    5000
 #define SWEEP_EVERY_MS   600000
 #define SWEEP_ROWS       500

@@ -48,7 +48,7 @@ static void add_failure(struct preflight *p, const struct fail *f)
 {
     const struct rule_place *place = trials[p->at].at_source ? &p->source : &p->destination;
     char text[sizeof(p->fail.text)];
-    snprintf(text, sizeof(text), "%.120s%s%s %.40s/%.60s: %.60s", p->fail.text,
+    snprintf(text, sizeof(text), "%.100s%s%s %.30s/%.30s: %.30s", p->fail.text,
              p->fail.code != 0 ? "; " : "", trials[p->at].cannot, place->endpoint, place->bucket,
              f->text);
     if (p->fail.code == 0) {

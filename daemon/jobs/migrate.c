@@ -112,7 +112,8 @@ static void job_call_done(struct journal_call *call)
     struct migrate *m = c->migrate;
     m->asking = false;
     if (c->found) {
-        snprintf(m->progress.failure, sizeof(m->progress.failure), "%s: %s", c->key, c->fail.text);
+        snprintf(m->progress.failure, sizeof(m->progress.failure), "%.120s: %.190s", c->key,
+                 c->fail.text);
     }
     if (m->stopping) {
         stop_engine(m);

@@ -173,6 +173,7 @@ static void test_failed_object_is_named(void **state)
     assert_int_equal(end(b, &j), REPL_EREFUSED);
     assert_int_equal(j.progress.failed, 1);
     assert_non_null(strstr(j.fail.text, "data/00042"));
+    assert_non_null(strstr(j.progress.failure, fail_text(REPL_EREFUSED)));
     assert_int_equal(fake_objects(b->far, "dst"), OBJECTS - 1);
     fake_clear_faults(b->far);
     start(b, &j, false);
