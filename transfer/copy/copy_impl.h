@@ -223,7 +223,8 @@ void copy_again(struct copy *c, struct copy_op *o);
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms);
 void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms);
 void copy_fail(struct copy *c, const struct fail *f, enum copy_side side);
-/* The question is not supported or not allowed: there will be no answer. */
+/* The question is not supported, or was refused as often as it may be asked: there will be no
+ * answer, and the copy is better off without one than failed. */
 bool copy_is_mute(const struct copy_op *o);
 void copy_restart(struct copy *c, const struct fail *f, enum copy_side side);
 void copy_end(struct copy *c, enum copy_end end);

@@ -202,7 +202,8 @@ bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms)
 bool copy_is_mute(const struct copy_op *o)
 {
     int code = o->op.fail.code;
-    return code == REPL_EUNSUPPORTED || (code == REPL_EDENIED && o->counts);
+    bool is_last = o->counts && o->attempts + 1 >= retry_limit(FAIL_AUTH);
+    return code == REPL_EUNSUPPORTED || (code == REPL_EDENIED && is_last);
 }
 
 static void log_again(const struct copy *c, const struct copy_op *o, uint32_t delay_ms)

@@ -35,7 +35,9 @@ static void lose_answer(struct store_op *op, int code)
 static void run_fault(struct fake *f, struct job *j)
 {
     const struct fake_fault *fault = &j->fault->f;
-    if (fault->lost) {
+    if (fault->in_vain) {
+        lose_answer(j->op, fault->code != 0 ? fault->code : REPL_ENET);
+    } else if (fault->lost) {
         fake_take_effect(f, j->op, false);
         lose_answer(j->op, fault->code != 0 ? fault->code : REPL_ENET);
     } else if (fault->code != 0) {

@@ -45,6 +45,7 @@ struct fake_fault {
     int retry_after_ms;
     bool lost;    /* the effect happens, the answer is lost: code (default REPL_ENET), ambiguous */
     bool shorten; /* GET: gives a byte less, without an error */
+    bool in_vain; /* as lost, and the effect did not happen */
     uint64_t slow_ms; /* more latency */
 };
 

@@ -368,6 +368,43 @@ static void older_copy_is_no_proof(void **state)
     bench_free(b);
 }
 
+/* What is there carries a marker of ours and has the right size, but is an older version. */
+static void older_version_is_not_taken_for_the_new_one(void **state)
+{
+    (void)state;
+    for (size_t size = 1000; size < 40000; size += 38000) {
+        struct bench *b = bench();
+        struct bench_job *j = copy_one(b, "k", size);
+        run(b, COPY_DONE);
+        fake_put_random(b->from, "src", "k", size, 4711);
+        fake_fault(b->to, &(struct fake_fault){.kind = STORE_PUT, .count = 1, .in_vain = true});
+        fake_fault(b->to,
+                   &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .in_vain = true});
+        j->is_done = false;
+        run(b, COPY_DONE);
+        assert_int_equal(fake_uploads(b->to), 0);
+        bench_free(b);
+    }
+}
+
+/* Create never gets an answer: whatever it made is found in the next life. */
+static void intention_outlives_a_failed_create(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_fault(b->to,
+               &(struct fake_fault){.kind = STORE_CREATE, .lost = true, .code = REPL_ESERVER});
+    struct bench_job *j = copy_one(b, "k", 30000);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(j->outcome.end, COPY_FAILED);
+    assert_true(j->intended);
+    assert_int_equal(fake_uploads(b->to), 1);
+    fake_clear_faults(b->to);
+    run(b, COPY_DONE);
+    assert_int_equal(fake_uploads(b->to), 0);
+    bench_free(b);
+}
+
 /* A server that lists neither uploads nor parts is worked with all the same. */
 static void mute_server_is_no_obstacle(void **state)
 {
@@ -576,6 +613,8 @@ int main(void)
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
         cmocka_unit_test(lost_answers_are_asked_for),
         cmocka_unit_test(older_copy_is_no_proof),
+        cmocka_unit_test(older_version_is_not_taken_for_the_new_one),
+        cmocka_unit_test(intention_outlives_a_failed_create),
         cmocka_unit_test(mute_server_is_no_obstacle),
         cmocka_unit_test(vanished_upload_starts_again),
         cmocka_unit_test(short_body_is_read_again),

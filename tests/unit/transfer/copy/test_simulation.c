@@ -41,8 +41,10 @@ static void add_faults(struct world *w, struct fake *f)
                                    .permille = 10 + (unsigned)roll(w, 200),
                                    .code = codes[roll(w, 6)],
                                    .lost = roll(w, 2),
+                                   .in_vain = roll(w, 4) == 0,
                                    .slow_ms = roll(w, 2) ? roll(w, 3000) : 0};
         fault.lost = fault.lost && fault.code != REPL_ETHROTTLED && fault.code != REPL_ECHECKSUM;
+        fault.in_vain = fault.in_vain && fault.lost;
         fake_fault(f, &fault);
     }
 }
