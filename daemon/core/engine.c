@@ -186,6 +186,7 @@ static void start_work(struct engine *e)
         }
     }
     timer_start(&e->tick, 1000);
+    engine_history_start(e);
     engine_lag_soon(e);
     engine_claim_soon(e);
     engine_uploads_soon(e);

@@ -8,6 +8,7 @@ struct append_call {
     struct arena arena;
     struct append_entry *entries;
     size_t count;
+    size_t room;
     int64_t now_ms;
     struct span cursor_name;
     struct span cursor;
@@ -15,6 +16,7 @@ struct append_call {
     struct engine_append_result result;
     uint32_t *skipped; /* rule numbers of ignored deletes */
     size_t skipped_count;
+    size_t skipped_room;
     engine_append_fn *done;
     void *arg;
 };
@@ -74,6 +76,8 @@ static void append_done(struct journal_call *call)
     }
     c->done(c->arg, call->status, &call->fail, &c->result);
     arena_done(&c->arena);
+    mem_free(c->entries);
+    mem_free(c->skipped);
     mem_free(c);
 }
 
@@ -92,6 +96,24 @@ static struct change copy_change(struct arena *a, const struct change *in)
     return out;
 }
 
+static void add_entry(struct append_call *c, const struct append_entry *entry)
+{
+    if (c->count == c->room) {
+        c->room = c->room * 2 + 8;
+        c->entries = mem_realloc(c->entries, c->room * sizeof(*c->entries));
+    }
+    c->entries[c->count++] = *entry;
+}
+
+static void add_skipped(struct append_call *c, uint32_t rule)
+{
+    if (c->skipped_count == c->skipped_room) {
+        c->skipped_room = c->skipped_room * 2 + 8;
+        c->skipped = mem_realloc(c->skipped, c->skipped_room * sizeof(*c->skipped));
+    }
+    c->skipped[c->skipped_count++] = rule;
+}
+
 static void match_change(struct append_call *c, const struct change *change,
                          enum task_origin origin, uint32_t only_rule)
 {
@@ -106,26 +128,17 @@ static void match_change(struct append_call *c, const struct change *change,
         }
         matched = true;
         if (change->kind == CHANGE_DELETE && r->rule.deletes == RULE_DELETES_IGNORE) {
-            c->skipped[c->skipped_count++] = r->rule.number;
+            add_skipped(c, r->rule.number);
             continue;
         }
         if (copy.key.ptr == NULL) {
             copy = copy_change(&c->arena, change);
         }
-        c->entries[c->count++] =
-            (struct append_entry){.rule = r->rule.number, .origin = origin, .change = copy};
+        add_entry(c,
+                  &(struct append_entry){.rule = r->rule.number, .origin = origin, .change = copy});
     }
     c->result.accepted += matched;
     c->result.unmatched += !matched;
-}
-
-static size_t count_rules(struct engine *e)
-{
-    size_t n = 0;
-    LIST_FOR (link, &e->rules) {
-        n++;
-    }
-    return n;
 }
 
 static int check_changes(const struct change *changes, size_t count, struct fail *f)
@@ -181,9 +194,6 @@ void engine_append_to(struct engine *e, uint32_t only_rule, const struct change 
     struct append_call *c = MEM_NEW(struct append_call);
     c->engine = e;
     arena_init(&c->arena);
-    size_t most = count * count_rules(e) + 1;
-    c->entries = arena_alloc(&c->arena, most * sizeof(*c->entries));
-    c->skipped = arena_alloc(&c->arena, most * sizeof(*c->skipped));
     for (size_t i = 0; i < count; i++) {
         match_change(c, &changes[i], origin, only_rule);
     }

@@ -182,6 +182,8 @@ struct engine {
     bool uploads_again;
     uint64_t uploads_swept_ms; /* monotonic, of the last look for forgotten ones; 0 = none yet */
 
+    struct timer history_timer;
+
     /* stop */
     bool stopping;
     size_t closing; /* stores and feeds */
@@ -258,6 +260,9 @@ int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
 void engine_uploads_soon(struct engine *e);
+
+/* engine_history.c */
+void engine_history_start(struct engine *e);
 
 /* lag.c */
 void engine_lag_init(struct engine *e);

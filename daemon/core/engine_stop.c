@@ -82,6 +82,7 @@ void engine_stop(struct engine *e, loop_fn *stopped, void *arg)
     timer_stop(&e->tick);
     timer_stop(&e->lag_timer);
     timer_stop(&e->upload_timer);
+    timer_stop(&e->history_timer);
     engine_waits_end(e, NULL, REPL_ECLOSED, "repld is stopping");
     stop_feeds(e);
     cancel_ops(e);

@@ -27,8 +27,13 @@ static struct fake *make_fake(struct engine_bench *b, const char *name, uint64_t
 
 void engine_bench_init(struct engine_bench *b, uint64_t seed, uint64_t latency_ms)
 {
+    engine_bench_init_on(b, loop_new_virtual(seed, START_WALL_MS), latency_ms);
+}
+
+void engine_bench_init_on(struct engine_bench *b, struct loop *loop, uint64_t latency_ms)
+{
     memset(b, 0, sizeof(*b));
-    b->loop = loop_new_virtual(seed, START_WALL_MS);
+    b->loop = loop;
     snprintf(b->dir, sizeof(b->dir), "/tmp/repl-engine-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     b->near = make_fake(b, "near", latency_ms);
