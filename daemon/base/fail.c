@@ -91,6 +91,7 @@ void fail_clear(struct fail *f)
     *f = (struct fail){0};
 }
 
+#undef fail_set
 int fail_set(struct fail *f, int code, const char *format, ...)
 {
     struct fail next = {.code = code}; /* the arguments may point into *f */

@@ -83,6 +83,9 @@ const char *fail_class_name(enum fail_class c);
 /* Fills *f (other members cleared); returns code, so that `return fail_set(...)` reads well. */
 int fail_set(struct fail *f, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* which sees no bodies in other files: a failure is never 0 */
+#define fail_set(f, code, ...) (fail_set(f, code, __VA_ARGS__), (code))
+#endif
 /* Adds a hint to a failure that is set. */
 void fail_hint(struct fail *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fail_clear(struct fail *f);

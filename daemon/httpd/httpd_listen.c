@@ -187,7 +187,7 @@ static int tcp_listen(const struct addrinfo *ai)
 
 static void tcp_name(struct httpd_listener *l)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     char host[64] = "";
     char port[8] = "";

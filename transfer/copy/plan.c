@@ -1,5 +1,7 @@
 #include "transfer/copy/plan.h"
 
+#include <assert.h>
+
 #define MIB ((uint64_t)1024 * 1024)
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -14,6 +16,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 static uint64_t parts_of(uint64_t size, uint64_t part)
 {
+    assert(part > 0);
     return size / part + (size % part != 0);
 }
 
