@@ -97,9 +97,14 @@ void copy_op_free(struct copy_op *o)
 
 void copy_queue(struct copy_op *o, enum copy_step step)
 {
+    struct list *queue = &o->copy->queue[copy_side(step)];
     list_remove(&o->link);
     o->step = step;
-    list_push_back(&o->copy->queue[copy_side(step)], &o->link);
+    if (copy_side(step) == COPY_SOURCE && o->ticket.state == TICKET_HELD) {
+        list_push_front(queue, &o->link); /* or it would wait behind who waits for its memory */
+    } else {
+        list_push_back(queue, &o->link);
+    }
 }
 
 void copy_ask(struct copy *c, enum copy_step step)

@@ -142,6 +142,23 @@ static void memory_bounds_what_is_read(void **state)
     bench_free(b);
 }
 
+/* Reads that are repeated hold memory; those that wait for it must not stand before them. */
+static void repeated_reads_do_not_wait_for_their_own_memory(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 30; seed++) {
+        struct bench_options o = {.seed = seed,
+                                  .from = {.latency_ms = 20, .jitter_ms = 20, .slots = 18},
+                                  .to = {.latency_ms = 50, .slots = 2}};
+        struct bench *b = bench_new(&o);
+        fake_fault(b->from, &(struct fake_fault){
+                                .kind = STORE_GET, .skip = 1, .count = 12, .code = REPL_ESERVER});
+        copy_one(b, "k", 60000);
+        run(b);
+        bench_free(b);
+    }
+}
+
 /* ---- deletes ---- */
 
 static void delete_many(struct bench *b, unsigned count)
@@ -372,6 +389,7 @@ int main(void)
         cmocka_unit_test(slots_are_used_and_not_exceeded),
         cmocka_unit_test(slots_that_come_late_are_found),
         cmocka_unit_test(memory_bounds_what_is_read),
+        cmocka_unit_test(repeated_reads_do_not_wait_for_their_own_memory),
         cmocka_unit_test(deletes_go_together),
         cmocka_unit_test(batch_of_deletes_may_fail),
         cmocka_unit_test(stop_takes_back_a_batch),
