@@ -1,0 +1,399 @@
+/* h1: one HTTP/1.1 connection. A CURLM of its own with at most one connection, driven by libuv: a
+ * shared one would choose the connection itself. */
+#include "transfer/net/lane.h"
+
+#include <curl/curl.h>
+#include <strings.h>
+#include <uv.h>
+
+#define CONNECT_TIMEOUT_MS 10000L
+#define STALL_DEFAULT_S    30L
+#define HEADERS_MAX        128
+#define UPLOAD_SMALL       (64L * 1024)
+#define UPLOAD_BULK        (512L * 1024)
+
+struct lane_h1 {
+    struct lane base;
+    const struct lane_common *common;
+    CURLM *multi;
+    CURL *easy;
+    struct timer timer;
+    struct curl_slist *headers;
+    size_t sent; /* of the body, by the read function */
+    struct buf text;
+    bool overflow;
+    bool running;
+};
+
+/* One for each descriptor that curl wants watched. */
+struct watch {
+    uv_poll_t poll;
+    struct lane_h1 *lane;
+    struct net *net;
+    curl_socket_t fd;
+};
+
+static struct lane_h1 *h1_of(struct lane *l)
+{
+    return CONTAINER_OF(l, struct lane_h1, base);
+}
+
+/* ---- the end of a transfer ---- */
+
+static int code_of(CURLcode rc, const struct lane_h1 *h)
+{
+    curl_off_t connected = 0;
+    switch (rc) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+        return REPL_EUNREACHABLE;
+    case CURLE_OPERATION_TIMEDOUT:
+        curl_easy_getinfo(h->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+        return connected == 0 ? REPL_EUNREACHABLE : REPL_ETIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        return REPL_ETLS;
+    case CURLE_PARTIAL_FILE:
+        return REPL_ESHORT;
+    case CURLE_WRITE_ERROR:
+        return h->overflow ? REPL_ETOOBIG : REPL_EINTERNAL;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+        return REPL_ENET;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return REPL_EPROTO;
+    default:
+        return REPL_ENET;
+    }
+}
+
+static void fill_result(struct lane_h1 *h, CURLcode rc)
+{
+    struct net_request *r = h->base.request;
+    long request_bytes = 0;
+    curl_off_t uploaded = 0;
+    curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(h->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    r->left = request_bytes > 0;
+    r->wire_sent = (uint64_t)uploaded;
+    r->text = arena_span(r->arena, buf_view(&h->text));
+    if (rc == CURLE_OK) {
+        return;
+    }
+    fail_set(&r->fail, code_of(rc, h), "%s", curl_easy_strerror(rc));
+    if (rc == CURLE_PEER_FAILED_VERIFICATION) {
+        fail_hint(&r->fail, "name the CA of the server's certificate as ca_file of the endpoint");
+    } else if (rc == CURLE_COULDNT_RESOLVE_HOST) {
+        fail_hint(&r->fail, "check the host name in the endpoint's url, and DNS");
+    }
+}
+
+static void detach(struct lane_h1 *h)
+{
+    h->running = false;
+    curl_multi_remove_handle(h->multi, h->easy);
+    curl_slist_free_all(h->headers);
+    h->headers = NULL;
+}
+
+static void check_done(struct lane_h1 *h)
+{
+    int left;
+    CURLMsg *m;
+    while (h->running && (m = curl_multi_info_read(h->multi, &left)) != NULL) {
+        if (m->msg == CURLMSG_DONE) {
+            CURLcode rc = m->data.result;
+            fill_result(h, rc);
+            detach(h);
+            buf_reset(&h->text);
+            net_lane_ended(&h->base);
+            return;
+        }
+    }
+}
+
+/* ---- libuv drives curl ---- */
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = poll->data;
+    struct lane_h1 *h = w->lane;
+    int running;
+    int flags = 0;
+    flags |= status < 0 ? CURL_CSELECT_ERR : 0;
+    flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
+    flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
+    curl_multi_socket_action(h->multi, w->fd, flags, &running);
+    check_done(h);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct watch *w = handle->data;
+    struct net *net = w->net;
+    mem_free(w);
+    net_handle_closed(net);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_socket)
+{
+    struct lane_h1 *h = arg;
+    struct watch *w = per_socket;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (w != NULL) {
+            curl_multi_assign(h->multi, fd, NULL);
+            uv_poll_stop(&w->poll);
+            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        }
+        return 0;
+    }
+    if (w == NULL) {
+        w = MEM_NEW(struct watch);
+        w->lane = h;
+        w->net = h->base.net;
+        w->fd = fd;
+        w->poll.data = w;
+        if (uv_poll_init_socket(loop_uv(h->common->loop), &w->poll, fd) < 0) {
+            mem_free(w);
+            return -1;
+        }
+        net_handle_opened(w->net);
+        curl_multi_assign(h->multi, fd, w);
+    }
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    return uv_poll_start(&w->poll, events, on_poll) < 0 ? -1 : 0;
+}
+
+static void on_timer(void *arg)
+{
+    struct lane_h1 *h = arg;
+    int running;
+    curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    check_done(h);
+}
+
+static int on_set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct lane_h1 *h = arg;
+    (void)multi;
+    if (timeout_ms < 0) {
+        timer_stop(&h->timer);
+    } else {
+        timer_start(&h->timer, (uint64_t)timeout_ms);
+    }
+    return 0;
+}
+
+/* ---- bytes in and out ---- */
+
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
+{
+    struct lane_h1 *h = arg;
+    struct span body = h->base.request->body;
+    size_t n = size * count;
+    if (n > body.len - h->sent) {
+        n = body.len - h->sent;
+    }
+    if (n > 0) {
+        memcpy(to, body.ptr + h->sent, n);
+        h->sent += n;
+    }
+    return n;
+}
+
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct lane_h1 *h = arg;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->base.request->body.len) {
+        return CURL_SEEKFUNC_FAIL;
+    }
+    h->sent = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static size_t on_write(char *from, size_t size, size_t count, void *arg)
+{
+    struct lane_h1 *h = arg;
+    struct net_request *r = h->base.request;
+    size_t n = size * count;
+    if (r->into == NULL || r->status < 200 || r->status > 299) {
+        buf_append(&h->text, from, n);
+        h->overflow = buf_error(&h->text) != 0;
+    } else if (n > r->into_size - r->received) {
+        h->overflow = true;
+    } else {
+        memcpy(r->into + r->received, from, n);
+        r->received += n;
+    }
+    return h->overflow ? 0 : n;
+}
+
+/* "HTTP/1.1 206 Partial Content": a new head, also after 100 Continue. */
+static void start_head(struct net_request *r, struct span line)
+{
+    span_cut(&line, ' ');
+    unsigned long long status = 0;
+    span_to_u64(span_cut(&line, ' '), &status);
+    r->status = (unsigned)status;
+    r->answer_count = 0;
+    if (r->answer == NULL) {
+        r->answer = arena_alloc(r->arena, HEADERS_MAX * sizeof(*r->answer));
+    }
+}
+
+static void add_header(struct net_request *r, struct span line)
+{
+    if (line.ptr == NULL || memchr(line.ptr, ':', line.len) == NULL ||
+        r->answer_count == HEADERS_MAX) {
+        return;
+    }
+    struct span name = span_cut(&line, ':');
+    char *lower = arena_alloc(r->arena, name.len + 1);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    struct net_header *h = &r->answer[r->answer_count++];
+    h->name = span_of(lower, name.len);
+    h->value = arena_span(r->arena, span_trim(line));
+    if (h->value.ptr == NULL) {
+        h->value = span_of("", 0);
+    }
+}
+
+static size_t on_header(char *from, size_t size, size_t count, void *arg)
+{
+    struct lane_h1 *h = arg;
+    struct net_request *r = h->base.request;
+    struct span line = span_of(from, size * count);
+    while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) {
+        line.len--;
+    }
+    if (span_starts_with(line, span_str("HTTP/"))) {
+        start_head(r, line);
+    } else if (r->answer != NULL) {
+        add_header(r, line);
+    }
+    return size * count;
+}
+
+/* ---- one request ---- */
+
+static void set_connection(struct lane_h1 *h, const struct net_request *r)
+{
+    const struct lane_common *c = h->common;
+    CURL *e = h->easy;
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_SHARE, c->share);
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(e, CURLOPT_PROXY, "");
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME,
+                     r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, c->tls_insecure ? 0L : 1L);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, c->tls_insecure ? 0L : 2L);
+    if (c->ca_file != NULL) {
+        curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
+        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    }
+}
+
+static void set_message(struct lane_h1 *h, const struct net_request *r)
+{
+    CURL *e = h->easy;
+    for (size_t i = 0; i < r->header_count; i++) {
+        h->headers = curl_slist_append(h->headers, r->headers[i]);
+    }
+    h->headers = curl_slist_append(h->headers, "Expect:");
+    curl_easy_setopt(e, CURLOPT_URL, r->url);
+    curl_easy_setopt(e, CURLOPT_HTTPHEADER, h->headers);
+    if (r->has_body) {
+        curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body.len);
+        curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(e, CURLOPT_READDATA, h);
+        curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+        curl_easy_setopt(e, CURLOPT_SEEKDATA, h);
+        curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE,
+                         r->body.len > (size_t)UPLOAD_BULK ? UPLOAD_BULK : UPLOAD_SMALL);
+    } else if (strcmp(r->method, "HEAD") == 0) {
+        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+    } else {
+        curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+    }
+    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->into_size > 65536 ? 262144L : 32768L);
+}
+
+static void h1_start(struct lane *l, struct net_request *r)
+{
+    struct lane_h1 *h = h1_of(l);
+    CURL *e = h->easy;
+    curl_easy_reset(e);
+    h->sent = 0;
+    h->overflow = false;
+    buf_reset(&h->text);
+    set_connection(h, r);
+    set_message(h, r);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, h);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, h);
+    h->running = true;
+    curl_multi_add_handle(h->multi, e);
+}
+
+static void h1_cancel(struct lane *l)
+{
+    struct lane_h1 *h = h1_of(l);
+    struct net_request *r = l->request;
+    long request_bytes = 0;
+    curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    r->left = request_bytes > 0;
+    detach(h); /* curl closes the connection of a transfer that was not finished */
+}
+
+static void h1_close(struct lane *l)
+{
+    struct lane_h1 *h = h1_of(l);
+    timer_stop(&h->timer);
+    curl_easy_cleanup(h->easy);
+    curl_multi_cleanup(h->multi);
+    timer_stop(&h->timer);
+    buf_done(&h->text);
+    mem_free(h);
+}
+
+struct lane *lane_h1_new(struct net *n, const struct lane_common *common)
+{
+    static const struct lane_ops ops = {
+        .kind = "h1", .start = h1_start, .cancel = h1_cancel, .close = h1_close};
+    struct lane_h1 *h = MEM_NEW(struct lane_h1);
+    h->base.ops = &ops;
+    h->base.net = n;
+    h->common = common;
+    buf_init(&h->text, NET_TEXT_MAX);
+    timer_init(&h->timer, common->loop, on_timer, h);
+    h->easy = curl_easy_init();
+    h->multi = curl_multi_init();
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 1L);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_set_timer);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    return &h->base;
+}

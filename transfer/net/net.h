@@ -1,0 +1,78 @@
+/* net: HTTP/1.1 requests over a pool of lanes to one endpoint. A lane is one connection with what is
+ * measured of it; a request takes an idle lane, a live connection before a new one. Nothing is
+ * repeated and no redirect is followed here. Loop thread. */
+#ifndef REPL_NET_NET_H
+#define REPL_NET_NET_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/fail.h"
+#include "daemon/base/list.h"
+#include "daemon/base/log.h"
+#include "daemon/base/loop.h"
+#include "daemon/base/mem.h"
+
+struct net;
+
+struct net_options {
+    struct loop *loop; /* a real one */
+    struct log *log;
+    const char *name;    /* of the endpoint, for logs */
+    const char *ca_file; /* NULL: the system's */
+    bool tls_insecure;
+    unsigned lanes; /* at most; at least 1 */
+};
+
+struct net_header {
+    struct span name; /* lower case */
+    struct span value;
+};
+
+struct net_request;
+typedef void net_done_fn(struct net_request *r);
+
+#define NET_TEXT_MAX ((size_t)16 * 1024 * 1024) /* bytes of an answer without `into` */
+
+struct net_request {
+    /* In: unchanged until done. */
+    const char *method;
+    const char *url;            /* encoded, sent as it is */
+    const char *const *headers; /* "Name: value" */
+    size_t header_count;
+    bool has_body; /* PUT and POST: `body` is sent, even when empty */
+    struct span body;
+    char *into; /* body of a 2xx answer goes here; NULL: into text */
+    size_t into_size;
+    unsigned stall_s;    /* no byte in either direction for so long: REPL_ETIMEOUT; 0 = 30 */
+    struct arena *arena; /* answer headers and text live here */
+    net_done_fn *done;   /* from the loop, once, never inside net_submit() */
+    void *arg;
+
+    /* Out: valid in done(). */
+    struct fail fail; /* code 0: an answer came completely, whatever its status */
+    unsigned status;
+    struct net_header *answer;
+    size_t answer_count;
+    struct span text;
+    size_t received;    /* bytes in `into` */
+    bool left;          /* the server may have seen it */
+    uint64_t wire_sent; /* body bytes that left */
+
+    /* Private to net. */
+    struct list link;
+    void *lane;
+    struct deferred canceled;
+};
+
+/* REPL_EBADINPUT when the CA file cannot be read. */
+int net_new(const struct net_options *options, struct net **ret, struct fail *f);
+/* Cancels what is left; closed(arg) from the loop after every done(). */
+void net_close(struct net *n, loop_fn *closed, void *arg);
+void net_submit(struct net *n, struct net_request *r);
+/* done() comes with REPL_ECANCELED. */
+void net_cancel(struct net *n, struct net_request *r);
+unsigned net_lanes(const struct net *n);
+
+/* Value of an answer header (name in lower case); the absent span when there is none. */
+struct span net_answer(const struct net_request *r, const char *name);
+
+#endif

@@ -1,0 +1,339 @@
+#include "transfer/store/s3.h"
+
+#include "transfer/store/s3_impl.h"
+
+#include <stdio.h>
+
+#define HASH_INLINE_MAX ((size_t)256 * 1024)
+#define CREDS_FRESH_MS  10000
+
+static const struct s3_verb *const verbs[] = {
+    [STORE_GET] = &s3_verb_get,
+    [STORE_HEAD] = &s3_verb_head,
+    [STORE_PUT] = &s3_verb_put,
+    [STORE_CREATE] = &s3_verb_create,
+    [STORE_PART] = &s3_verb_part,
+    [STORE_COMPLETE] = &s3_verb_complete,
+    [STORE_ABORT] = &s3_verb_abort,
+    [STORE_LIST_PARTS] = &s3_verb_list_parts,
+    [STORE_DELETE] = &s3_verb_delete,
+    [STORE_DELETE_MANY] = &s3_verb_delete_many,
+    [STORE_LIST] = &s3_verb_list,
+    [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
+    [STORE_GET_TAGS] = &s3_verb_get_tags,
+    [STORE_PUT_TAGS] = &s3_verb_put_tags,
+    [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
+};
+
+/* ---- one operation ---- */
+
+static void check_closed(struct s3 *s)
+{
+    if (s->closing && list_is_empty(&s->calls)) {
+        deferred_call(&s->finish);
+    }
+}
+
+void s3_end(struct s3_call *c)
+{
+    struct s3 *s = c->s3;
+    struct store_op *op = c->op;
+    op->ended_us = loop_now_us(s->loop);
+    op->impl = NULL;
+    list_remove(&c->link);
+    deferred_cancel(&c->start);
+    arena_done(&c->arena);
+    buf_done(&c->xml);
+    mem_free(c);
+    op->done(op);
+    check_closed(s);
+}
+
+static void end_canceled(struct s3_call *c, bool left)
+{
+    fail_set(&c->op->fail, REPL_ECANCELED, "cancelled");
+    c->op->ambiguous = c->verb->write && left;
+    s3_end(c);
+}
+
+static bool load_creds(struct s3_call *c)
+{
+    struct s3 *s = c->s3;
+    uint64_t now = loop_now_ms(s->loop);
+    if (s->creds_loaded_ms != 0 && now - s->creds_loaded_ms < CREDS_FRESH_MS) {
+        return true;
+    }
+    struct creds fresh;
+    if (creds_load(&s->creds_source, &fresh, &c->op->fail) < 0) {
+        return false;
+    }
+    if (memcmp(&fresh, &s->creds, sizeof(fresh)) != 0) {
+        s->creds = fresh;
+        s->scope_valid = false;
+    }
+    creds_wipe(&fresh);
+    s->creds_loaded_ms = now;
+    return true;
+}
+
+static void answered(struct net_request *r)
+{
+    struct s3_call *c = r->arg;
+    struct store_op *op = c->op;
+    op->wire_sent += r->wire_sent;
+    if (c->canceled) {
+        end_canceled(c, r->left);
+        return;
+    }
+    int again = 0;
+    if (r->fail.code != 0) {
+        op->fail = r->fail;
+        op->ambiguous = c->verb->write && r->left;
+    } else if (r->status >= 200 && r->status < 300) {
+        again = c->verb->parse(c);
+    } else {
+        s3_read_failure(c);
+        /* A server error says nothing about whether it happened. */
+        op->ambiguous = c->verb->write && r->status >= 500 && op->fail.code == REPL_ESERVER;
+        again = s3_correct(c) || (c->verb->refused != NULL && c->verb->refused(c) == 1);
+    }
+    if (again) {
+        fail_clear(&op->fail);
+        op->ambiguous = false;
+        s3_send(c);
+    } else {
+        s3_end(c);
+    }
+}
+
+void s3_send(struct s3_call *c)
+{
+    arena_done(&c->arena);
+    arena_init(&c->arena);
+    c->method = c->verb->method;
+    c->bucket_only = false;
+    c->param_count = 0;
+    c->header_count = 0;
+    c->has_body = false;
+    c->body = span_of(NULL, 0);
+    c->net = (struct net_request){.done = answered, .arg = c, .arena = c->op->arena};
+    if (!load_creds(c) || c->verb->build(c) < 0 || s3_submit_request(c) < 0) {
+        s3_end(c);
+    }
+}
+
+static void hash_work(void *arg)
+{
+    s3_check_body(arg);
+}
+
+static void hash_done(void *arg)
+{
+    struct s3_call *c = arg;
+    c->hashing = false;
+    if (c->canceled) {
+        end_canceled(c, false);
+    } else {
+        s3_send(c);
+    }
+}
+
+static void start_call(void *arg)
+{
+    struct s3_call *c = arg;
+    struct store_op *op = c->op;
+    if (c->canceled) {
+        end_canceled(c, false);
+        return;
+    }
+    if (op->kind != STORE_PUT && op->kind != STORE_PART) {
+        s3_send(c);
+        return;
+    }
+    c->check = s3_effective_check(c);
+    if (op->body.len > HASH_INLINE_MAX) {
+        c->hashing = true;
+        loop_work(c->s3->loop, hash_work, hash_done, c);
+    } else {
+        s3_check_body(c);
+        s3_send(c);
+    }
+}
+
+static void clear_result(struct store_op *op)
+{
+    fail_clear(&op->fail);
+    op->ambiguous = false;
+    memset(&op->object, 0, sizeof(op->object));
+    op->received = 0;
+    op->ret_upload_id = span_of(NULL, 0);
+    memset(&op->part, 0, sizeof(op->part));
+    op->ret_parts = NULL;
+    op->ret_part_count = 0;
+    op->entries = NULL;
+    op->entry_count = 0;
+    op->next_token = span_of(NULL, 0);
+    op->uploads = NULL;
+    op->upload_count = 0;
+    op->key_fails = NULL;
+    op->tags = NULL;
+    op->tag_count = 0;
+    op->wire_sent = 0;
+}
+
+static void submit(struct store *store, struct store_op *op)
+{
+    struct s3 *s = s3_of(store);
+    struct s3_call *c = MEM_NEW(struct s3_call);
+    clear_result(op);
+    op->impl = c;
+    op->started_us = loop_now_us(s->loop);
+    c->s3 = s;
+    c->op = op;
+    c->verb = verbs[op->kind];
+    arena_init(&c->arena);
+    buf_init(&c->xml, 0);
+    deferred_init(&c->start, s->loop, start_call, c);
+    list_push_back(&s->calls, &c->link);
+    deferred_call(&c->start);
+}
+
+static void cancel(struct store *store, struct store_op *op)
+{
+    struct s3 *s = s3_of(store);
+    struct s3_call *c = op->impl;
+    if (c == NULL || c->canceled) {
+        return;
+    }
+    c->canceled = true;
+    if (!c->start.queued && !c->hashing) {
+        net_cancel(s->net, &c->net);
+    }
+}
+
+static unsigned slots(const struct store *store)
+{
+    const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
+    return net_lanes(s->net);
+}
+
+/* ---- life cycle ---- */
+
+static void free_s3(struct s3 *s)
+{
+    creds_wipe(&s->creds);
+    mem_free(s->name);
+    mem_free(s->host);
+    mem_free(s->creds_name);
+    mem_free(s->creds_path);
+    mem_free(s);
+}
+
+static void net_closed(void *arg)
+{
+    struct s3 *s = arg;
+    void (*closed)(void *) = s->closed;
+    void *closed_arg = s->closed_arg;
+    free_s3(s);
+    closed(closed_arg);
+}
+
+static void finish_close(void *arg)
+{
+    struct s3 *s = arg;
+    net_close(s->net, net_closed, s);
+}
+
+static void close_s3(struct store *store, void (*closed)(void *arg), void *arg)
+{
+    struct s3 *s = s3_of(store);
+    s->closing = true;
+    s->closed = closed;
+    s->closed_arg = arg;
+    LIST_FOR_SAFE (node, &s->calls) {
+        cancel(store, CONTAINER_OF(node, struct s3_call, link)->op);
+    }
+    check_closed(s);
+}
+
+/* "https://host:port/…" into scheme and authority. */
+static int parse_url(struct s3 *s, const char *url, struct fail *f)
+{
+    struct span rest = span_str(url);
+    if (span_starts_with(rest, span_str("https://"))) {
+        s->tls = true;
+        rest = span_skip(rest, 8);
+    } else if (span_starts_with(rest, span_str("http://"))) {
+        rest = span_skip(rest, 7);
+    } else {
+        fail_set(f, REPL_EBADINPUT, "endpoint %s: url must start with https:// or http://",
+                 s->name);
+        return f->code;
+    }
+    struct span host = span_cut(&rest, '/');
+    struct span standard = span_str(s->tls ? ":443" : ":80");
+    if (span_ends_with(host, standard)) {
+        host.len -= standard.len;
+    }
+    if (host.len == 0 || memchr(host.ptr, '@', host.len) != NULL ||
+        memchr(host.ptr, ' ', host.len) != NULL) {
+        fail_set(f, REPL_EBADINPUT, "endpoint %s: url %s names no host", s->name, url);
+        fail_hint(f, "write it like https://s3.eu-central-1.amazonaws.com, without user or bucket");
+        return f->code;
+    }
+    s->host = mem_dup_span(host);
+    return 0;
+}
+
+static void set_features(struct s3 *s, const struct s3_options *o)
+{
+    s->base.features = (struct store_features){
+        .check = o->check,
+        .put_etag_is_md5 = true,
+        .delete_many = true,
+        .tags = true,
+        .list_v2 = true,
+        .reupload_safe = o->reupload_safe,
+        .part_min = (uint64_t)5 << 20,
+        .part_max = (uint64_t)5 << 30,
+        .put_max = (uint64_t)5 << 30,
+        .parts_max = 10000,
+    };
+}
+
+int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const struct s3_options *o,
+           struct store **ret, struct fail *f)
+{
+    static const struct store_ops ops = {
+        .kind = "s3", .submit = submit, .cancel = cancel, .slots = slots, .close = close_s3};
+    (void)stats;
+    struct s3 *s = MEM_NEW(struct s3);
+    s->base.ops = &ops;
+    s->loop = loop;
+    s->log = log;
+    s->name = mem_strdup(o->name);
+    s->base.name = s->name;
+    s->virtual_host = o->virtual_host;
+    s->creds_source = *o->creds;
+    s->creds_name = o->creds->name != NULL ? mem_strdup(o->creds->name) : NULL;
+    s->creds_path = o->creds->path != NULL ? mem_strdup(o->creds->path) : NULL;
+    s->creds_source.name = s->creds_name;
+    s->creds_source.path = s->creds_path;
+    snprintf(s->region, sizeof(s->region), "%s", o->region != NULL ? o->region : "us-east-1");
+    list_init(&s->calls);
+    deferred_init(&s->finish, loop, finish_close, s);
+    set_features(s, o);
+    struct net_options net = {.loop = loop,
+                              .log = log,
+                              .name = o->name,
+                              .ca_file = o->ca_file,
+                              .tls_insecure = o->tls_insecure,
+                              .lanes = o->connections > 0 ? o->connections : 32};
+    int r = parse_url(s, o->url, f);
+    if (r < 0 || (r = net_new(&net, &s->net, f)) < 0) {
+        free_s3(s);
+        return r;
+    }
+    *ret = &s->base;
+    return 0;
+}

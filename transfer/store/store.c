@@ -1,0 +1,23 @@
+#include "transfer/store/store.h"
+
+const char *store_op_name(enum store_op_kind kind)
+{
+    static const char *const names[] = {
+        [STORE_GET] = "GetObject",
+        [STORE_HEAD] = "HeadObject",
+        [STORE_PUT] = "PutObject",
+        [STORE_CREATE] = "CreateMultipartUpload",
+        [STORE_PART] = "UploadPart",
+        [STORE_COMPLETE] = "CompleteMultipartUpload",
+        [STORE_ABORT] = "AbortMultipartUpload",
+        [STORE_LIST_PARTS] = "ListParts",
+        [STORE_DELETE] = "DeleteObject",
+        [STORE_DELETE_MANY] = "DeleteObjects",
+        [STORE_LIST] = "ListObjectsV2",
+        [STORE_LIST_UPLOADS] = "ListMultipartUploads",
+        [STORE_GET_TAGS] = "GetObjectTagging",
+        [STORE_PUT_TAGS] = "PutObjectTagging",
+        [STORE_HEAD_BUCKET] = "HeadBucket",
+    };
+    return names[kind];
+}
