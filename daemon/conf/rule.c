@@ -56,7 +56,8 @@ static const char *bad_place(struct span endpoint, struct span bucket, struct sp
     if (check_bucket(p->bucket) != NULL) {
         return "names a bucket with characters that none can have";
     }
-    if (prefix.len > PREFIX_MAX || (prefix.ptr != NULL && memchr(prefix.ptr, 0, prefix.len) != NULL)) {
+    if (prefix.len > PREFIX_MAX ||
+        (prefix.ptr != NULL && memchr(prefix.ptr, 0, prefix.len) != NULL)) {
         return "has a prefix longer than 1024 bytes or with a NUL byte";
     }
     return span_starts_with(prefix, span_str("_repl/")) ? "lies under _repl/, which is repld's own"
