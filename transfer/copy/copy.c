@@ -126,8 +126,17 @@ bool copy_is_idle(const struct copy *c)
            list_is_empty(&c->queue[COPY_DEST]);
 }
 
+/* The body of a large object's first part, or of a PUT that is being asked for. */
+static bool is_sheddable(const struct copy_op *body)
+{
+    return body != NULL && (!body->copy->plan.single || body->step == STEP_PUT);
+}
+
 void copy_shed(struct copy *c)
 {
+    if (is_sheddable(c->body)) {
+        copy_op_free(c->body);
+    }
     LIST_FOR_SAFE (node, &c->queue[COPY_DEST]) {
         struct copy_op *o = copy_op_of(node);
         if (o->step == STEP_SEND_PART) {

@@ -77,7 +77,9 @@ static void put_again(struct copy *c)
     struct copy_op *put = c->body;
     uint32_t delay_ms;
     c->body = NULL;
-    if (copy_may_repeat(c, put, &delay_ms)) {
+    if (put == NULL) { /* shed in an outage */
+        copy_read_start(c);
+    } else if (copy_may_repeat(c, put, &delay_ms)) {
         copy_delay(put, STEP_PUT, delay_ms);
     } else {
         copy_fail(c, &put->op.fail, COPY_DEST);
@@ -91,7 +93,6 @@ void copy_ask_put_good(struct copy *c, struct copy_op *o)
         return;
     }
     c->outcome.dest = o->op.object;
-    copy_op_free(c->body);
     copy_verified(c);
 }
 

@@ -174,6 +174,7 @@ struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
     c->at[COPY_SOURCE] = endpoint_get(s, job->from);
     c->at[COPY_DEST] = endpoint_get(s, job->to);
     c->is_new = true;
+    s->destinations += c->at[COPY_DEST]->copies_to++ == 0 ? 1 : 0;
     list_push_back(&s->copies, &c->all);
     s->count++;
     wake(c);
@@ -239,6 +240,7 @@ void sched_done(struct copy *c)
     entry_leave(&c->entry[COPY_SOURCE]);
     entry_leave(&c->entry[COPY_DEST]);
     s->count--;
+    s->destinations -= --c->at[COPY_DEST]->copies_to == 0 ? 1 : 0;
     s->o.sink->done(s->o.sink_arg, c, &c->outcome);
     arena_done(&c->arena);
     mem_free(c);

@@ -333,7 +333,10 @@ unsigned endpoint_room(const struct endpoint *e)
     return most > e->in_flight ? most - e->in_flight : 0;
 }
 
-bool endpoint_takes_body(const struct endpoint *e)
+bool endpoint_takes_body(const struct endpoint *e, unsigned held, uint64_t held_bytes,
+                         uint64_t bytes)
 {
-    return e->held < 2 * store_slots(e->store) + 2;
+    const struct sched *s = e->sched;
+    uint64_t share = s->budget.limit / (s->destinations == 0 ? 1 : s->destinations);
+    return held == 0 || (held < 2 * store_slots(e->store) + 2 && held_bytes + bytes <= share);
 }

@@ -46,10 +46,12 @@ struct endpoint {
     struct heap parked;
     unsigned credit; /* of backfill */
     unsigned in_flight;
-    unsigned held;     /* bodies in memory whose destination it is */
-    double limit;      /* operations at a time while it throttles; 0 = none */
-    unsigned old_news; /* results to come of what was sent before the last halving */
-    double rate_bps;   /* of one lane, smoothed; 0 = not known */
+    unsigned held; /* bodies in memory whose destination it is */
+    uint64_t held_bytes;
+    unsigned copies_to; /* copies whose destination it is */
+    double limit;       /* operations at a time while it throttles; 0 = none */
+    unsigned old_news;  /* results to come of what was sent before the last halving */
+    double rate_bps;    /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
@@ -77,6 +79,7 @@ struct sched {
     struct list woken;
     struct list endpoints;
     size_t count;
+    unsigned destinations; /* with copies */
     size_t probes;
     uint64_t next_seq;
     bool is_stopping;
@@ -95,8 +98,10 @@ void endpoint_free(struct endpoint *e);
 bool endpoint_result(struct endpoint *e, const struct store_op *op);
 /* Operations that may be started now. */
 unsigned endpoint_room(const struct endpoint *e);
-/* As a destination: one more body may be read for it. */
-bool endpoint_takes_body(const struct endpoint *e);
+/* As a destination that has `held` bodies of `held_bytes`: may one more of `bytes` be read for it?
+ * One that is slow must not fill the memory of the others. */
+bool endpoint_takes_body(const struct endpoint *e, unsigned held, uint64_t held_bytes,
+                         uint64_t bytes);
 void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);

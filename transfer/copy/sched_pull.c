@@ -59,9 +59,16 @@ void sched_release(struct copy_op *o)
     struct copy *c = o->copy;
     if (o->ticket.state == TICKET_HELD) {
         c->at[COPY_DEST]->held--;
+        c->at[COPY_DEST]->held_bytes -= o->ticket.bytes;
         sched_pump_soon(c->sched);
     }
     budget_give(&c->sched->budget, &o->ticket);
+}
+
+static void count_held(struct endpoint *to, const struct copy_op *o)
+{
+    to->held++;
+    to->held_bytes += o->ticket.bytes;
 }
 
 void sched_granted(void *arg, struct ticket *ticket)
@@ -69,7 +76,7 @@ void sched_granted(void *arg, struct ticket *ticket)
     (void)arg;
     struct copy_op *o = CONTAINER_OF(ticket, struct copy_op, ticket);
     struct copy *c = o->copy;
-    c->at[COPY_DEST]->held++;
+    count_held(c->at[COPY_DEST], o);
     struct entry *e = &c->entry[COPY_SOURCE];
     if (e->place == ENTRY_BUDGET) {
         entry_leave(e);
@@ -77,11 +84,19 @@ void sched_granted(void *arg, struct ticket *ticket)
     }
 }
 
+/* As many as would be let in now, counted as if they were. */
 void sched_unpark(struct endpoint *to)
 {
-    unsigned most = 2 * store_slots(to->store) + 2;
-    for (unsigned n = to->held; n < most && to->parked.count > 0 && to->state == SCHED_UP; n++) {
+    unsigned held = to->held;
+    uint64_t bytes = to->held_bytes;
+    while (to->parked.count > 0 && to->state == SCHED_UP) {
         struct entry *e = heap_top(&to->parked);
+        uint64_t need = copy_peek(e->copy, e->side)->need;
+        if (!endpoint_takes_body(to, held, bytes, need)) {
+            return;
+        }
+        held++;
+        bytes += need;
         entry_leave(e);
         entry_ready(e);
     }
@@ -99,23 +114,21 @@ static void park(struct entry *e, struct endpoint *to)
  * destination that is up and not behind with what was read for it before. */
 static bool has_memory(struct entry *e, struct copy_op *o)
 {
-    struct copy *c = o->copy;
-    struct endpoint *to = c->at[COPY_DEST];
-    if (o->need == 0) {
+    struct endpoint *to = o->copy->at[COPY_DEST];
+    struct ticket *t = &o->ticket;
+    if (o->need == 0 || e->side == COPY_DEST) {
         return true;
     }
-    if (to->state != SCHED_UP || (o->ticket.state != TICKET_HELD && !endpoint_takes_body(to))) {
-        if (e->side == COPY_DEST) {
-            return true; /* it is its own probe */
-        }
+    if (to->state != SCHED_UP ||
+        (t->state != TICKET_HELD && !endpoint_takes_body(to, to->held, to->held_bytes, o->need))) {
         sched_release(o);
         park(e, to);
         return false;
     }
-    if (o->ticket.state == TICKET_NONE && budget_take(&c->sched->budget, &o->ticket, o->need)) {
-        to->held++;
+    if (t->state == TICKET_NONE && budget_take(&o->copy->sched->budget, t, o->need)) {
+        count_held(to, o);
     }
-    if (o->ticket.state == TICKET_HELD) {
+    if (t->state == TICKET_HELD) {
         return true;
     }
     entry_leave(e);

@@ -294,6 +294,32 @@ static void outage_of_one_destination_leaves_the_other(void **state)
     bench_free(b);
 }
 
+/* Half of the memory, at least, is for the other one. */
+static void slow_destination_leaves_memory_to_the_other(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
+                              .to = {.latency_ms = 20000, .slots = 64},
+                              .memory_bytes = 64 * 1024};
+    struct bench *b = bench_new(&o);
+    struct fake_options other = {.loop = b->loop, .name = "other", .latency_ms = 10};
+    struct fake *fast = fake_new(&other), *slow = b->to;
+    fake_bucket(fast, "dst");
+    copy_many(b, "k", 20, 100000);
+    bench_start(b);
+    b->to = fast;
+    struct bench_job *x = copy_one(b, "x", 400000);
+    bench_start(b);
+    loop_run_for(b->loop, 40000); /* two bodies at a time of the slow one */
+    assert_true(x->is_done);
+    b->to = slow;
+    loop_run_for(b->loop, 24 * HOUR);
+    assert_int_equal(fake_objects(slow, "dst"), 20);
+    sched_forget(b->sched, fake_store(fast));
+    fake_free(fast);
+    bench_free(b);
+}
+
 static void denial_pauses_and_comes_back(void **state)
 {
     (void)state;
@@ -395,6 +421,7 @@ int main(void)
         cmocka_unit_test(stop_takes_back_a_batch),
         cmocka_unit_test(outage_gives_nothing_up),
         cmocka_unit_test(outage_of_one_destination_leaves_the_other),
+        cmocka_unit_test(slow_destination_leaves_memory_to_the_other),
         cmocka_unit_test(denial_pauses_and_comes_back),
         cmocka_unit_test(denied_object_fails_alone),
         cmocka_unit_test(throttling_lowers_the_concurrency),
