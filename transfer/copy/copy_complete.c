@@ -37,6 +37,12 @@ void copy_complete_good(struct copy *c, struct copy_op *o)
     copy_verify(c);
 }
 
+/* The server has the upload and not the parts that we name. */
+static bool is_other_parts(const struct copy_op *o)
+{
+    return span_starts_with(span_str(o->op.fail.server_code), span_str("InvalidPart"));
+}
+
 /* A lost answer, a server error or "no such upload" do not say that it did not happen. */
 static bool is_open_question(const struct copy_op *o)
 {
@@ -47,7 +53,9 @@ static bool is_open_question(const struct copy_op *o)
 void copy_complete_bad(struct copy *c, struct copy_op *o)
 {
     enum fail_class class = fail_class(o->op.fail.code);
-    if (is_open_question(o)) {
+    if (is_other_parts(o)) {
+        copy_restart(c, &o->op.fail, COPY_DEST);
+    } else if (is_open_question(o)) {
         c->complete_said_gone = o->op.fail.code == REPL_ENOUPLOAD;
         c->complete_attempts += o->counts ? 1 : 0;
         copy_queue(o, STEP_ASK_COMPLETE);

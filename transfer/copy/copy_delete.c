@@ -43,8 +43,8 @@ void copy_evidence_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code != REPL_ENOKEY) {
         copy_again(c, o);
-    } else if (span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey") ||
-               sched_bucket_is_seen(c)) {
+    } else if (o->op.object.delete_marker || sched_bucket_is_seen(c) ||
+               span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey")) {
         copy_ask(c, STEP_DELETE);
     } else {
         copy_ask(c, STEP_DELETE_BUCKET);

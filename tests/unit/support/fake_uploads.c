@@ -93,7 +93,7 @@ static bool parts_are_right(const struct fake *f, struct upload *u, const struct
 static void do_complete(struct fake *f, struct upload *u, struct store_op *op)
 {
     if (!parts_are_right(f, u, op)) {
-        fake_refuse(op, REPL_EREFUSED, 400, "InvalidPart");
+        fake_refuse(op, REPL_ENOUPLOAD, 400, "InvalidPart");
         return;
     }
     struct buf body, digests = {0};

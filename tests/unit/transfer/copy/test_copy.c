@@ -546,6 +546,21 @@ static void resume_sends_a_part_that_differs(void **state)
     bench_free(b);
 }
 
+/* Somebody else writes into the upload: Complete is refused, the upload given up. */
+static void foreign_part_starts_again(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 300000);
+    bench_start(b);
+    loop_run_for(b->loop, 100);
+    assert_true(j->part_count > 2);
+    fake_part(b->to, j->upload_id, 2, span_str("not ours"));
+    run(b, COPY_DONE);
+    assert_int_equal(b->abandoned_count, 1);
+    bench_free(b);
+}
+
 static void resume_of_a_changed_source_starts_clean(void **state)
 {
     (void)state;
@@ -624,6 +639,7 @@ int main(void)
         cmocka_unit_test(bucket_that_is_missing_fails_the_copy_only),
         cmocka_unit_test(resume_goes_on_at_any_moment),
         cmocka_unit_test(resume_sends_a_part_that_differs),
+        cmocka_unit_test(foreign_part_starts_again),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
