@@ -132,7 +132,7 @@ struct completion {
     struct span bucket;
     struct span key;
     struct span id;
-    const struct part *wanted; /* number, etag ("" = any), checksum (alg none = not given) */
+    const struct part *wanted; /* number, etag, checksum (alg none = not given) */
     size_t wanted_count;
     int64_t now_ms;
     struct condition condition;

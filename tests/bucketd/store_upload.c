@@ -154,24 +154,29 @@ enum s3_error store_abort_upload(struct store *store, struct span bucket_name, s
     return S3_OK;
 }
 
+static bool is_wanted(const struct part *part, const struct part *wanted)
+{
+    const struct checksum *checksum = &wanted->checksum;
+    return part != NULL && strcmp(wanted->etag, part->etag) == 0 &&
+           (checksum->alg == CHECKSUM_NONE || (checksum->alg == part->checksum.alg &&
+                                               strcmp(checksum->text, part->checksum.text) == 0));
+}
+
 static enum s3_error check_parts(const struct store *store, const struct upload *upload,
                                  const struct completion *c)
 {
-    for (size_t i = 0; i < c->wanted_count; i++) {
-        const struct part *wanted = &c->wanted[i];
-        if (i > 0 && wanted->number <= c->wanted[i - 1].number) {
+    for (size_t i = 1; i < c->wanted_count; i++) {
+        if (c->wanted[i].number <= c->wanted[i - 1].number) {
             return S3_InvalidPartOrder;
         }
-        const struct part *part = find_part(upload, wanted->number);
-        if (part == NULL || (wanted->etag[0] != 0 && strcmp(wanted->etag, part->etag) != 0)) {
+    }
+    for (size_t i = 0; i < c->wanted_count; i++) {
+        if (!is_wanted(find_part(upload, c->wanted[i].number), &c->wanted[i])) {
             return S3_InvalidPart;
         }
-        if (wanted->checksum.alg != CHECKSUM_NONE &&
-            (wanted->checksum.alg != part->checksum.alg ||
-             strcmp(wanted->checksum.text, part->checksum.text) != 0)) {
-            return S3_InvalidPart;
-        }
-        if (i + 1 < c->wanted_count && part->size < store->min_part_bytes) {
+    }
+    for (size_t i = 0; i + 1 < c->wanted_count; i++) {
+        if (find_part(upload, c->wanted[i].number)->size < store->min_part_bytes) {
             return S3_EntityTooSmall;
         }
     }
