@@ -57,8 +57,8 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
         what = r->oldest_state == TASK_WAITING ? "waiting for its next try" : "queued";
     }
     lag->blocker = LAG_TASK;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s: %s", r->oldest_key,
-             when, what);
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", r->oldest_key,
+             when, r->oldest_ms <= r->watermark_ms ? ", told late" : "", what);
 }
 
 static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)

@@ -15,7 +15,11 @@ int engine_bench_store(void *bench, const struct conf_endpoint *endpoint, struct
 {
     struct engine_bench *b = bench;
     (void)f;
-    *ret = fake_store(strcmp(endpoint->name, "near") == 0 ? b->near : b->far);
+    if (strcmp(endpoint->url, "spare") == 0) {
+        *ret = fake_store(b->spare);
+    } else {
+        *ret = fake_store(strcmp(endpoint->name, "near") == 0 ? b->near : b->far);
+    }
     return 0;
 }
 

@@ -14,6 +14,7 @@ struct engine_bench {
     struct conf_endpoint endpoints[2];
     struct fake *near;
     struct fake *far;
+    struct fake *spare; /* of endpoints with the URL "spare"; the test's own */
     struct engine *engine;
     bool feeds;
 };

@@ -1,5 +1,6 @@
 /* The engine's promises one by one, on virtual time: append to verified object, watermark and its
  * reasons, pause, deletes, dead letters, rules, preflight, outages, reload. */
+#include "daemon/base/mem.h"
 #include "tests/unit/support/engine_bench.h"
 
 #include <setjmp.h>
@@ -331,6 +332,131 @@ static void test_reload(void **state)
     engine_bench_start(b);
 }
 
+/* The endpoint's address changes while copies run: they begin again at the new one. */
+static void test_reload_moves_an_endpoint(void **state)
+{
+    struct engine_bench *b = *state;
+    struct conf conf = b->conf;
+    struct conf_endpoint endpoints[2] = {b->endpoints[0], b->endpoints[1]};
+    struct fail f = {0};
+    uint64_t now = loop_now_ms(b->loop);
+    b->spare = fake_new(&(struct fake_options){.loop = b->loop, .name = "far", .latency_ms = 10});
+    fake_bucket(b->spare, "dst");
+    fake_outage(b->far, now, now + 3600000);
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    endpoints[1].url = "spare";
+    conf.endpoints = endpoints;
+    assert_int_equal(engine_reload(b->engine, &conf, &f), 0);
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    assert_int_equal(fake_objects(b->spare, "dst"), 30);
+    engine_bench_stop(b);
+    fake_free(b->spare);
+    engine_bench_start(b);
+}
+
+/* One rule's endpoint is out, with more work than there are places: another rule goes on. */
+static void test_outage_of_one_rule_leaves_others_alone(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule other = engine_bench_rule("other");
+    const char *exclude[] = {"b/**"};
+    struct rule first = engine_bench_rule(RULE);
+    first.exclude = exclude;
+    first.exclude_count = 1;
+    assert_int_equal(engine_bench_put_rule(b, &first, true, NULL), 0);
+    fake_bucket(b->near, "else");
+    other.source.prefix = "b/";
+    other.destination = (struct rule_place){"near", "else", "b/"};
+    assert_int_equal(engine_bench_put_rule(b, &other, true, NULL), 0);
+    uint64_t now = loop_now_ms(b->loop);
+    fake_outage(b->far, now, now + 3600000);
+    for (int i = 0; i < 60; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "a/%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    loop_run_for(b->loop, 20000);
+    for (int i = 0; i < 60; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "b/%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    assert_true(engine_bench_settle(b, "other", 20000));
+    assert_int_equal(fake_objects(b->near, "else"), 60);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 60);
+}
+
+/* One object that may not be read is its own failure, not its endpoint's. */
+static void test_forbidden_object_blocks_nobody(void **state)
+{
+    struct engine_bench *b = *state;
+    fake_fault(b->near,
+               &(struct fake_fault){
+                   .kind = STORE_GET, .key = "secret", .code = REPL_EDENIED, .http_status = 403});
+    engine_bench_write(b, "before", "1");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    engine_bench_write(b, "secret", "1");
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        engine_bench_write(b, key, "1");
+        loop_run_for(b->loop, 500);
+    }
+    loop_run_for(b->loop, 120000);
+    assert_int_equal(fake_objects(b->far, "dst"), 21);
+    assert_true(engine_bench_lag(b, RULE).lag_ms > 100000);
+}
+
+static void test_journal_has_one_owner(void **state)
+{
+    struct engine_bench *b = *state;
+    struct conf conf = b->conf;
+    struct engine *second = NULL;
+    struct stat_set *stats = stat_set_new();
+    struct fail f = {0};
+    conf.instance = "somebody-else";
+    struct engine_options options = {.loop = b->loop,
+                                     .stats = stats,
+                                     .conf = &conf,
+                                     .executor = JOURNAL_INLINE,
+                                     .make_store = engine_bench_store,
+                                     .make_store_arg = b};
+    assert_int_equal(engine_new(&options, &second, &f), REPL_EOWNED);
+    assert_null(second);
+    assert_non_null(strstr(f.text, "bench"));
+    stat_set_free(stats);
+}
+
+static void test_history_is_trimmed(void **state)
+{
+    struct engine_bench *b = *state;
+    struct backend *reader;
+    struct arena a;
+    struct history_entry *entries;
+    struct fail f;
+    size_t count = 0;
+    b->conf.history_ms = 300000;
+    engine_bench_write(b, "a", "1");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    loop_run_for(b->loop, 400000);
+    engine_bench_write(b, "b", "1");
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    uint32_t rule = engine_rule_find(b->engine, RULE)->number;
+    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_READER, &reader, &f), 0);
+    arena_init(&a);
+    reader->ops->begin(reader);
+    reader->ops->history_page(reader, &a, rule, (struct span){0}, 10, &entries, &count);
+    assert_int_equal(count, 1);
+    assert_true(span_eq_str(entries[0].key, "b"));
+    reader->ops->rollback(reader);
+    reader->ops->close(reader);
+    arena_done(&a);
+}
+
 #define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -353,6 +479,11 @@ int main(void)
         ENGINE_TEST(test_preflight_names_what_is_missing),
         ENGINE_TEST(test_existing_objects_are_listed),
         ENGINE_TEST(test_reload),
+        ENGINE_TEST(test_reload_moves_an_endpoint),
+        ENGINE_TEST(test_outage_of_one_rule_leaves_others_alone),
+        ENGINE_TEST(test_forbidden_object_blocks_nobody),
+        ENGINE_TEST(test_journal_has_one_owner),
+        ENGINE_TEST(test_history_is_trimmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Whole worlds by seed on virtual time: thousands of overwrites and deletes, faults on every
- * operation, an outage of minutes, restarts of the engine on the same journal. After every step the
- * watermark must not have gone back nor passed an unfinished change, by the fakes' truth; in the
- * end both sides are equal, nothing is pending and no upload is left. */
+ * operation, outages of minutes, stops and crashes with a new engine on the same journal. After
+ * every step the watermark must not have gone back nor passed an unfinished change, by the fakes'
+ * truth; in the end both sides are equal, nothing is pending and no upload is left. */
 #include "tests/unit/support/engine_bench.h"
 
 #include "daemon/base/hash.h"
@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -43,6 +44,8 @@ struct world {
     int64_t watermark_ms;
     size_t changes;
     size_t running_appends;
+    unsigned lives;
+    bool crashing; /* what is answered now is not in the journal that goes on */
 };
 
 struct ticket {
@@ -65,8 +68,8 @@ static void appended(void *arg, int status, const struct fail *f,
     struct version *v = &t->w->keys[t->key].versions[t->version];
     (void)f;
     t->w->running_appends--;
-    v->is_accepted = status == 0;
-    v->is_lost = status != 0;
+    v->is_accepted = status == 0 && !t->w->crashing;
+    v->is_lost = !v->is_accepted;
     if (status == 0) {
         assert_int_equal(result->accepted, 1);
     }
@@ -209,12 +212,63 @@ static void restart(struct world *w)
     append_lost(w);
 }
 
+static void copy_file(const char *from, const char *to, const char *suffix)
+{
+    char name[128], buffer[65536];
+    snprintf(name, sizeof(name), "%s%s", from, suffix);
+    FILE *in = fopen(name, "rb");
+    snprintf(name, sizeof(name), "%s%s", to, suffix);
+    FILE *out = in != NULL ? fopen(name, "wb") : NULL;
+    size_t n;
+    while (in != NULL && (n = fread(buffer, 1, sizeof(buffer), in)) > 0) {
+        assert_int_equal(fwrite(buffer, 1, n, out), n);
+    }
+    if (in != NULL) {
+        fclose(in);
+        fclose(out);
+    }
+}
+
+static void remove_journal(const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        char name[128];
+        snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+        unlink(name);
+    }
+}
+
+/* kill -9: the journal goes on as it is on the disk now. What the dying engine still does reaches
+ * neither it nor the servers; what was in flight may have happened or not. */
+static void crash(struct world *w)
+{
+    const char *old = w->b.conf.journal_path;
+    uint64_t now = loop_now_ms(w->b.loop);
+    const char *path = arena_printf(&w->b.conf.arena, "%s/journal-%u.db", w->b.dir, ++w->lives);
+    copy_file(old, path, "");
+    copy_file(old, path, "-wal");
+    fake_outage(w->b.near, now, now + 2000);
+    fake_outage(w->b.far, now, now + 2000);
+    w->crashing = true;
+    engine_bench_stop(&w->b);
+    w->crashing = false;
+    remove_journal(old);
+    assert_true(loop_now_ms(w->b.loop) < now + 2000);
+    loop_run_for(w->b.loop, roll(w, 5000));
+    w->b.conf.journal_path = path;
+    engine_bench_start(&w->b);
+    append_lost(w);
+}
+
 static void step(struct world *w)
 {
     uint64_t what = roll(w, 400);
     if (what == 0) {
         restart(w);
-    } else if (what == 1) {
+    } else if (what < 4) {
+        crash(w);
+    } else if (what == 4) {
         uint64_t now = loop_now_ms(w->b.loop);
         fake_outage(roll(w, 2) ? w->b.far : w->b.near, now, now + 1000 + roll(w, 240000));
     } else {
