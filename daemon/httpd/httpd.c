@@ -38,6 +38,7 @@ static void run(void *arg)
     struct httpd *h = arg;
     unsigned before = connection_count(h);
     MHD_run(h->mhd);
+    httpd_connections_settle(h);
     if (connection_count(h) < before) {
         deferred_call(&h->pump);
     }

@@ -23,6 +23,7 @@ struct httpd {
     struct timer sweep;   /* ends connections that never finish their request */
     struct list requests;
     struct list connections;
+    bool has_ended; /* one of them, see httpd_connection_ended() */
 };
 
 /* A request has two holders, libmicrohttpd (while connection is set) and the user (from the call
@@ -44,6 +45,7 @@ struct httpd_request {
     bool is_waiting; /* the connection is suspended */
     bool is_handed;  /* the handler was called */
     bool is_ended;   /* the user is through */
+    bool is_stream;  /* answered in pieces */
     bool is_dropped; /* the client went away, the connection is to be closed */
 
     struct deferred hand;
@@ -70,9 +72,13 @@ void httpd_connection_notify(void *cls, struct MHD_Connection *connection, void 
                              enum MHD_ConnectionNotificationCode code);
 
 void httpd_connections_init(struct httpd *h);
+/* To be called after each run of libmicrohttpd. */
+void httpd_connections_settle(struct httpd *h);
 /* The client is to send a request from now on, or has sent it whole. */
 void httpd_connection_owes(struct MHD_Connection *connection);
 void httpd_connection_paid(struct MHD_Connection *connection);
+/* The answer ended in a way that may have closed the connection. */
+void httpd_connection_ended(struct MHD_Connection *connection);
 
 /* Wakes a suspended connection; libmicrohttpd goes on with it on the next turn. */
 void httpd_request_resume(struct httpd_request *r);

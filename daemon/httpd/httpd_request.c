@@ -226,11 +226,13 @@ void httpd_request_completed(void *cls, struct MHD_Connection *connection, void 
 {
     struct httpd_request *r = *context;
     (void)cls;
-    (void)code;
     if (r == NULL) {
         return;
     }
     httpd_connection_owes(connection);
+    if (r->is_stream || code != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        httpd_connection_ended(connection);
+    }
     *context = NULL;
     watch_stop(r);
     r->connection = NULL;

@@ -275,6 +275,25 @@ static void test_idle_connection_is_closed(void **state)
     assert_alive(fx);
 }
 
+/* Half a request and the end of it in one go: the connection is not kept until it is idle. */
+static void test_half_a_request_does_not_block_others(void **state)
+{
+    struct fixture *fx = *state;
+    struct httpd_options options = options_of(fx);
+    httpd_close(fx->server);
+    options.connections_max = 1;
+    open_with(fx, &options);
+    for (unsigned i = 0; i < 3; i++) {
+        reconnect(fx);
+        client_say(&fx->client, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Le");
+        client_close(&fx->client);
+        client_turn(&fx->client);
+    }
+    uint64_t start_ms = loop_now_us(fx->loop) / 1000;
+    assert_alive(fx);
+    assert_true(loop_now_us(fx->loop) / 1000 - start_ms < 10000); /* idle would be 60 s */
+}
+
 /* A byte now and then keeps a connection from being idle, but not for ever. */
 static void test_trickling_request_is_cut_off(void **state)
 {
@@ -352,6 +371,7 @@ int main(void)
         TEST(damaged_requests),
         TEST(connections_are_limited),
         TEST(idle_connection_is_closed),
+        TEST(half_a_request_does_not_block_others),
         TEST(trickling_request_is_cut_off),
         TEST(waiting_is_not_idle),
         TEST(peer_is_unknown_on_tcp),

@@ -180,6 +180,16 @@ static void test_stream_to_nobody(void **state)
     CLIENT_UNTIL(&fx->client, fx->gone_count == 1);
 }
 
+static void test_stream_to_http_1_0_ends_with_the_connection(void **state)
+{
+    struct fixture *fx = *state;
+    stream_start(fx, "GET /hold HTTP/1.0\r\n\r\n");
+    assert_true(httpd_stream_write(fx->held, span_str("one")));
+    httpd_stream_end(fx->held);
+    CLIENT_UNTIL(&fx->client, fx->client.is_eof);
+    assert_string_equal(client_body(&fx->client), "one");
+}
+
 static void test_head_of_a_stream(void **state)
 {
     struct fixture *fx = *state;
@@ -263,6 +273,7 @@ int main(void)
         TEST(slow_reader_of_a_stream),
         TEST(stream_of_a_client_that_leaves),
         TEST(stream_to_nobody),
+        TEST(stream_to_http_1_0_ends_with_the_connection),
         TEST(head_of_a_stream),
         TEST(close_tells_who_waits),
         TEST(close_with_a_stream),
