@@ -215,6 +215,20 @@ static void derive_key(struct request *req, const struct auth_claim *claim)
     buf_done(&secret);
 }
 
+/* Region and service are checked by now, so that a key depends on the date alone. */
+static void find_key(struct request *req, const struct auth_claim *claim)
+{
+    struct server_key *known = &req->server->signing_key;
+    pthread_mutex_lock(&known->lock);
+    if (!span_eq_str(claim->date, known->date)) {
+        derive_key(req, claim);
+        memcpy(known->key, req->auth.key, sizeof(known->key));
+        snprintf(known->date, sizeof(known->date), "%.*s", SPAN_ARG(claim->date));
+    }
+    memcpy(req->auth.key, known->key, sizeof(known->key));
+    pthread_mutex_unlock(&known->lock);
+}
+
 static enum s3_error check_signature(struct request *req, const struct auth_claim *claim)
 {
     struct buf canonical = {0};
@@ -231,7 +245,7 @@ static enum s3_error check_signature(struct request *req, const struct auth_clai
     struct span to_sign =
         span_str(arena_printf(&req->arena, ALGORITHM "\n%.*s\n%.*s\n%s",
                               SPAN_ARG(req->auth.timestamp), SPAN_ARG(req->auth.scope), hash));
-    derive_key(req, claim);
+    find_key(req, claim);
     auth_hmac(req->auth.key, 32, to_sign, mac);
     bool is_good = auth_is_mac(mac, req->auth.signature);
     if (!is_good) {

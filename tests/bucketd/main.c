@@ -181,6 +181,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in all threads to come */
     signal(SIGPIPE, SIG_IGN);
+    pthread_mutex_init(&server.signing_key.lock, NULL);
     server.checksums = checksum_env_new();
     if (!fill_store(&server, &options)) {
         return 1;

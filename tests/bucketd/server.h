@@ -17,11 +17,19 @@ struct server_stats {
     atomic_ullong connections_open;
 };
 
+/* The signing key of the last day: all requests of a day share it. */
+struct server_key {
+    pthread_mutex_t lock;
+    char date[9]; /* "" = none yet */
+    unsigned char key[32];
+};
+
 struct server {
     const char *access_key;
     const char *secret_key;
     const char *region;
     bool is_fast; /* payloads are not verified */
+    struct server_key signing_key;
     atomic_llong skew_ms;
     atomic_ullong next_request;
     struct store store;

@@ -22,10 +22,10 @@ static size_t count_chars(struct span text)
 static enum s3_error add_tag(struct request *req, struct bag *tags, struct span name,
                              struct span value)
 {
-    if (name.len == 0 || count_chars(name) > MAX_NAME_CHARS) {
+    if (name.len == 0 || count_chars(name) > MAX_NAME_CHARS || strlen(name.ptr) != name.len) {
         return request_fail(req, S3_InvalidTag, "The TagKey you have provided is invalid");
     }
-    if (count_chars(value) > MAX_VALUE_CHARS) {
+    if (count_chars(value) > MAX_VALUE_CHARS || strlen(value.ptr) != value.len) {
         return request_fail(req, S3_InvalidTag, "The TagValue you have provided is invalid");
     }
     if (bag_find(tags, name.ptr) != NULL) {

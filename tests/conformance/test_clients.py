@@ -245,6 +245,19 @@ def test_multipart_is_checked(s3, name):
     assert refused(s3.abort_multipart_upload, **upload) == (404, "NoSuchUpload")
 
 
+def test_conditional_complete(server, s3, name):
+    etag = s3.put_object(Bucket=name, Key="m", Body=b"old")["ETag"]
+    upload, parts = put_parts(s3, name, "m", [b"new"])
+    path = f"/{name}/m?uploadId={upload['UploadId']}"
+    document = (f"<CompleteMultipartUpload><Part><ETag>{parts[0]['ETag']}</ETag>"
+                f"<PartNumber>1</PartNumber></Part></CompleteMultipartUpload>").encode()
+    assert send(server, "POST", path, document, {"If-None-Match": "*"})[0] == 412
+    assert send(server, "POST", path, document, {"If-Match": '"0"'})[0] == 412
+    assert s3.get_object(Bucket=name, Key="m")["Body"].read() == b"old"
+    assert send(server, "POST", path, document, {"If-Match": etag})[0] == 200
+    assert s3.get_object(Bucket=name, Key="m")["Body"].read() == b"new"
+
+
 def test_part_is_replaced(s3, name):
     upload, parts = put_parts(s3, name, "m", [b"first"])
     etag = s3.upload_part(**upload, PartNumber=1, Body=b"second")["ETag"]
@@ -383,6 +396,32 @@ def test_payload_hash_is_verified(server, s3, name):
                             dict(request.prepare().headers.items()))
     assert status == 400 and b"<Code>XAmzContentSHA256Mismatch<" in body
     assert refused(s3.get_object, Bucket=name, Key="k") == (404, "NoSuchKey")
+
+
+def test_unsigned_payload(server, s3, name):
+    request = AWSRequest("PUT", f"{server.url}/{name}/k", data=b"body")
+    auth = S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region)
+    auth.payload = lambda _: "UNSIGNED-PAYLOAD"
+    auth.add_auth(request)
+    headers = dict(request.prepare().headers.items())
+    assert plain(server, "PUT", f"/{name}/k", b"body", headers)[0] == 200
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"body"
+
+
+def test_signature_behind_a_proxy(server, name):
+    """No key with // here: nghttpx cleans paths."""
+    try:
+        proxy = servers.Nghttpx(server).__enter__()
+    except servers.Missing as reason:
+        pytest.skip(str(reason))
+    try:
+        client = servers.s3_client(proxy)
+        body = os.urandom(6 * MIB)
+        client.put_object(Bucket=name, Key="a b+ü/c", Body=body)
+        assert client.get_object(Bucket=name, Key="a b+ü/c")["Body"].read() == body
+        assert refused(client.get_object, Bucket=name, Key="none") == (404, "NoSuchKey")
+    finally:
+        proxy.__exit__(None, None, None)
 
 
 def test_wrong_md5(server, s3, name):
@@ -580,6 +619,12 @@ def test_error_in_200(server, s3, name):
     assert status == 200 and b"<Error><Code>InternalError<" in body
     assert send(server, "POST", path, document)[0] == 200
     assert s3.get_object(Bucket=name, Key="m")["Body"].read() == b"1"
+
+
+def test_wrong_fault_is_refused(server):
+    for document in (b"{}", b"[", b'{"action":"explode"}', b'{"action":"slow","op":"Get"}',
+                     b'{"action":"slow","typo":1}'):
+        assert plain(server, "POST", "/_bucketd/fault", document)[0] == 400, document
 
 
 def test_hang_ends_with_clear(server, name):
