@@ -93,7 +93,7 @@ uint64_t timer_next_due(const struct loop *loop)
     return loop->heap_len > 0 ? loop->heap[0]->due_ms : UINT64_MAX;
 }
 
-/* A timer that starts itself again with delay 0 waits for the next turn. */
+/* The budget bounds a turn: timers that start themselves again with delay 0 cannot hold it. */
 void timer_run_due(struct loop *loop)
 {
     uint64_t now = loop_now_ms(loop);

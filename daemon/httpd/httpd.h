@@ -1,6 +1,11 @@
 /* httpd: an HTTP/1.1 server on the loop (libmicrohttpd with its external epoll descriptor in a
  * libuv poll handle; no thread of its own). Listens on a Unix socket (admin) or on TCP (metrics). A
- * request is answered at once or later, always from the loop. */
+ * request is answered at once or later, always from the loop; handlers and callbacks run outside of
+ * libmicrohttpd and may do anything, httpd_close() included.
+ *
+ * Bounded: connections (the rest waits in the kernel), 32 KiB for a head, the body, idle time, and
+ * three idle times for a whole request. HEAD goes to the handlers of GET. A request that nobody
+ * answers keeps its connection, unless httpd_on_gone() was called. */
 #ifndef REPL_HTTPD_HTTPD_H
 #define REPL_HTTPD_HTTPD_H
 
