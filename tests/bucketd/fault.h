@@ -14,7 +14,8 @@
     FAULT(status)         /* answers "status" and "code" without effect */                         \
     FAULT(retry_after)    /* the same, with Retry-After of delay_ms in whole seconds */            \
     FAULT(slow)           /* waits delay_ms, then goes on as usual */                              \
-    FAULT(hang)           /* never answers; ends with DELETE /_bucketd/fault */                    \
+    FAULT(hang)           /* never answers; ends with DELETE /_bucketd/fault; */                   \
+                          /* a GET with after_bytes waits or hangs behind so many bytes */         \
     FAULT(reset)          /* RST after after_bytes of the body, without effect */                  \
     FAULT(lost_answer)    /* has its effect, then RST */                                           \
     FAULT(wrong_etag)     /* has its effect, answers another ETag */                               \
@@ -34,6 +35,14 @@ struct fault {
     uint64_t after_bytes;
     int64_t delay_ms;
 };
+
+/* True for a GET whose body stops behind after_bytes. */
+static inline bool fault_is_in_body(const struct fault *fault, enum op op)
+{
+    return op == OP_GetObject && fault->after_bytes > 0 &&
+           (fault->action == FAULT_reset || fault->action == FAULT_slow ||
+            fault->action == FAULT_hang);
+}
 
 struct faults {
     pthread_mutex_t lock;

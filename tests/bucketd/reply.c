@@ -56,11 +56,13 @@ static void unref_object(void *arg)
     object_unref(arg);
 }
 
-/* Bytes that end too early: a fault of a test. */
+/* Bytes that stop, for a while or for good: a fault of a test. */
 struct cut {
+    struct request *req; /* lives longer than its answer */
     struct object *object;
     uint64_t first;
-    uint64_t limit;
+    uint64_t limit; /* where it happens */
+    bool has_slept;
 };
 
 static void free_cut(void *arg)
@@ -73,8 +75,17 @@ static void free_cut(void *arg)
 static ssize_t read_cut(void *arg, uint64_t at, char *out, size_t max)
 {
     struct cut *cut = arg;
+    const struct fault *fault = &cut->req->fault;
     if (at >= cut->limit) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (fault->action == FAULT_reset || (fault->action == FAULT_hang && cut->has_slept)) {
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        }
+        if (!cut->has_slept) {
+            cut->has_slept = true;
+            waits_sleep(&cut->req->server->waits, cut->req->connection,
+                        fault->action == FAULT_hang ? -1 : fault->delay_ms);
+            return 0;
+        }
     }
     uint64_t skip = cut->first + at;
     const struct segment *s = cut->object->segments;
@@ -83,7 +94,9 @@ static ssize_t read_cut(void *arg, uint64_t at, char *out, size_t max)
     }
     size_t len = s->size - (size_t)skip;
     len = len < max ? len : max;
-    len = len < cut->limit - at ? len : (size_t)(cut->limit - at);
+    if (at < cut->limit && len > cut->limit - at) {
+        len = (size_t)(cut->limit - at);
+    }
     memcpy(out, s->body->data + skip, len);
     return (ssize_t)len;
 }
@@ -91,6 +104,7 @@ static ssize_t read_cut(void *arg, uint64_t at, char *out, size_t max)
 static struct MHD_Response *cut_response(struct request *req)
 {
     struct cut *cut = MEM_NEW(struct cut);
+    cut->req = req;
     cut->object = object_ref(req->object);
     cut->first = req->first;
     cut->limit = req->fault.after_bytes < req->length ? req->fault.after_bytes : req->length;
@@ -168,7 +182,7 @@ static struct MHD_Response *make_response(struct request *req)
         return MHD_create_response_from_callback(req->length, 1, read_nothing, NULL, NULL);
     }
     atomic_fetch_add(&req->server->stats.bytes_out, req->length);
-    if (req->fault.action == FAULT_reset) {
+    if (fault_is_in_body(&req->fault, req->op)) {
         return cut_response(req);
     }
     if (req->fault.action == FAULT_corrupt_body) {

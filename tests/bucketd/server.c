@@ -9,8 +9,8 @@
 #include <netinet/in.h>
 #include <time.h>
 
-/* Per connection, for headers and the read buffer. */
-#define CONNECTION_BYTES ((size_t)256 << 10)
+/* Per connection, for headers and the read buffer; libmicrohttpd clears it after each request. */
+#define CONNECTION_BYTES ((size_t)128 << 10)
 
 int64_t server_now_ms(struct server *server)
 {
@@ -69,6 +69,9 @@ static bool run_fault(struct request *req, enum MHD_Result *ret_result)
 {
     const struct fault *fault = &req->fault;
     struct error_info info = {fault->code, fault->status, "This fault was asked for."};
+    if (fault_is_in_body(fault, req->op)) {
+        return false;
+    }
     switch (fault->action) {
     case FAULT_slow:
     case FAULT_hang:
@@ -90,11 +93,7 @@ static bool run_fault(struct request *req, enum MHD_Result *ret_result)
         *ret_result = reply_any_error(req, &info);
         return true;
     case FAULT_reset:
-        *ret_result = MHD_NO;
-        if (req->op == OP_GetObject && fault->after_bytes > 0) {
-            return false;
-        }
-        reply_reset(req);
+        *ret_result = reply_reset(req);
         return true;
     default:
         return false;

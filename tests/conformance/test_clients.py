@@ -603,10 +603,11 @@ def test_faults_of_connections(server, s3, name):
     server.fault("reset", op="GetObject", after_bytes=4)
     with pytest.raises((ConnectionError, http.client.IncompleteRead)):
         send(server, "GET", f"/{name}/k")
-    server.fault("slow", op="GetObject", delay_ms=300)
-    before = time.monotonic()
-    assert send(server, "GET", f"/{name}/k")[2] == b"12345678"
-    assert time.monotonic() - before >= 0.3
+    for after in (0, 4):
+        server.fault("slow", op="GetObject", delay_ms=300, after_bytes=after)
+        before = time.monotonic()
+        assert send(server, "GET", f"/{name}/k")[2] == b"12345678"
+        assert time.monotonic() - before >= 0.3
 
 
 def test_error_in_200(server, s3, name):
@@ -627,19 +628,21 @@ def test_wrong_fault_is_refused(server):
         assert plain(server, "POST", "/_bucketd/fault", document)[0] == 400, document
 
 
-def test_hang_ends_with_clear(server, name):
-    server.fault("hang", op="HeadObject")
+@pytest.mark.parametrize("op, after", [("HeadObject", 0), ("GetObject", 4)])
+def test_hang_ends_with_clear(server, s3, name, op, after):
+    s3.put_object(Bucket=name, Key="k", Body=b"12345678")
+    server.fault("hang", op=op, after_bytes=after)
     ended = []
 
     def ask():
         try:
-            send(server, "HEAD", f"/{name}/k")
+            send(server, op[:-6].upper(), f"/{name}/k")
         except (ConnectionError, http.client.HTTPException) as error:
             ended.append(error)
     thread = threading.Thread(target=ask)
-    before = server.stats()["requests"].get("HeadObject", 0)
+    before = server.stats()["requests"].get(op, 0)
     thread.start()
-    wait_until(lambda: server.stats()["requests"].get("HeadObject", 0) > before, 10,
+    wait_until(lambda: server.stats()["requests"].get(op, 0) > before, 10,
                "the request")
     while thread.is_alive():
         server.clear_faults()
