@@ -114,9 +114,10 @@ struct engine_work {
     struct arena arena; /* job's strings */
     struct copy *copy;  /* NULL: ended */
     enum copy_kind kind;
-    unsigned turns; /* how often the source proved the opposite of the task */
-    size_t records; /* on their way to the journal */
-    bool finished;  /* its finish record is stored, or given up */
+    unsigned turns;                 /* how often the source proved the opposite of the task */
+    struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
+    size_t records;                 /* on their way to the journal */
+    bool finished;                  /* its finish record is stored, or given up */
 };
 
 /* ---- the engine ---- */

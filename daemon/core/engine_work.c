@@ -85,10 +85,15 @@ static struct copy_job make_job(struct engine_work *w)
                            .deadline_ms = task->oldest_ms + rule->objective_ms,
                            .priority = rule->priority,
                            .backfill = task->origin == TASK_BACKFILL};
-    if (task->replica != NULL) {
+    if (w->completed != NULL) {
+        job.known_etag = w->completed->source.etag;
+        job.known_version = w->completed->source.version_id;
+        job.known_mtime_ms = w->completed->source.mtime_ms;
+    } else if (task->replica != NULL) {
         add_known(task, &job);
     }
-    if (w->turns == 0 && task->upload != NULL && task->upload->state != UPLOAD_ABORTING) {
+    if (w->turns == 0 && w->completed == NULL && task->upload != NULL &&
+        task->upload->state != UPLOAD_ABORTING) {
         add_upload(w, &job);
     }
     return job;
@@ -264,7 +269,7 @@ static void on_record(void *arg, struct copy *copy, const struct copy_record *re
  * while the destination still has something older. */
 static bool is_opposite(const struct engine_work *w, const struct copy_outcome *outcome)
 {
-    if (outcome->end != COPY_SKIPPED || w->rule->deleting || w->engine->sched_stopping) {
+    if (outcome->end != COPY_SKIPPED) {
         return false;
     }
     return w->kind == COPY_DELETE ||
@@ -272,27 +277,84 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
             w->task->origin == TASK_LIVE);
 }
 
+static void go_on(struct engine_work *w)
+{
+    struct copy_job job = make_job(w);
+    w->copy = sched_add(w->engine->sched, &job, w);
+}
+
 static void turn_round(struct engine_work *w)
 {
     w->turns++;
     w->kind = w->kind == COPY_DELETE ? COPY_OBJECT : COPY_DELETE;
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(w->engine->sched, &job, w);
+    go_on(w);
+}
+
+/* An upload whose Complete an earlier life had sent ends at the version that was read then. The
+ * task's change may be newer: only the source can tell. */
+static bool is_unconfirmed(const struct copy_job *job, const struct copy_outcome *outcome)
+{
+    return outcome->end == COPY_DONE && job->upload_completing;
+}
+
+static void keep_completed(struct engine_work *w, const struct copy_outcome *outcome)
+{
+    struct arena *a = &w->arena;
+    struct copy_outcome *o = arena_alloc(a, sizeof(*o));
+    *o = (struct copy_outcome){.end = COPY_DONE,
+                               .bytes = outcome->bytes,
+                               .bytes_sent = outcome->bytes_sent,
+                               .retries = outcome->retries};
+    o->source.etag = arena_span(a, w->task->upload->source_etag);
+    o->source.version_id = arena_span(a, w->task->upload->source_version);
+    o->source.mtime_ms = w->task->upload->source_mtime_ms;
+    o->dest.etag = arena_span(a, outcome->dest.etag);
+    o->dest.version_id = arena_span(a, outcome->dest.version_id);
+    w->completed = o;
+}
+
+/* Nothing but "the destination has this version" says that what was completed is the present. */
+static const struct copy_outcome *confirmed(const struct engine_work *w,
+                                            const struct copy_outcome *outcome)
+{
+    bool same = outcome->end == COPY_SKIPPED && !outcome->source_gone && w->turns == 0;
+    return w->completed != NULL && same ? w->completed : outcome;
+}
+
+static bool may_go_on(const struct engine_work *w)
+{
+    const struct engine_rule *r = w->rule;
+    return !w->engine->sched_stopping && !r->deleting && r->rule.enabled && r->from != NULL &&
+           r->to != NULL;
+}
+
+static void end_work(struct engine_work *w, enum copy_end end)
+{
+    struct copy_outcome outcome = {.end = end, .source_side = true};
+    if (end == COPY_FAILED) {
+        fail_set(&outcome.fail, REPL_ECHANGED, "object comes and goes at the source");
+    }
+    engine_finish_copy(w, &outcome);
 }
 
 static void on_done(void *arg, struct copy *copy, const struct copy_outcome *outcome)
 {
     (void)arg;
     struct engine_work *w = copy_owner(copy);
-    struct copy_outcome busy = {.end = COPY_FAILED, .source_side = true};
+    bool unconfirmed = is_unconfirmed(copy_job(copy), outcome);
+    bool opposite = is_opposite(w, outcome);
     w->copy = NULL;
-    if (!is_opposite(w, outcome)) {
-        engine_finish_copy(w, outcome);
+    if (!unconfirmed && !opposite) {
+        engine_finish_copy(w, confirmed(w, outcome));
+    } else if (!may_go_on(w)) {
+        end_work(w, COPY_STOPPED);
+    } else if (unconfirmed) {
+        keep_completed(w, outcome);
+        go_on(w);
     } else if (w->turns < TURNS_MAX) {
         turn_round(w);
     } else {
-        fail_set(&busy.fail, REPL_ECHANGED, "object comes and goes at the source");
-        engine_finish_copy(w, &busy);
+        end_work(w, COPY_FAILED);
     }
 }
 

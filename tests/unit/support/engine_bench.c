@@ -85,6 +85,7 @@ void engine_bench_start(struct engine_bench *b)
     struct fail f = {0};
     b->stats = stat_set_new();
     struct engine_options options = {.loop = b->loop,
+                                     .log = b->log,
                                      .stats = b->stats,
                                      .conf = &b->conf,
                                      .executor = JOURNAL_INLINE,

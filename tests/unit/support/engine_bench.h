@@ -16,6 +16,7 @@ struct engine_bench {
     struct fake *far;
     struct fake *spare; /* of endpoints with the URL "spare"; the test's own */
     struct engine *engine;
+    struct log *log; /* NULL = none */
     bool feeds;
 };
 
