@@ -281,6 +281,7 @@ static struct copy_job job_spec(struct bench_job *j)
                            .part_max = b->o.part_max,
                            .deadline_ms = j->deadline_ms,
                            .backfill = j->backfill,
+                           .version_id = j->version_id,
                            .known_etag = j->known_etag};
     job.upload_intended = j->intended;
     job.upload_created_ms = j->intended_ms;

@@ -29,6 +29,7 @@ struct bench_job {
     bool backfill;
     int64_t deadline_ms;
     struct span known_etag;
+    struct span version_id;
     struct copy *copy; /* while it runs */
     bool is_done;      /* ended otherwise than stopped or failed */
     unsigned runs;

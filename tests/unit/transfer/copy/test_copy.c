@@ -132,6 +132,51 @@ static void marker_that_does_not_fit_is_counted(void **state)
     bench_free(b);
 }
 
+/* Keys are bytes; a marker stays short and is recognised whatever they are. */
+static void marker_holds_any_key(void **state)
+{
+    (void)state;
+    char key[1025];
+    for (size_t i = 0; i < 1024; i++) {
+        key[i] = (char)(1 + (i * 7) % 255);
+    }
+    key[1024] = '\0';
+    struct bench *b = bench();
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_PUT, .count = 1, .lost = true});
+    copy_one(b, key, 100);
+    run(b, COPY_DONE);
+    assert_int_equal(fake_count(b->to, STORE_PUT), 1);
+    struct fake_object o;
+    assert_true(fake_get(b->to, "dst", span_str(key), &o));
+    struct span marker = o.meta.user[0].value;
+    assert_true(marker.len < 300);
+    for (size_t i = 0; i < marker.len; i++) {
+        assert_in_range(marker.ptr[i], 0x21, 0x7e);
+    }
+    bench_free(b);
+}
+
+static void named_version_is_copied(void **state)
+{
+    (void)state;
+    for (size_t size = 1000; size < 50000; size += 40000) {
+        struct bench_options o = {.from = {.latency_ms = 5, .versions = true}};
+        struct bench *b = bench_new(&o);
+        struct span etag = fake_put_random(b->from, "src", "k", size, 1);
+        struct fake_object old, now;
+        assert_true(fake_get(b->from, "src", span_str("k"), &old));
+        fake_put_random(b->from, "src", "k", size, 2);
+        struct bench_job *j = bench_add(b, "k", COPY_OBJECT);
+        j->version_id = old.version_id;
+        assert_true(bench_run(b, HOUR, false));
+        assert_int_equal(j->outcome.end, COPY_DONE);
+        assert_true(span_eq(j->outcome.source.etag, etag));
+        assert_true(fake_get(b->to, "dst", span_str("k"), &now));
+        assert_true(span_eq(now.body, old.body));
+        bench_free(b);
+    }
+}
+
 static void equal_is_skipped_without_reading(void **state)
 {
     (void)state;
@@ -615,6 +660,8 @@ int main(void)
         cmocka_unit_test(large_reads_each_byte_once),
         cmocka_unit_test(metadata_tags_and_marker_travel),
         cmocka_unit_test(marker_that_does_not_fit_is_counted),
+        cmocka_unit_test(marker_holds_any_key),
+        cmocka_unit_test(named_version_is_copied),
         cmocka_unit_test(equal_is_skipped_without_reading),
         cmocka_unit_test(gone_source_is_skipped),
         cmocka_unit_test(delete_needs_evidence),

@@ -338,6 +338,26 @@ static void denial_pauses_and_comes_back(void **state)
     bench_free(b);
 }
 
+/* Rights that do not include asking for the bucket: a real operation is the probe. */
+static void denial_ends_without_a_good_probe(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 30}};
+    struct bench *b = bench_new(&o);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_HEAD_BUCKET, .code = REPL_EDENIED});
+    fake_deny(b->to, true);
+    copy_many(b, "k", 10, 9000);
+    bench_start(b);
+    loop_run_for(b->loop, 10 * 60000);
+    struct fail f;
+    assert_int_equal(sched_endpoint(b->sched, fake_store(b->to), &f), SCHED_DENIED);
+    fake_deny(b->to, false);
+    loop_run_for(b->loop, 5 * 60000);
+    assert_int_equal(sched_endpoint(b->sched, fake_store(b->to), &f), SCHED_UP);
+    run(b);
+    bench_free(b);
+}
+
 /* One object that is denied, among others that are not, pauses nobody. */
 static void denied_object_fails_alone(void **state)
 {
@@ -423,6 +443,7 @@ int main(void)
         cmocka_unit_test(outage_of_one_destination_leaves_the_other),
         cmocka_unit_test(slow_destination_leaves_memory_to_the_other),
         cmocka_unit_test(denial_pauses_and_comes_back),
+        cmocka_unit_test(denial_ends_without_a_good_probe),
         cmocka_unit_test(denied_object_fails_alone),
         cmocka_unit_test(throttling_lowers_the_concurrency),
         cmocka_unit_test(stop_takes_no_longer_than_allowed),
