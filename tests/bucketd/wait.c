@@ -87,7 +87,8 @@ void waits_sleep(struct waits *waits, struct MHD_Connection *connection, int64_t
 {
     struct wait_entry *entry = MEM_NEW(struct wait_entry);
     entry->connection = connection;
-    entry->due_ms = delay_ms < 0 ? INT64_MAX : now_ms() + delay_ms;
+    /* One more, because now_ms() is cut to whole milliseconds: never too early. */
+    entry->due_ms = delay_ms < 0 ? INT64_MAX : now_ms() + delay_ms + 1;
     pthread_mutex_lock(&waits->lock);
     MHD_suspend_connection(connection);
     entry->next = waits->first;
