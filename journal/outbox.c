@@ -303,6 +303,17 @@ static struct span column_span(sqlite3_stmt *s, int at, struct arena *a)
     return arena_span(a, span_of(ptr != NULL ? ptr : "", (size_t)sqlite3_column_bytes(s, at)));
 }
 
+/* A date, or digits where the column made text of them. */
+static int parse_time(struct span text, int64_t *ret)
+{
+    unsigned long long ms;
+    if (text.len > 8 && span_to_u64(text, &ms) == 0 && ms <= INT64_MAX) {
+        *ret = (int64_t)ms;
+        return 0;
+    }
+    return time_parse(text.ptr, text.len, ret);
+}
+
 /* An integer is Unix milliseconds; text a date. */
 static int read_time(sqlite3_stmt *s, int at, int64_t *ret)
 {
@@ -314,8 +325,9 @@ static int read_time(sqlite3_stmt *s, int at, int64_t *ret)
         *ret = sqlite3_column_int64(s, at);
         return *ret < 0 ? REPL_EBADINPUT : 0;
     case SQLITE_TEXT:
-        return time_parse((const char *)sqlite3_column_text(s, at),
-                          (size_t)sqlite3_column_bytes(s, at), ret);
+        return parse_time(span_of((const char *)sqlite3_column_text(s, at),
+                                  (size_t)sqlite3_column_bytes(s, at)),
+                          ret);
     default:
         return REPL_EBADINPUT;
     }

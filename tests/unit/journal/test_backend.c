@@ -1,0 +1,737 @@
+/* Conformance of a journal backend: what backend.h promises, on the SQLite one. */
+#include "journal/backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOW 1700000000000
+
+struct world {
+    char folder[32];
+    char path[64];
+    struct backend *b;
+    struct arena arena;
+    uint64_t epoch;
+    uint32_t rule;
+};
+
+static const struct backend_ops *ops(const struct world *w)
+{
+    return w->b->ops;
+}
+
+static uint64_t take(struct backend *b, const char *owner, int64_t now_ms)
+{
+    uint64_t epoch = 0;
+    struct fail f;
+    assert_int_equal(b->ops->begin(b), 0);
+    assert_int_equal(b->ops->lease_take(b, span_str(owner), now_ms, 30000, &epoch, &f), 0);
+    assert_int_equal(b->ops->commit(b), 0);
+    return epoch;
+}
+
+static int set_up(void **state)
+{
+    struct world *w = MEM_NEW(struct world);
+    struct fail f;
+    struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
+    strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    snprintf(w->path, sizeof(w->path), "%s/journal.db", w->folder);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &w->b, &f), 0);
+    arena_init(&w->arena);
+    w->epoch = take(w->b, "one", NOW);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &w->rule), 0);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    char command[96];
+    ops(w)->rollback(w->b);
+    ops(w)->close(w->b);
+    arena_done(&w->arena);
+    snprintf(command, sizeof(command), "rm -r %s", w->folder);
+    assert_int_equal(system(command), 0);
+    mem_free(w);
+    return 0;
+}
+
+static struct append_entry put_of(const struct world *w, const char *key, int64_t event_ms)
+{
+    return (struct append_entry){.rule = w->rule,
+                                 .origin = TASK_LIVE,
+                                 .change = {.kind = CHANGE_PUT,
+                                            .key = span_str(key),
+                                            .feed = span_str("append"),
+                                            .size = 10,
+                                            .event_time_ms = event_ms}};
+}
+
+static struct append_result append(struct world *w, const struct append_entry *e, int64_t now_ms)
+{
+    struct append_result r;
+    assert_int_equal(ops(w)->append(w->b, e, 1, now_ms, &r), 0);
+    return r;
+}
+
+static struct append_result append_put(struct world *w, const char *key, int64_t event_ms)
+{
+    struct append_entry e = put_of(w, key, event_ms);
+    return append(w, &e, NOW);
+}
+
+static struct task_list claim(struct world *w, enum task_origin origin, size_t limit)
+{
+    struct task_list list;
+    struct claim c = {.rule = w->rule,
+                      .origin = origin,
+                      .order = CLAIM_OLDEST,
+                      .limit = limit,
+                      .epoch = w->epoch,
+                      .now_ms = NOW};
+    assert_int_equal(ops(w)->claim(w->b, &c, &w->arena, &list), 0);
+    return list;
+}
+
+static struct finish finish_of(const struct task *t, enum finish_outcome outcome)
+{
+    return (struct finish){.rule = t->rule,
+                           .key = t->key,
+                           .seq = t->seq,
+                           .epoch = t->epoch,
+                           .outcome = outcome,
+                           .now_ms = NOW + 1,
+                           .latency_ms = -1};
+}
+
+static int finish(struct world *w, const struct task *t, enum finish_outcome outcome)
+{
+    static const struct replica replica = {.source_etag = {"e1", 2}, .size = 10};
+    struct finish_result r;
+    struct finish f = finish_of(t, outcome);
+    f.replica = outcome == FINISH_DONE ? &replica : NULL;
+    f.next_try_ms = NOW + 5000;
+    if (outcome == FINISH_RETRY || outcome == FINISH_FAILED) {
+        fail_set(&f.fail, REPL_ESERVER, "no");
+    }
+    return ops(w)->finish(w->b, &f, &r);
+}
+
+static struct rule_counts counts(struct world *w)
+{
+    struct rule_counts c;
+    assert_int_equal(ops(w)->counts(w->b, w->rule, &c), 0);
+    return c;
+}
+
+static struct frontier frontier(struct world *w)
+{
+    struct frontier f;
+    assert_int_equal(ops(w)->frontier(w->b, &w->arena, w->rule, &f), 0);
+    return f;
+}
+
+/* ---- the file ---- */
+
+static void the_file_is_private(void **state)
+{
+    struct world *w = *state;
+    struct stat st;
+    assert_int_equal(stat(w->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct backend *other;
+    struct fail f;
+    char command[160];
+    ops(w)->rollback(w->b);
+    snprintf(command, sizeof(command),
+             "/usr/bin/python3 -c \"import sqlite3; sqlite3.connect('%s')"
+             ".execute('PRAGMA user_version=99')\"",
+             w->path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), REPL_ESCHEMA);
+    assert_non_null(strstr(f.text, "99"));
+    assert_true(f.hint[0] != '\0');
+}
+
+static void a_file_that_is_no_database(void **state)
+{
+    struct world *w = *state;
+    struct backend *other;
+    struct fail f;
+    char path[80];
+    snprintf(path, sizeof(path), "%s/other", w->folder);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 300; i++) {
+        fputs("this is no database ", file);
+    }
+    fclose(file);
+    assert_int_equal(backend_open_sqlite(path, BACKEND_WRITER, &other, &f), REPL_EJOURNAL);
+    assert_true(f.text[0] != '\0');
+}
+
+/* ---- the lease ---- */
+
+static void a_second_owner_waits_for_the_lease(void **state)
+{
+    struct world *w = *state;
+    struct backend *other;
+    struct fail f;
+    uint64_t epoch;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), 0);
+    assert_int_equal(other->ops->begin(other), 0);
+    assert_int_equal(other->ops->lease_take(other, span_str("two"), NOW + 29000, 30000, &epoch, &f),
+                     REPL_EOWNED);
+    assert_non_null(strstr(f.text, "one"));
+    assert_int_equal(other->ops->lease_take(other, span_str("two"), NOW + 31000, 30000, &epoch, &f),
+                     0);
+    assert_true(epoch > w->epoch);
+    assert_int_equal(other->ops->commit(other), 0);
+    /* The first owner is refused everything that carries its epoch, and changes nothing. */
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(ops(w)->lease_renew(w->b, w->epoch, NOW, 1), REPL_ESTALE);
+    assert_int_equal(ops(w)->lease_drop(w->b, w->epoch), REPL_ESTALE);
+    assert_int_equal(finish(w, &t, FINISH_DONE), REPL_ESTALE);
+    struct task_list list;
+    struct claim c = {.rule = w->rule, .limit = 1, .epoch = w->epoch, .now_ms = NOW};
+    assert_int_equal(ops(w)->claim(w->b, &c, &w->arena, &list), REPL_ESTALE);
+    ops(w)->rollback(w->b);
+    /* The claimed task is ready for the new one. */
+    w->epoch = epoch;
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(claim(w, TASK_LIVE, 5).count, 1);
+    other->ops->close(other);
+}
+
+static void the_same_owner_takes_its_lease_again(void **state)
+{
+    struct world *w = *state;
+    uint64_t epoch;
+    struct fail f;
+    assert_int_equal(ops(w)->lease_take(w->b, span_str("one"), NOW + 1, 30000, &epoch, &f), 0);
+    assert_true(epoch > w->epoch);
+    assert_int_equal(ops(w)->lease_drop(w->b, epoch), 0);
+    assert_int_equal(ops(w)->lease_take(w->b, span_str("two"), NOW + 2, 30000, &epoch, &f), 0);
+}
+
+/* ---- changes ---- */
+
+static void a_change_becomes_a_task(void **state)
+{
+    struct world *w = *state;
+    struct append_result r = append_put(w, "a\x01\xff", NOW - 1000);
+    assert_int_equal(r.created, 1);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(list.count, 1);
+    assert_true(span_eq_str(list.tasks[0].key, "a\x01\xff"));
+    assert_int_equal(list.tasks[0].event_time_ms, NOW - 1000);
+    assert_int_equal(list.tasks[0].seq, r.first_seq);
+    assert_null(list.tasks[0].upload);
+    assert_null(list.tasks[0].replica);
+    assert_int_equal(claim(w, TASK_LIVE, 10).count, 0);
+}
+
+static void the_future_is_clamped(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW + 100000);
+    append_put(w, "b", 0);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(list.tasks[0].event_time_ms, NOW);
+    assert_int_equal(list.tasks[1].event_time_ms, NOW);
+}
+
+static void a_newer_change_supersedes_and_finishes_nothing(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 5000);
+    struct append_result r = append_put(w, "a", NOW - 1000);
+    assert_int_equal(r.created, 0);
+    assert_int_equal(r.superseded, 1);
+    struct task t = claim(w, TASK_LIVE, 10).tasks[0];
+    assert_int_equal(t.seq, r.first_seq);
+    assert_int_equal(t.event_time_ms, NOW - 1000);
+    assert_int_equal(t.oldest_ms, NOW - 5000);
+    assert_int_equal(counts(w).pending_objects, 1);
+}
+
+static void a_change_during_the_copy_stays_pending(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 5000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    append_put(w, "a", NOW - 2000);
+    append_put(w, "a", NOW - 3000);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 5000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    /* The copy satisfied the first change; the oldest of those that came meanwhile is next. */
+    assert_true(frontier(w).any);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 3000);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.oldest_ms, NOW - 3000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_false(frontier(w).any);
+}
+
+static void a_failure_of_the_old_version_satisfies_nothing(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 5000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    append_put(w, "a", NOW - 2000);
+    assert_int_equal(finish(w, &t, FINISH_FAILED), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 5000);
+    assert_int_equal(counts(w).failed_objects, 0);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.attempts, 0);
+}
+
+static void an_older_sequencer_does_not_win(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.change.feed = span_str("webhook:a");
+    e.change.sequencer = span_str("0055AED6DCD90281E5");
+    e.change.etag = span_str("new");
+    append(w, &e, NOW);
+    e.change.sequencer = span_str("0055AED6DCD902");
+    e.change.etag = span_str("old");
+    e.change.event_time_ms = NOW - 2000;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_true(span_eq_str(t.etag, "new"));
+    assert_int_equal(t.oldest_ms, NOW - 2000);
+}
+
+static void sequencers_of_other_feeds_do_not_compare(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.change.feed = span_str("webhook:a");
+    e.change.sequencer = span_str("FF");
+    append(w, &e, NOW);
+    e.change.feed = span_str("queue:a");
+    e.change.sequencer = span_str("01");
+    e.change.etag = span_str("second");
+    append(w, &e, NOW);
+    assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].etag, "second"));
+}
+
+static void backfill_does_not_hold_the_frontier(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 9000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    assert_false(frontier(w).any);
+    assert_int_equal(counts(w).backfill_objects, 1);
+    assert_int_equal(claim(w, TASK_LIVE, 1).count, 0);
+    /* A live change makes it live, from its own time on. */
+    append_put(w, "a", NOW - 1000);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 1000);
+    assert_int_equal(counts(w).backfill_objects, 0);
+    assert_int_equal(counts(w).pending_objects, 1);
+}
+
+static void backfill_of_what_is_there_makes_no_row(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    struct append_entry e = put_of(w, "a", NOW);
+    e.origin = TASK_BACKFILL;
+    e.change.etag = span_str("e1");
+    assert_int_equal(append(w, &e, NOW).created, 0);
+    e.change.etag = span_str("e2");
+    assert_int_equal(append(w, &e, NOW).created, 1);
+}
+
+/* ---- work ---- */
+
+static void oldest_and_newest_first(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "middle", NOW - 2000);
+    append_put(w, "newest", NOW - 1000);
+    append_put(w, "oldest", NOW - 3000);
+    struct task_list list;
+    struct claim c = {
+        .rule = w->rule, .order = CLAIM_NEWEST, .limit = 1, .epoch = w->epoch, .now_ms = NOW};
+    assert_int_equal(ops(w)->claim(w->b, &c, &w->arena, &list), 0);
+    assert_true(span_eq_str(list.tasks[0].key, "newest"));
+    assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].key, "oldest"));
+}
+
+static void a_retry_waits_for_its_time(void **state)
+{
+    struct world *w = *state;
+    int64_t next;
+    append_put(w, "a", NOW - 1000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_RETRY), 0);
+    assert_int_equal(ops(w)->next_try(w->b, w->rule, &next), 0);
+    assert_int_equal(next, NOW + 5000);
+    assert_int_equal(claim(w, TASK_LIVE, 1).count, 0);
+    struct task_list list;
+    struct claim c = {.rule = w->rule, .limit = 1, .epoch = w->epoch, .now_ms = NOW + 5000};
+    assert_int_equal(ops(w)->claim(w->b, &c, &w->arena, &list), 0);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.tasks[0].attempts, 1);
+    assert_int_equal(list.tasks[0].fail.code, REPL_ESERVER);
+    assert_string_equal(list.tasks[0].fail.text, "no");
+    assert_int_equal(ops(w)->next_try(w->b, w->rule, &next), 0);
+    assert_true(next == INT64_MAX);
+}
+
+static void a_released_task_is_as_it_was(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 1000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_RELEASED), 0);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.attempts, 0);
+    assert_int_equal(counts(w).retries, 0);
+}
+
+static void a_task_is_finished_once(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(finish(w, &t, FINISH_DONE), REPL_ENOTFOUND);
+    assert_int_equal(counts(w).done_objects, 1);
+    assert_int_equal(counts(w).replicas, 1);
+}
+
+static void dead_letters_hold_the_frontier_until_told(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    append_put(w, "a", NOW - 1000);
+    append_put(w, "b", NOW - 500);
+    for (int i = 0; i < 2; i++) {
+        struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+        assert_int_equal(finish(w, &t, FINISH_FAILED), 0);
+    }
+    assert_int_equal(counts(w).failed_objects, 2);
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(frontier(w).state, TASK_FAILED);
+    assert_int_equal(ops(w)->task_drop(w->b, w->rule, span_str("a"), span_str("known"), NOW), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 500);
+    assert_int_equal(ops(w)->task_retry(w->b, w->rule, span_str("x"), 1, &n), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->task_retry(w->b, w->rule, span_of(NULL, 0), 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(counts(w).failed_objects, 0);
+    assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].key, "b"));
+    struct history_entry *h;
+    size_t count;
+    assert_int_equal(ops(w)->history_page(w->b, &w->arena, w->rule, span_str("a"), 10, &h, &count),
+                     0);
+    assert_int_equal(count, 2);
+    assert_non_null(strstr(h[0].fail.text, "known"));
+}
+
+/* ---- uploads ---- */
+
+static void an_upload_and_its_parts(void **state)
+{
+    struct world *w = *state;
+    struct upload u = {.rule = w->rule,
+                       .key = span_str("a"),
+                       .endpoint = span_str("home"),
+                       .bucket = span_str("b"),
+                       .dest_key = span_str("x/a"),
+                       .source_etag = span_str("e"),
+                       .size = 30,
+                       .part_size = 10,
+                       .created_ms = NOW};
+    struct upload_part part = {.number = 2, .size = 10, .etag = span_str("p2")};
+    append_put(w, "a", NOW);
+    assert_int_equal(ops(w)->upload_intend(w->b, &u), 0);
+    struct task t;
+    assert_int_equal(ops(w)->task_get(w->b, &w->arena, w->rule, span_str("a"), &t), 0);
+    assert_int_equal(t.upload->state, UPLOAD_INTENDED);
+    assert_int_equal(t.upload->upload_id.len, 0);
+    u.upload_id = span_str("id");
+    assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->upload_open(w->b, &u), 0);
+    assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
+    part.number = 1;
+    part.etag = span_str("p1");
+    assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
+    part.etag = span_str("p1 again");
+    assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.upload->state, UPLOAD_OPEN);
+    assert_int_equal(t.upload->part_count, 2);
+    assert_int_equal(t.upload->bytes_done, 20);
+    assert_true(span_eq_str(t.upload->parts[0].etag, "p1 again"));
+    assert_true(span_eq_str(t.upload->dest_key, "x/a"));
+    assert_int_equal(
+        ops(w)->upload_set(w->b, w->rule, u.key, u.upload_id, UPLOAD_ABORTING, NOW + 100, 3), 0);
+    struct upload *list;
+    size_t n;
+    assert_int_equal(
+        ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 10, &list, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops(w)->upload_page(w->b, &w->arena, -1, NOW + 100, NULL, 10, &list, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].attempts, 3);
+    assert_int_equal(ops(w)->upload_page(w->b, &w->arena, -1, INT64_MAX, &list[0], 10, &list, &n),
+                     0);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops(w)->upload_end(w->b, w->rule, u.key, u.upload_id), 0);
+    assert_int_equal(ops(w)->upload_end(w->b, w->rule, u.key, u.upload_id), 0);
+    assert_int_equal(ops(w)->task_get(w->b, &w->arena, w->rule, span_str("a"), &t), 0);
+    assert_null(t.upload);
+}
+
+/* ---- rules, values, lag ---- */
+
+static void rules_have_unique_names_and_numbers_of_their_own(void **state)
+{
+    struct world *w = *state;
+    struct rule_record *list;
+    size_t n;
+    uint32_t number;
+    struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &number), REPL_EEXISTS);
+    r.rule = w->rule;
+    r.text = span_str("{\"a\":1}");
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &number), 0);
+    r = (struct rule_record){.rule = 77, .name = span_str("x"), .text = span_str("{}")};
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &number), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->rule_list(w->b, &w->arena, &list, &n), 0);
+    assert_int_equal(n, 1);
+    assert_true(span_eq_str(list[0].text, "{\"a\":1}"));
+}
+
+static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
+{
+    struct world *w = *state;
+    struct upload u = {.rule = w->rule, .key = span_str("k1"), .upload_id = span_str("id")};
+    char key[16];
+    uint32_t number;
+    struct upload *list;
+    size_t n;
+    for (int i = 0; i < 25; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        append_put(w, key, NOW);
+    }
+    assert_int_equal(ops(w)->upload_open(w->b, &u), 0);
+    assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
+    assert_int_equal(ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 9, &list, &n),
+                     0);
+    assert_int_equal(n, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
+    }
+    assert_int_equal(ops(w)->upload_end(w->b, w->rule, u.key, u.upload_id), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
+    struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &number), 0);
+    assert_true(number > w->rule);
+}
+
+static void values(void **state)
+{
+    struct world *w = *state;
+    struct span v;
+    struct span name = span_str("outbox:a");
+    assert_int_equal(ops(w)->value_get(w->b, &w->arena, name, &v), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->value_put(w->b, name, span_str("1")), 0);
+    assert_int_equal(ops(w)->value_put(w->b, name, span_str("2")), 0);
+    assert_int_equal(ops(w)->value_get(w->b, &w->arena, name, &v), 0);
+    assert_true(span_eq_str(v, "2"));
+    assert_int_equal(ops(w)->value_put(w->b, name, span_of(NULL, 0)), 0);
+    assert_int_equal(ops(w)->value_get(w->b, &w->arena, name, &v), REPL_ENOTFOUND);
+}
+
+static void the_watermark_never_goes_back(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1), 0);
+    assert_int_equal(frontier(w).watermark_ms, NOW);
+}
+
+static void history_is_trimmed_by_age(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(ops(w)->history_trim(w->b, NOW + 1, 10, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops(w)->history_trim(w->b, NOW + 2, 10, &n), 0);
+    assert_int_equal(n, 1);
+}
+
+static void latency_is_counted(void **state)
+{
+    struct world *w = *state;
+    struct finish_result r;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    struct finish f = finish_of(&t, FINISH_DONE);
+    f.latency_ms = 700;
+    f.bytes = 10;
+    f.bytes_sent = 12;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    struct rule_counts c = counts(w);
+    assert_int_equal(c.latency[7], 1); /* 0.5 s < 0.7 s <= 1 s */
+    assert_true(c.latency_sum_s > 0.69 && c.latency_sum_s < 0.71);
+    assert_int_equal(c.sent_bytes, 12);
+    assert_int_equal(c.done_bytes, 10);
+}
+
+/* ---- a random walk: the counters always agree with a count ---- */
+
+static void recount(struct world *w, struct rule_counts *ret)
+{
+    struct task_filter filter = {.rule = w->rule, .state = -1};
+    struct task *list;
+    size_t n;
+    memset(ret, 0, sizeof(*ret));
+    assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &list, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].state == TASK_FAILED) {
+            ret->failed_objects++;
+        } else if (list[i].origin == TASK_LIVE) {
+            ret->pending_objects++;
+            ret->pending_bytes += (uint64_t)list[i].size;
+        } else {
+            ret->backfill_objects++;
+            ret->backfill_bytes += (uint64_t)list[i].size;
+        }
+    }
+}
+
+static void step(struct world *w, unsigned dice, struct task *held, size_t *held_n)
+{
+    char key[8];
+    uint64_t n;
+    snprintf(key, sizeof(key), "k%u", dice / 16 % 20);
+    struct append_entry e = put_of(w, key, NOW - (int64_t)(dice % 999));
+    e.change.size = (int64_t)(dice / 7 % 1000);
+    e.origin = dice % 3 == 0 ? TASK_BACKFILL : TASK_LIVE;
+    switch (dice % 16) {
+    case 0:
+    case 1: {
+        struct task_list list = claim(w, e.origin, 3);
+        for (size_t i = 0; i < list.count && *held_n < 32; i++) {
+            held[(*held_n)++] = list.tasks[i];
+        }
+        break;
+    }
+    case 2:
+        ops(w)->task_retry(w->b, w->rule, span_of(NULL, 0), 2, &n);
+        break;
+    case 3:
+        ops(w)->task_drop(w->b, w->rule, span_str(key), span_str("r"), NOW);
+        break;
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        if (*held_n > 0) {
+            assert_int_equal(finish(w, &held[--*held_n], (enum finish_outcome)(dice / 16 % 6)), 0);
+        }
+        break;
+    default:
+        append(w, &e, NOW);
+    }
+}
+
+static void counters_agree_with_a_count(void **state)
+{
+    struct world *w = *state;
+    struct task held[32];
+    size_t held_n = 0;
+    unsigned dice = 12345;
+    for (int i = 0; i < 3000; i++) {
+        dice = dice * 1103515245u + 12345u;
+        step(w, dice >> 8, held, &held_n);
+        struct rule_counts want;
+        struct rule_counts have = counts(w);
+        recount(w, &want);
+        assert_int_equal(have.pending_objects, want.pending_objects);
+        assert_int_equal(have.pending_bytes, want.pending_bytes);
+        assert_int_equal(have.backfill_objects, want.backfill_objects);
+        assert_int_equal(have.backfill_bytes, want.backfill_bytes);
+        assert_int_equal(have.failed_objects, want.failed_objects);
+    }
+}
+
+static void a_failed_call_takes_only_its_own_back(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "kept", NOW);
+    assert_int_equal(ops(w)->save(w->b), 0);
+    append_put(w, "lost", NOW);
+    ops(w)->rollback_to(w->b);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(list.count, 1);
+    assert_true(span_eq_str(list.tasks[0].key, "kept"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_file_is_private),
+        TEST(a_newer_schema_is_refused),
+        TEST(a_file_that_is_no_database),
+        TEST(a_second_owner_waits_for_the_lease),
+        TEST(the_same_owner_takes_its_lease_again),
+        TEST(a_change_becomes_a_task),
+        TEST(the_future_is_clamped),
+        TEST(a_newer_change_supersedes_and_finishes_nothing),
+        TEST(a_change_during_the_copy_stays_pending),
+        TEST(a_failure_of_the_old_version_satisfies_nothing),
+        TEST(an_older_sequencer_does_not_win),
+        TEST(sequencers_of_other_feeds_do_not_compare),
+        TEST(backfill_does_not_hold_the_frontier),
+        TEST(backfill_of_what_is_there_makes_no_row),
+        TEST(oldest_and_newest_first),
+        TEST(a_retry_waits_for_its_time),
+        TEST(a_released_task_is_as_it_was),
+        TEST(a_task_is_finished_once),
+        TEST(dead_letters_hold_the_frontier_until_told),
+        TEST(an_upload_and_its_parts),
+        TEST(rules_have_unique_names_and_numbers_of_their_own),
+        TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
+        TEST(values),
+        TEST(the_watermark_never_goes_back),
+        TEST(history_is_trimmed_by_age),
+        TEST(latency_is_counted),
+        TEST(counters_agree_with_a_count),
+        TEST(a_failed_call_takes_only_its_own_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* The outbox reader on somebody else's SQLite file, in whatever state that is. */
+#include "journal/outbox.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define TABLE                                                                                      \
+    "CREATE TABLE repl_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT,"                 \
+    " key TEXT NOT NULL, kind TEXT DEFAULT 'put', endpoint TEXT, version_id TEXT, etag TEXT,"      \
+    " size INTEGER, event_time TEXT);"
+
+struct world {
+    char folder[32];
+    char path[64];
+    sqlite3 *db; /* the crawler's */
+    struct outbox *o;
+    struct arena arena;
+};
+
+static void run(struct world *w, const char *text)
+{
+    assert_int_equal(sqlite3_exec(w->db, text, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void open_crawler(struct world *w)
+{
+    assert_int_equal(sqlite3_open(w->path, &w->db), SQLITE_OK);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = MEM_NEW(struct world);
+    strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    snprintf(w->path, sizeof(w->path), "%s/crawler.db", w->folder);
+    struct outbox_options o = {
+        .path = w->path, .endpoint = span_str("overseas"), .bucket = span_str("crawl")};
+    w->o = outbox_new(&o);
+    arena_init(&w->arena);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    char command[96];
+    outbox_free(w->o);
+    sqlite3_close(w->db);
+    arena_done(&w->arena);
+    snprintf(command, sizeof(command), "rm -r %s", w->folder);
+    assert_int_equal(system(command), 0);
+    mem_free(w);
+    return 0;
+}
+
+static struct outbox_batch read_ok(struct world *w, int64_t cursor, size_t limit)
+{
+    struct outbox_batch batch;
+    struct fail f;
+    assert_int_equal(outbox_read(w->o, cursor, limit, &w->arena, &batch, &f), 0);
+    return batch;
+}
+
+static int read_code(struct world *w)
+{
+    struct outbox_batch batch;
+    struct fail f = {0};
+    int r = outbox_read(w->o, 0, 10, &w->arena, &batch, &f);
+    assert_true(r == 0 || (f.code == r && strstr(f.text, w->path) != NULL));
+    return r;
+}
+
+static void rows_become_changes(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, "PRAGMA journal_mode=WAL;" TABLE);
+    run(w, "INSERT INTO repl_outbox (key) VALUES ('a')");
+    run(w, "INSERT INTO repl_outbox (bucket, key, kind, endpoint, version_id, etag, size,"
+           " event_time) VALUES ('b', x'00ff', 'delete', 'e', 'v', '\"t\"', 5, 1700000000123)");
+    run(w, "INSERT INTO repl_outbox (key, event_time) VALUES (7, '2023-11-14T22:13:20Z')");
+    struct outbox_batch batch = read_ok(w, 0, 10);
+    assert_int_equal(batch.count, 3);
+    assert_int_equal(batch.last_id, 3);
+    assert_false(batch.more);
+    const struct change *c = batch.changes;
+    assert_true(span_eq_str(c[0].key, "a"));
+    assert_true(span_eq_str(c[0].bucket, "crawl"));
+    assert_true(span_eq_str(c[0].endpoint, "overseas"));
+    assert_int_equal(c[0].kind, CHANGE_PUT);
+    assert_int_equal(c[0].size, CHANGE_SIZE_UNKNOWN);
+    assert_true(span_eq(c[1].key, span_of("\0\xff", 2)));
+    assert_int_equal(c[1].kind, CHANGE_DELETE);
+    assert_true(span_eq_str(c[1].bucket, "b"));
+    assert_true(span_eq_str(c[1].etag, "t"));
+    assert_int_equal(c[1].size, 5);
+    assert_int_equal(c[2].event_time_ms, 1700000000000);
+    assert_true(span_eq_str(c[2].key, "7"));
+}
+
+static void the_cursor_goes_on_and_news_are_noticed(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a'), ('b'), ('c')");
+    assert_true(outbox_has_news(w->o));
+    struct outbox_batch batch = read_ok(w, 0, 2);
+    assert_int_equal(batch.count, 2);
+    assert_true(batch.more);
+    assert_true(outbox_has_news(w->o));
+    batch = read_ok(w, batch.last_id, 2);
+    assert_int_equal(batch.count, 1);
+    assert_int_equal(batch.last_id, 3);
+    assert_false(outbox_has_news(w->o));
+    run(w, "INSERT INTO repl_outbox (key) VALUES ('d')");
+    assert_true(outbox_has_news(w->o));
+    batch = read_ok(w, 3, 10);
+    assert_int_equal(batch.count, 1);
+    assert_false(outbox_has_news(w->o));
+}
+
+static void bad_rows_are_passed_over_and_named(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('good'), ('')");
+    run(w, "INSERT INTO repl_outbox (key, kind) VALUES ('x', 'rename')");
+    run(w, "INSERT INTO repl_outbox (key, size) VALUES ('x', 'big')");
+    run(w, "INSERT INTO repl_outbox (key, event_time) VALUES ('x', 'yesterday')");
+    run(w, "INSERT INTO repl_outbox (key) VALUES (hex(zeroblob(600)))");
+    run(w, "INSERT INTO repl_outbox (key) VALUES ('last')");
+    struct outbox_batch batch = read_ok(w, 0, 100);
+    assert_int_equal(batch.count, 2);
+    assert_int_equal(batch.bad_count, 5);
+    assert_int_equal(batch.bad[1].id, 3);
+    assert_non_null(strstr(batch.bad[1].text, "rename"));
+    assert_int_equal(batch.last_id, 7);
+}
+
+static void missing_then_there(void **state)
+{
+    struct world *w = *state;
+    assert_true(outbox_has_news(w->o));
+    assert_int_equal(read_code(w), UV_ENOENT);
+    open_crawler(w);
+    run(w, "CREATE TABLE other (x)");
+    assert_int_equal(read_code(w), REPL_EBADINPUT);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a')");
+    assert_int_equal(read_ok(w, 0, 10).count, 1);
+}
+
+static void only_id_and_key_are_needed(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, "CREATE TABLE repl_outbox (id INTEGER PRIMARY KEY, key TEXT);"
+           "INSERT INTO repl_outbox (key) VALUES ('a')");
+    struct outbox_batch batch = read_ok(w, 0, 10);
+    assert_int_equal(batch.count, 1);
+    assert_true(span_eq_str(batch.changes[0].bucket, "crawl"));
+}
+
+static void a_locked_file_is_busy_and_passes(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a')");
+    run(w, "BEGIN EXCLUSIVE");
+    assert_int_equal(read_code(w), UV_EBUSY);
+    run(w, "COMMIT");
+    assert_int_equal(read_ok(w, 0, 10).count, 1);
+}
+
+static void no_transaction_is_left_open(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a')");
+    read_ok(w, 0, 10);
+    run(w, "BEGIN EXCLUSIVE"); /* would fail while a reader is inside */
+    run(w, "COMMIT");
+}
+
+static void a_replaced_file_is_another_outbox(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a')");
+    read_ok(w, 0, 10);
+    uint64_t before = outbox_identity(w->o);
+    assert_true(before != 0);
+    sqlite3_close(w->db);
+    char kept[80];
+    snprintf(kept, sizeof(kept), "%s.old", w->path);
+    assert_int_equal(rename(w->path, kept), 0); /* keeps the inode taken */
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('new')");
+    assert_true(outbox_has_news(w->o));
+    assert_true(outbox_identity(w->o) != before);
+    assert_true(span_eq_str(read_ok(w, 0, 10).changes[0].key, "new"));
+}
+
+static void garbage_is_reported(void **state)
+{
+    struct world *w = *state;
+    FILE *file = fopen(w->path, "w");
+    for (int i = 0; i < 300; i++) {
+        fputs("no database, really ", file);
+    }
+    fclose(file);
+    assert_int_equal(read_code(w), REPL_EBADINPUT);
+}
+
+static void made_when_told_and_trimmed_when_told(void **state)
+{
+    struct world *w = *state;
+    struct stat st;
+    struct fail f;
+    struct outbox_options o = {.path = w->path, .bucket = span_str("b"), .create = true};
+    outbox_free(w->o);
+    w->o = outbox_new(&o);
+    assert_int_equal(read_ok(w, 0, 10).count, 0);
+    assert_int_equal(stat(w->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+    open_crawler(w);
+    run(w, "INSERT INTO repl_outbox (key) VALUES ('a'), ('b'), ('c')");
+    assert_int_equal(outbox_trim(w->o, 2, 100, &f), 0);
+    struct outbox_batch batch = read_ok(w, 0, 10);
+    assert_int_equal(batch.count, 1);
+    assert_true(span_eq_str(batch.changes[0].key, "c"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(rows_become_changes),
+        TEST(the_cursor_goes_on_and_news_are_noticed),
+        TEST(bad_rows_are_passed_over_and_named),
+        TEST(missing_then_there),
+        TEST(only_id_and_key_are_needed),
+        TEST(a_locked_file_is_busy_and_passes),
+        TEST(no_transaction_is_left_open),
+        TEST(a_replaced_file_is_another_outbox),
+        TEST(garbage_is_reported),
+        TEST(made_when_told_and_trimmed_when_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
