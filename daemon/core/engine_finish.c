@@ -2,15 +2,14 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
-#define TRY_MIN_MS       1000
-#define TRY_MAX_MS       600000
-#define HOLD_MIN_MS      1000
-#define HOLD_MAX_MS      60000
-#define PERMANENT_TRIES  3
-#define CORRUPT_TRIES    5
-#define DENIED_TRIES     8 /* of one object, while the endpoint works */
-#define FINISH_WAIT_MS   1000
-#define COMPLETE_WAIT_MS 3600000
+#define TRY_MIN_MS      1000
+#define TRY_MAX_MS      600000
+#define HOLD_MIN_MS     1000
+#define HOLD_MAX_MS     60000
+#define PERMANENT_TRIES 3
+#define CORRUPT_TRIES   5
+#define DENIED_TRIES    8 /* of one object, while the endpoint works */
+#define FINISH_WAIT_MS  1000
 
 struct finish_call {
     struct journal_call call;
@@ -22,8 +21,6 @@ struct finish_call {
     struct finish_result result;
     struct list link; /* in engine.finishes while it waits */
     struct timer again;
-    bool has_upload; /* nobody goes on with it once the task has ended */
-    struct upload upload;
 };
 
 static uint64_t jitter(struct engine *e, uint64_t min_ms, uint64_t max_ms, unsigned attempts)
@@ -198,25 +195,10 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
 
 /* ---- the record ---- */
 
-/* A delete leaves the upload that it found to be aborted; not while a Complete may be at work. */
-static int leave_upload(struct backend *b, const struct finish_call *c)
-{
-    const struct upload *u = &c->upload;
-    int64_t due = c->finish.now_ms + (u->state == UPLOAD_COMPLETING ? COMPLETE_WAIT_MS : 0);
-    int status = b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, due, 0);
-    return status == REPL_ENOTFOUND ? 0 : status;
-}
-
 static int run_finish(struct backend *b, struct journal_call *call)
 {
     struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
-    int status = b->ops->finish(b, &c->finish, &c->result);
-    bool ended = c->finish.outcome == FINISH_DONE || c->finish.outcome == FINISH_DELETED ||
-                 c->finish.outcome == FINISH_SKIPPED;
-    if (status == 0 && ended && c->has_upload) {
-        status = leave_upload(b, c);
-    }
-    return status;
+    return b->ops->finish(b, &c->finish, &c->result);
 }
 
 static void submit(void *arg)
@@ -294,10 +276,6 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
 {
     struct finish_call *c = new_call(w->engine, w->task);
     c->work = w;
-    if (w->kind == COPY_DELETE && w->task->upload != NULL) {
-        c->has_upload = true; /* its spans live as long as the work */
-        c->upload = *w->task->upload;
-    }
     fill_outcome(c, outcome);
     submit(c);
 }

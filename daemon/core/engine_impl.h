@@ -9,6 +9,10 @@
 
 #define ENGINE_SUBJECT "engine"
 
+/* So long a Complete that an earlier life sent may still be at work at the server: an abort that
+ * races it has cost objects (ceph PR 60771). */
+#define ENGINE_COMPLETE_WAIT_MS 900000
+
 /* ---- endpoints (engine_store.c) ---- */
 
 struct engine_endpoint {

@@ -5,13 +5,12 @@
 
 #include <stdio.h>
 
-#define PAGE_ROWS        4 /* aborted at a time */
-#define LOOK_EVERY_MS    5000
-#define SWEEP_EVERY_MS   600000
-#define SWEEP_ROWS       500
-#define COMPLETE_WAIT_MS 3600000 /* a Complete may still be at work at the server */
-#define CLOCK_SLACK_MS   300000  /* server's clock and ours */
-#define FOUND_WITHIN_MS  900000  /* Create was sent so long after the intention at most */
+#define PAGE_ROWS       4 /* aborted at a time */
+#define LOOK_EVERY_MS   5000
+#define SWEEP_EVERY_MS  600000
+#define SWEEP_ROWS      500
+#define CLOCK_SLACK_MS  300000 /* server's clock and ours */
+#define FOUND_WITHIN_MS 900000 /* Create was sent so long after the intention at most */
 
 /* ---- one abort ---- */
 
@@ -239,7 +238,7 @@ static int sweep_upload(struct backend *b, struct sweep *s, const struct upload 
         return status;
     }
     s->forgotten++;
-    int64_t due = s->now_ms + (u->state == UPLOAD_COMPLETING ? COMPLETE_WAIT_MS : 0);
+    int64_t due = s->now_ms + (u->state == UPLOAD_COMPLETING ? ENGINE_COMPLETE_WAIT_MS : 0);
     return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, due, 0);
 }
 

@@ -175,6 +175,7 @@ struct record_call {
     struct upload upload;
     struct upload_part part;
     int64_t now_ms;
+    int64_t abort_ms;
 };
 
 static int run_record(struct backend *b, struct journal_call *call)
@@ -193,7 +194,8 @@ static int run_record(struct backend *b, struct journal_call *call)
     case COPY_UPLOAD_ENDED:
         return b->ops->upload_end(b, u->rule, u->key, u->upload_id);
     case COPY_ABANDONED:
-        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms, 0);
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->abort_ms,
+                                  0);
     }
     return REPL_EINTERNAL;
 }
@@ -252,12 +254,16 @@ static void on_record(void *arg, struct copy *copy, const struct copy_record *re
 {
     (void)arg;
     struct engine_work *w = copy_owner(copy);
+    const struct copy_job *job = copy_job(copy);
     struct record_call *c = MEM_NEW(struct record_call);
     c->work = w;
     c->kind = rec->kind;
     c->now_ms = loop_wall_ms(w->engine->loop);
+    c->abort_ms =
+        c->now_ms +
+        (job->kind == COPY_DELETE && job->upload_completing ? ENGINE_COMPLETE_WAIT_MS : 0);
     arena_init(&c->arena);
-    fill_upload(c, copy_job(copy), rec);
+    fill_upload(c, job, rec);
     c->call.run = run_record;
     c->call.done = record_done;
     w->records++;
