@@ -2,8 +2,8 @@
 
 import pytest
 
-from conftest import MIB, PART
 from lib import compare
+from lib.world import MIB, PART
 
 SIZES = {"empty": 0, "one": 1, "page": 16384, "part-1": PART - 1, "part": PART, "part+1": PART + 1,
          "large": 100 * MIB}
@@ -37,7 +37,9 @@ def test_sizes_between_local_servers(local, noise):
 
 def test_odd_keys(world):
     keys = list(ODD_KEYS)
-    if "tls" not in world.destination.kind:  # proxies may fold dots, and clients too
+    if "tls" in world.destination.kind:  # nghttpx folds slashes and dots, which spoils signatures
+        keys = [key for key in keys if "//" not in f"/{key}"]
+    else:
         keys += DOT_KEYS
     if "minio" in (world.source.kind, world.destination.kind):
         keys = [key for key in keys if "\\" in key or key in (" ", "</Key>", "&amp;")]

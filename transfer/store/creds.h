@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 enum creds_kind {
-    CREDS_ENV,        /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or a prefix */
-    CREDS_PROFILE,    /* ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), [profile] */
-    CREDS_FILE,       /* an AWS credentials file of its own, [default] or named profile */
-    CREDS_SYSTEMD,    /* $CREDENTIALS_DIRECTORY/NAME, same format */
-    CREDS_ANONYMOUS,  /* unsigned requests */
+    CREDS_ENV,       /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or a prefix */
+    CREDS_PROFILE,   /* ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), [profile] */
+    CREDS_FILE,      /* an AWS credentials file of its own, [default] or named profile */
+    CREDS_SYSTEMD,   /* $CREDENTIALS_DIRECTORY/NAME, same format */
+    CREDS_ANONYMOUS, /* unsigned requests */
 };
 
 struct creds_source {

@@ -50,7 +50,7 @@ static const struct {
     {"RequestTimeTooSkewed", REPL_ESKEW},
     {"RequestTimeout", REPL_ESERVER},
     {"ServiceUnavailable", REPL_ESERVER},
-    {"SignatureDoesNotMatch", REPL_ECREDENTIALS},
+    {"SignatureDoesNotMatch", REPL_EDENIED},
     {"SlowDown", REPL_ETHROTTLED},
     {"SlowDownRead", REPL_ETHROTTLED},
     {"SlowDownWrite", REPL_ETHROTTLED},

@@ -9,12 +9,12 @@
 #include "transfer/store/store.h"
 
 struct s3_options {
-    const char *name;       /* endpoint name */
-    const char *url;        /* "https://s3.eu-central-1.amazonaws.com", path ignored */
-    const char *region;     /* NULL: found by asking, else "us-east-1" */
-    bool virtual_host;      /* bucket in the host name; default path style */
-    const char *ca_file;    /* NULL: system's */
-    bool tls_insecure;      /* verification switched off by name */
+    const char *name;    /* endpoint name */
+    const char *url;     /* "https://s3.eu-central-1.amazonaws.com", path ignored */
+    const char *region;  /* NULL: found by asking, else "us-east-1" */
+    bool virtual_host;   /* bucket in the host name; default path style */
+    const char *ca_file; /* NULL: system's */
+    bool tls_insecure;   /* verification switched off by name */
     const struct creds_source *creds;
     unsigned connections;   /* lanes at most; 0 = 32 */
     enum store_check check; /* AUTO unless the operator fixed it */

@@ -114,7 +114,9 @@ static bool correct_creds(struct s3_call *c)
     struct creds fresh;
     struct fail ignored;
     bool changed = false;
-    if (c->creds_reloaded || c->op->fail.code != REPL_ECREDENTIALS) {
+    /* A wrong secret looks like this, and so does a proxy that rewrites the paths of some keys. */
+    bool mismatch = strcmp(c->op->fail.server_code, "SignatureDoesNotMatch") == 0;
+    if (c->creds_reloaded || (c->op->fail.code != REPL_ECREDENTIALS && !mismatch)) {
         return false;
     }
     c->creds_reloaded = true;

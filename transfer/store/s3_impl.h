@@ -90,7 +90,7 @@ struct s3_call {
 
     /* Over several requests. */
     struct span marker; /* ListParts */
-    bool asking_bucket; /* HEAD found nothing: is the bucket there? */
+    bool asking_again;  /* HEAD found nothing: why? */
     size_t key_at;      /* DeleteObjects, one by one */
     bool one_by_one;
     struct buf xml;

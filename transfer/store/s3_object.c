@@ -95,44 +95,39 @@ static int parse_get(struct s3_call *c)
 
 static int build_head(struct s3_call *c)
 {
-    if (c->asking_bucket) {
-        c->bucket_only = true;
+    pin(c);
+    if (c->asking_again) {
+        c->method = "GET";
+        s3_header(c, "range", span_str("bytes=0-0"));
         return 0;
     }
-    pin(c);
     s3_header(c, "x-amz-checksum-mode", span_str("ENABLED"));
     return 0;
 }
 
 static int parse_head(struct s3_call *c)
 {
-    if (c->asking_bucket) {
-        fail_set(&c->op->fail, REPL_ENOKEY, "HeadObject: the object does not exist");
-        c->op->fail.http_status = 404;
+    if (c->asking_again) {
+        fail_set(&c->op->fail, REPL_EPROTO, "HeadObject: HEAD says 404 and GET does not");
     } else {
         s3_read_object(c, &c->op->object);
     }
     return 0;
 }
 
-/* The answer to HEAD has no body: a missing object and a missing bucket look alike, and a proxy can
- * say 404 too. That the bucket answers is the evidence that the object is what is missing. */
+/* The answer to HEAD has no body: a missing object, a missing bucket and a proxy's own 404 look
+ * alike. GET is asked for the reason; only its NoSuchKey is evidence. */
 static int refused_head(struct s3_call *c)
 {
     struct fail *f = &c->op->fail;
-    if (c->asking_bucket) {
-        if (c->net.status == 404) {
-            fail_set(f, REPL_ENOBUCKET, "HeadObject: bucket %.*s does not exist",
-                     SPAN_ARG(c->op->bucket));
-            f->http_status = 404;
+    if (c->asking_again) {
+        if (f->http_status == 416) { /* it is there, and empty */
+            fail_set(f, REPL_EPROTO, "HeadObject: HEAD says 404 and GET does not");
         }
         return 0;
     }
-    if (c->net.status == 404 && f->code != REPL_ENOKEY) {
-        c->asking_bucket = true;
-        return 1;
-    }
-    return 0;
+    c->asking_again = c->net.status == 404 && f->code != REPL_ENOKEY;
+    return c->asking_again;
 }
 
 /* ---- put ---- */

@@ -16,14 +16,14 @@
 #include <stdint.h>
 
 enum store_op_kind {
-    STORE_GET,          /* whole object or a range into `into` */
+    STORE_GET, /* whole object or a range into `into` */
     STORE_HEAD,
-    STORE_PUT,          /* `body` is the object */
-    STORE_CREATE,       /* create multipart upload */
-    STORE_PART,         /* `body` is part `part_number` of `upload_id` */
-    STORE_COMPLETE,     /* `parts` in order */
+    STORE_PUT,      /* `body` is the object */
+    STORE_CREATE,   /* create multipart upload */
+    STORE_PART,     /* `body` is part `part_number` of `upload_id` */
+    STORE_COMPLETE, /* `parts` in order */
     STORE_ABORT,
-    STORE_LIST_PARTS,   /* all pages */
+    STORE_LIST_PARTS, /* all pages */
     STORE_DELETE,
     STORE_DELETE_MANY,  /* `keys`, at most 1,000; falls back to single deletes where it must */
     STORE_LIST,         /* one page of objects, in the server's order */
@@ -35,7 +35,7 @@ enum store_op_kind {
 
 /* A header or tag that travels with an object; values are bytes as read. */
 struct store_pair {
-    struct span name;  /* lower case for headers; user metadata without its prefix */
+    struct span name; /* lower case for headers; user metadata without its prefix */
     struct span value;
 };
 
@@ -48,7 +48,7 @@ struct store_meta {
     struct span content_language;
     struct span expires;
     struct span website_redirect;
-    struct span storage_class; /* absent = STANDARD */
+    struct span storage_class;     /* absent = STANDARD */
     const struct store_pair *user; /* x-amz-meta-* */
     size_t user_count;
     const struct store_pair *tags;
@@ -95,8 +95,8 @@ enum store_check {
     STORE_CHECK_AUTO,      /* as probed, else SHA-256 */
     STORE_CHECK_CRC64NVME, /* header, unsigned payload over TLS, signed over http */
     STORE_CHECK_CRC32C,
-    STORE_CHECK_SHA256,    /* signed payload hash */
-    STORE_CHECK_MD5,       /* Content-MD5 and unsigned payload, TLS only */
+    STORE_CHECK_SHA256, /* signed payload hash */
+    STORE_CHECK_MD5,    /* Content-MD5 and unsigned payload, TLS only */
 };
 
 struct store_op;
@@ -106,32 +106,32 @@ struct store_op {
     /* ---- in: set by the caller, unchanged until done ---- */
     enum store_op_kind kind;
     struct span bucket;
-    struct span key;          /* or the prefix of the LISTs */
-    struct span version_id;   /* GET, HEAD, DELETE: exactly this version */
-    struct span if_match;     /* ETag without quotes: GET, HEAD, DELETE */
-    bool if_none_match;       /* PUT, COMPLETE: only when the key does not exist */
-    bool ranged;              /* GET: bytes [offset, offset + length) */
+    struct span key;        /* or the prefix of the LISTs */
+    struct span version_id; /* GET, HEAD, DELETE: exactly this version */
+    struct span if_match;   /* ETag without quotes: GET, HEAD, DELETE */
+    bool if_none_match;     /* PUT, COMPLETE: only when the key does not exist */
+    bool ranged;            /* GET: bytes [offset, offset + length) */
     uint64_t offset;
     uint64_t length;
-    char *into;               /* GET: body goes here … */
-    size_t into_size;         /* … at most so much; a longer body is REPL_ETOOBIG */
-    struct span body;         /* PUT, PART: alive until done */
-    struct span content_md5;  /* PUT: raw 16 bytes known from the source, else absent */
-    bool spoil_check;         /* PUT: send a wrong check value (probe: does the server verify?) */
-    struct store_meta meta;   /* PUT, CREATE (tags included) */
-    struct span upload_id;    /* PART, COMPLETE, ABORT, LIST_PARTS */
+    char *into;              /* GET: body goes here … */
+    size_t into_size;        /* … at most so much; a longer body is REPL_ETOOBIG */
+    struct span body;        /* PUT, PART: alive until done */
+    struct span content_md5; /* PUT: raw 16 bytes known from the source, else absent */
+    bool spoil_check;        /* PUT: send a wrong check value (probe: does the server verify?) */
+    struct store_meta meta;  /* PUT, CREATE (tags included) */
+    struct span upload_id;   /* PART, COMPLETE, ABORT, LIST_PARTS */
     uint32_t part_number;
     const struct store_part *parts; /* COMPLETE */
     size_t part_count;
-    const struct span *keys;  /* DELETE_MANY */
+    const struct span *keys; /* DELETE_MANY */
     size_t key_count;
-    struct span start_after;  /* LIST: absent = from the beginning */
-    struct span token;        /* LIST: of the page before, wins over start_after */
-    struct span tags_query;   /* unused by callers; see meta.tags */
-    uint32_t max_keys;        /* LIST: 0 = 1,000 */
+    struct span start_after; /* LIST: absent = from the beginning */
+    struct span token;       /* LIST: of the page before, wins over start_after */
+    struct span tags_query;  /* unused by callers; see meta.tags */
+    uint32_t max_keys;       /* LIST: 0 = 1,000 */
     store_done_fn *done;
     void *arg;
-    struct arena *arena;      /* results live here; the caller's, alive until it is done with them */
+    struct arena *arena; /* results live here; the caller's, alive until it is done with them */
 
     /* ---- out: valid in done() ---- */
     struct fail fail;             /* code 0 = good */
@@ -142,15 +142,15 @@ struct store_op {
     struct store_part part;       /* PART: as accepted */
     struct store_part *ret_parts; /* LIST_PARTS, ascending */
     size_t ret_part_count;
-    struct store_entry *entries;  /* LIST */
+    struct store_entry *entries; /* LIST */
     size_t entry_count;
     struct span next_token;       /* LIST: absent at the end */
     struct store_upload *uploads; /* LIST_UPLOADS */
     size_t upload_count;
-    struct fail *key_fails;       /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
-    struct store_pair *tags;      /* GET_TAGS */
+    struct fail *key_fails;  /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
+    struct store_pair *tags; /* GET_TAGS */
     size_t tag_count;
-    uint64_t wire_sent;           /* body bytes that left for the server, repeats included */
+    uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t started_us;
     uint64_t ended_us;
 
@@ -161,17 +161,17 @@ struct store_op {
 
 /* What is known of the server; read by planning, updated by the probe. */
 struct store_features {
-    enum store_check check;     /* what PUT and PART use */
-    bool put_etag_is_md5;       /* the PUT's own ETag answers for the bytes */
-    bool returns_checksum;      /* PUT and HEAD carry the checksum back */
+    enum store_check check; /* what PUT and PART use */
+    bool put_etag_is_md5;   /* the PUT's own ETag answers for the bytes */
+    bool returns_checksum;  /* PUT and HEAD carry the checksum back */
     bool delete_many;
     bool tags;
     bool list_v2;
-    bool reupload_safe;         /* same part number twice at a time does no harm */
-    uint64_t part_min;          /* bytes: 5 MiB */
-    uint64_t part_max;          /* bytes: 5 GiB */
-    uint64_t put_max;           /* bytes: 5 GiB */
-    uint32_t parts_max;         /* 10,000 */
+    bool reupload_safe; /* same part number twice at a time does no harm */
+    uint64_t part_min;  /* bytes: 5 MiB */
+    uint64_t part_max;  /* bytes: 5 GiB */
+    uint64_t put_max;   /* bytes: 5 GiB */
+    uint32_t parts_max; /* 10,000 */
 };
 
 struct store;

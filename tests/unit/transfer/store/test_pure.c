@@ -191,7 +191,7 @@ static void errors_by_code_and_by_status(void **state)
         {403, "", REPL_EDENIED},
         {403, "RequestTimeTooSkewed", REPL_ESKEW},
         {403, "InvalidObjectState", REPL_EARCHIVED},
-        {403, "SignatureDoesNotMatch", REPL_ECREDENTIALS},
+        {403, "SignatureDoesNotMatch", REPL_EDENIED},
         {400, "ExpiredToken", REPL_ECREDENTIALS},
         {400, "BadDigest", REPL_ECHECKSUM},
         {400, "XAmzContentSHA256Mismatch", REPL_ECHECKSUM},
