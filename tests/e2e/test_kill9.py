@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from conftest import MIB, PART, make_world
+from lib.world import MIB, PART, make_world
+
 KILLS = 20
 
 

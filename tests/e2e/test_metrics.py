@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from conftest import MIB
 from lib import servers
+from lib.world import MIB
 
 NAMED_IN_README = ("repl_rule_lag_seconds", "repl_rule_watermark_timestamp_seconds",
                    "repl_rule_pending_objects", "repl_rule_pending_bytes",

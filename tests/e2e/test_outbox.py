@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from conftest import make_world
+from lib.world import make_world
+
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -96,7 +96,8 @@ def test_apply_shows_then_does(local, tmp_path):
     assert local.at_destination("k") == b"x"
     rule_file(file, local, deletes="ignore")
     assert "deletes" in local.repld.ctl("apply", "-f", file, "--dry-run").stdout
-    assert local.repld.ctl("rule", "show", "rule", json_out=True)["deletes"] == "propagate"
+    shown = local.repld.ctl("rule", "show", "rule", json_out=True)
+    assert shown["rule"]["deletes"] == "propagate"
 
 
 def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
@@ -110,5 +111,5 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
 def test_update(local):
     local.add_rule()
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
-    shown = local.repld.ctl("rule", "show", "rule", json_out=True)
+    shown = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)

@@ -28,7 +28,7 @@ def describe(client, bucket, key):
         digest.update(chunk)
     metadata = {name.lower(): value for name, value in got["Metadata"].items()
                 if name.lower() != MARKER}
-    tags = client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+    tags = client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
     return {"size": got["ContentLength"], "sha256": digest.hexdigest(), "metadata": metadata,
             "tags": sorted((tag["Key"], tag["Value"]) for tag in tags),
             **{name: got.get(name) for name in HEADERS}}
