@@ -151,6 +151,16 @@ static int from_stdin(struct cli *c)
     return code == CLI_DONE ? report(&feed) : code;
 }
 
+static int add_member(struct feed *feed, const char *name, const char *value)
+{
+    if (!schema_is_utf8(span_str(value))) {
+        return cli_usage("journal append: --%s is not UTF-8; send key_base64 as a JSON line", name);
+    }
+    buf_printf(&feed->lines, "%s\"%s\":", feed->lines.len == 0 ? "{" : ",", name);
+    schema_quote(span_str(value), &feed->lines);
+    return CLI_DONE;
+}
+
 static int from_flags(struct cli *c, const struct cli_args *args)
 {
     static const char *const names[][2] = {
@@ -162,17 +172,15 @@ static int from_flags(struct cli *c, const struct cli_args *args)
     if (!cli_args_has(args, "bucket") || !cli_args_has(args, "key")) {
         return cli_usage("journal append: --bucket and --key go together");
     }
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    int code = CLI_DONE;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && code == CLI_DONE; i++) {
         const char *value = cli_args_get(args, names[i][0]);
-        if (value != NULL) {
-            buf_printf(&feed.lines, "%s\"%s\":", feed.lines.len == 0 ? "{" : ",", names[i][1]);
-            schema_quote(span_str(value), &feed.lines);
-        }
+        code = value != NULL ? add_member(&feed, names[i][1], value) : CLI_DONE;
     }
     buf_str(&feed.lines, "}\n");
     feed.whole = feed.lines.len;
     feed.whole_count = 1;
-    int code = send_lines(&feed);
+    code = code == CLI_DONE ? send_lines(&feed) : code;
     buf_done(&feed.lines);
     return code == CLI_DONE ? report(&feed) : code;
 }

@@ -81,10 +81,8 @@ void json_raw(struct buf *b, const char *name, struct span json)
 
 void json_key(struct buf *b, const char *name, struct span key)
 {
-    size_t from = b->len;
     json_text(b, name, key);
-    size_t len = b->len - from;
-    if (b->data == NULL || memmem(b->data + from, len, "\\ufffd", 6) == NULL) {
+    if (schema_is_utf8(key)) {
         return;
     }
     char true_name[64];

@@ -153,6 +153,9 @@ int rule_set(struct rule *rule, const char *member, struct span value, struct ar
     if (one[0].name == NULL) {
         return fail_set(f, REPL_EBADINPUT, "a rule has no \"%.60s\"", member);
     }
+    if (!schema_is_utf8(text)) {
+        return fail_set(f, REPL_EBADINPUT, "%s: is not UTF-8", member);
+    }
     bool truth = one[0].type == SCHEMA_BOOL;
     struct doc node = {.kind = truth ? DOC_BOOL : DOC_TEXT, .text = text};
     if (truth && !span_eq_str(text, "true") && !span_eq_str(text, "false")) {

@@ -22,6 +22,15 @@ static size_t utf8_len(struct span s)
     return bad ? 0 : n;
 }
 
+bool schema_is_utf8(struct span text)
+{
+    size_t n = 1;
+    while (text.len > 0 && (n = utf8_len(text)) > 0) {
+        text = span_skip(text, n);
+    }
+    return n > 0;
+}
+
 void schema_quote(struct span text, struct buf *to)
 {
     buf_char(to, '"');

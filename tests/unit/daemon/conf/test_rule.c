@@ -117,6 +117,8 @@ static void test_members_one_by_one(void **state)
     assert_int_equal(rule.objective_ms, 7200000);
     assert_int_equal(rule_set(&rule, "priority", span_str("x"), &a, &f), REPL_EBADINPUT);
     assert_int_equal(rule_set(&rule, "enabled", span_str("no"), &a, &f), REPL_EBADINPUT);
+    assert_int_equal(rule_set(&rule, "include", span_str("\xff*"), &a, &f), REPL_EBADINPUT);
+    assert_int_equal(rule_set(&rule, "source", span_str("a/b/\xff"), &a, &f), REPL_EBADINPUT);
     assert_int_equal(rule_set(&rule, "nothing", span_str("no"), &a, &f), REPL_EBADINPUT);
     assert_int_equal(rule.priority, 50);
     arena_done(&a);
