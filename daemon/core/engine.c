@@ -129,7 +129,7 @@ static int load_features(struct engine *e, struct backend *b, struct fail *f)
         engine_features_name(ep->name, name);
         status = b->ops->value_get(b, &a, span_str(name), &value);
         if (status == 0) {
-            engine_features_apply(ep->store, value);
+            engine_features_apply(ep, value);
         } else if (status != REPL_ENOTFOUND) {
             break;
         }

@@ -210,9 +210,9 @@ void engine_op_free(struct engine_op *o);
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
 void engine_endpoint_close(struct engine_endpoint *endpoint);
 struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
-/* The probed check of an endpoint, as the journal keeps it. */
+/* The probed check of an endpoint, as the journal keeps it: "CHECK URL". */
 void engine_features_name(const char *endpoint, char to[96]);
-void engine_features_apply(struct store *store, struct span value);
+void engine_features_apply(struct engine_endpoint *endpoint, struct span value);
 void engine_features_save(struct engine *e, const struct store *store);
 
 /* engine_append.c: engine_append() for one rule only; 0 = all. */
@@ -253,6 +253,12 @@ void engine_rule_purge_fn(void *rule);
 
 /* preflight.c: read, write, delete and multipart, against the real buckets. */
 void engine_preflight(struct engine *e, const struct rule *rule, engine_done_fn *done, void *arg);
+
+/* probe.c: finds the check that the destination makes (features.check) with a trial object of ours;
+ * bucket and key live until done(). */
+bool engine_probe_is_needed(const struct engine_endpoint *endpoint);
+void engine_probe(struct engine *e, struct store *store, struct span bucket, struct span key,
+                  loop_fn *done, void *arg);
 
 /* engine_feeds.c */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);

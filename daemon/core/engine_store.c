@@ -111,20 +111,25 @@ static const char *check_name(enum store_check check)
     return names[check];
 }
 
-void engine_features_apply(struct store *store, struct span value)
+/* What was found at another address says nothing of this one. */
+void engine_features_apply(struct engine_endpoint *ep, struct span value)
 {
     char text[32];
     snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
+    text[strcspn(text, " ")] = 0;
+    struct span url = value;
+    (void)span_cut(&url, ' ');
     enum store_check check = parse_check(text);
-    if (check != STORE_CHECK_AUTO && store->features.check == STORE_CHECK_AUTO) {
-        store->features.check = check;
+    if (check != STORE_CHECK_AUTO && ep->store->features.check == STORE_CHECK_AUTO &&
+        span_eq_str(url, ep->conf->url)) {
+        ep->store->features.check = check;
     }
 }
 
 struct features_call {
     struct journal_call call;
     char name[96];
-    const char *value;
+    char value[1100];
 };
 
 static int run_features(struct backend *b, struct journal_call *call)
@@ -140,12 +145,14 @@ static void features_done(struct journal_call *call)
 
 void engine_features_save(struct engine *e, const struct store *store)
 {
-    if (store->features.check == STORE_CHECK_AUTO) {
+    const struct engine_endpoint *ep = engine_endpoint_find(e, store->name);
+    if (store->features.check == STORE_CHECK_AUTO || ep == NULL) {
         return;
     }
     struct features_call *c = MEM_NEW(struct features_call);
     engine_features_name(store->name, c->name);
-    c->value = check_name(store->features.check);
+    snprintf(c->value, sizeof(c->value), "%s %.1024s", check_name(store->features.check),
+             ep->conf->url);
     c->call.run = run_features;
     c->call.done = features_done;
     journal_submit(e->journal, &c->call);

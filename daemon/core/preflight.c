@@ -5,7 +5,16 @@
 
 #include <stdio.h>
 
-enum trial { TRY_LIST, TRY_READ, TRY_WRITE, TRY_MULTIPART, TRY_ABORT, TRY_DELETE, TRY_COUNT };
+enum trial {
+    TRY_LIST,
+    TRY_READ,
+    TRY_WRITE,
+    TRY_CHECK,
+    TRY_MULTIPART,
+    TRY_ABORT,
+    TRY_DELETE,
+    TRY_COUNT
+};
 
 static const struct {
     bool at_source;
@@ -14,6 +23,7 @@ static const struct {
     [TRY_LIST] = {true, "cannot list"},
     [TRY_READ] = {true, "cannot read"},
     [TRY_WRITE] = {false, "cannot write"},
+    [TRY_CHECK] = {false, "cannot check"},
     [TRY_MULTIPART] = {false, "cannot create uploads"},
     [TRY_ABORT] = {false, "cannot abort uploads"},
     [TRY_DELETE] = {false, "cannot delete"},
@@ -94,6 +104,9 @@ static bool is_needed(const struct preflight *p)
     switch (p->at) {
     case TRY_READ:
         return p->source_key.ptr != NULL;
+    case TRY_CHECK:
+        return p->wrote &&
+               engine_probe_is_needed(engine_endpoint_find(p->engine, p->destination.endpoint));
     case TRY_ABORT:
         return p->upload_id.ptr != NULL;
     case TRY_DELETE:
@@ -127,6 +140,13 @@ static void fill(struct preflight *p, struct store_op *op)
     }
 }
 
+static void check_is_found(void *arg)
+{
+    struct preflight *p = arg;
+    p->at++;
+    try_next(p);
+}
+
 static void try_next(struct preflight *p)
 {
     struct engine *e = p->engine;
@@ -142,6 +162,10 @@ static void try_next(struct preflight *p)
     if (store == NULL || e->stopping) {
         fail_set(&p->fail, REPL_ECLOSED, "endpoint %.60s was closed", place->endpoint);
         end_preflight(p);
+        return;
+    }
+    if (p->at == TRY_CHECK) {
+        engine_probe(e, store, span_str(p->destination.bucket), p->trial_key, check_is_found, p);
         return;
     }
     struct engine_op *o = engine_op_new(e, store);

@@ -457,6 +457,48 @@ static void test_history_is_trimmed(void **state)
     arena_done(&a);
 }
 
+/* A fake does not look at checks; this one refuses wrong CRC-32C values only. */
+static const struct store_ops *fake_ops;
+static struct store_ops checking_ops;
+
+static void checking_submit(struct store *s, struct store_op *op)
+{
+    if (op->kind == STORE_PUT && op->spoil_check && s->features.check == STORE_CHECK_CRC32C) {
+        op->if_none_match = true; /* the trial object is there: refused */
+    }
+    fake_ops->submit(s, op);
+}
+
+static void test_preflight_finds_the_check(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule("tried");
+    struct store *far = fake_store(b->far);
+    far->features.check = STORE_CHECK_AUTO;
+    engine_bench_stop(b);
+    fake_ops = far->ops;
+    checking_ops = *far->ops;
+    checking_ops.submit = checking_submit;
+    far->ops = &checking_ops;
+    b->endpoints[1].url = "https://far.example";
+    fake_bucket(b->far, "other");
+    rule.source.prefix = "t/";
+    rule.destination.bucket = "other";
+    engine_bench_start(b);
+    assert_int_equal(engine_bench_put_rule(b, &rule, false, NULL), 0);
+    assert_int_equal(far->features.check, STORE_CHECK_CRC32C);
+    assert_int_equal(fake_objects(b->far, "other"), 0);
+    engine_bench_stop(b);
+    far->features.check = STORE_CHECK_AUTO;
+    engine_bench_start(b);
+    assert_int_equal(far->features.check, STORE_CHECK_CRC32C); /* the journal knows it */
+    engine_bench_stop(b);
+    far->features.check = STORE_CHECK_AUTO;
+    b->endpoints[1].url = "https://elsewhere.example";
+    engine_bench_start(b);
+    assert_int_equal(far->features.check, STORE_CHECK_AUTO);
+}
+
 #define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -477,6 +519,7 @@ int main(void)
         ENGINE_TEST(test_rule_conflicts),
         ENGINE_TEST(test_rule_is_deleted_and_comes_again),
         ENGINE_TEST(test_preflight_names_what_is_missing),
+        ENGINE_TEST(test_preflight_finds_the_check),
         ENGINE_TEST(test_existing_objects_are_listed),
         ENGINE_TEST(test_reload),
         ENGINE_TEST(test_reload_moves_an_endpoint),
