@@ -21,10 +21,10 @@
 /* ---- rules: the journal keeps them as opaque text ---- */
 
 struct rule_record {
-    uint32_t rule;     /* number, never used again; 0 on rule_put() of a new name */
-    struct span name;  /* unique */
-    struct span text;  /* JSON, daemon/conf/rule.h */
-    bool deleting;     /* deleted by the operator; its tasks and uploads are being cleared */
+    uint32_t rule;    /* number, never used again; 0 on rule_put() of a new name */
+    struct span name; /* unique */
+    struct span text; /* JSON, daemon/conf/rule.h */
+    bool deleting;    /* deleted by the operator; its tasks and uploads are being cleared */
 };
 
 /* ---- tasks ---- */
@@ -72,10 +72,10 @@ struct upload_part {
 
 struct upload {
     uint32_t rule;
-    struct span key;         /* source key */
-    struct span upload_id;   /* empty while intended */
+    struct span key;       /* source key */
+    struct span upload_id; /* empty while intended */
     enum upload_state state;
-    struct span endpoint;    /* destination */
+    struct span endpoint; /* destination */
     struct span bucket;
     struct span dest_key;
     struct span source_etag; /* the pin: a resume needs the same */
@@ -86,7 +86,7 @@ struct upload {
     int64_t created_ms;
     int64_t next_try_ms; /* of the abort */
     uint32_t attempts;
-    uint64_t bytes_done; /* sum of the parts' sizes */
+    uint64_t bytes_done;             /* sum of the parts' sizes */
     const struct upload_part *parts; /* ascending; only where said */
     size_t part_count;
 };
@@ -107,20 +107,20 @@ struct task {
     struct span key;
     enum task_state state;
     enum task_origin origin;
-    enum change_kind kind;    /* of the newest change */
-    struct span version_id;   /* of the newest change; absent when not known */
+    enum change_kind kind;  /* of the newest change */
+    struct span version_id; /* of the newest change; absent when not known */
     struct span etag;
     struct span sequencer;
     struct span feed;
-    int64_t size;             /* of the newest change, or CHANGE_SIZE_UNKNOWN */
-    int64_t event_time_ms;    /* of the newest change */
-    int64_t oldest_ms;        /* oldest event time not yet satisfied */
-    int64_t accepted_ms;      /* of the newest change */
-    uint64_t seq;             /* of the newest change */
-    uint32_t attempts;        /* since the newest change */
+    int64_t size;          /* of the newest change, or CHANGE_SIZE_UNKNOWN */
+    int64_t event_time_ms; /* of the newest change */
+    int64_t oldest_ms;     /* oldest event time not yet satisfied */
+    int64_t accepted_ms;   /* of the newest change */
+    uint64_t seq;          /* of the newest change */
+    uint32_t attempts;     /* since the newest change */
     int64_t next_try_ms;
-    struct fail fail;         /* of the last attempt */
-    uint64_t epoch;           /* of the claim */
+    struct fail fail;              /* of the last attempt */
+    uint64_t epoch;                /* of the claim */
     const struct upload *upload;   /* open upload with its parts, or NULL (claim, task_get) */
     const struct replica *replica; /* or NULL (claim, task_get) */
 };
@@ -162,12 +162,12 @@ struct finish {
     uint64_t epoch;
     enum finish_outcome outcome;
     int64_t now_ms;
-    int64_t next_try_ms;            /* FINISH_RETRY */
-    struct fail fail;               /* FINISH_RETRY, FINISH_FAILED */
-    const struct replica *replica;  /* FINISH_DONE */
-    uint64_t bytes;                 /* delivered */
-    uint64_t bytes_sent;            /* on the wire to the destination, repeats included */
-    int64_t latency_ms;             /* event time -> verified; < 0: not measured */
+    int64_t next_try_ms;           /* FINISH_RETRY */
+    struct fail fail;              /* FINISH_RETRY, FINISH_FAILED */
+    const struct replica *replica; /* FINISH_DONE */
+    uint64_t bytes;                /* delivered */
+    uint64_t bytes_sent;           /* on the wire to the destination, repeats included */
+    int64_t latency_ms;            /* event time -> verified; < 0: not measured */
 };
 
 struct finish_result {
@@ -182,8 +182,8 @@ struct rule_counts {
     uint64_t pending_bytes;   /* of those whose size is known */
     uint64_t backfill_objects;
     uint64_t backfill_bytes;
-    uint64_t failed_objects;  /* dead letters */
-    uint64_t done_objects;    /* ever */
+    uint64_t failed_objects; /* dead letters */
+    uint64_t done_objects;   /* ever */
     uint64_t done_bytes;
     uint64_t deleted_objects; /* ever */
     uint64_t skipped_objects; /* ever */
@@ -196,9 +196,9 @@ struct rule_counts {
 };
 
 struct frontier {
-    bool any;           /* an unfinished live task exists (failed ones count) */
-    int64_t oldest_ms;  /* its oldest event time */
-    struct span key;    /* whose */
+    bool any;          /* an unfinished live task exists (failed ones count) */
+    int64_t oldest_ms; /* its oldest event time */
+    struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
 };
@@ -206,11 +206,11 @@ struct frontier {
 /* ---- questions ---- */
 
 struct task_filter {
-    uint32_t rule;          /* 0 = all */
-    int state;              /* enum task_state or -1 = all */
-    uint32_t after_rule;    /* page position: the last row of the page before … */
-    struct span after_key;  /* … absent = from the start */
-    size_t limit;           /* at most BACKEND_PAGE_MAX */
+    uint32_t rule;         /* 0 = all */
+    int state;             /* enum task_state or -1 = all */
+    uint32_t after_rule;   /* page position: the last row of the page before … */
+    struct span after_key; /* … absent = from the start */
+    size_t limit;          /* at most BACKEND_PAGE_MAX */
 };
 
 struct history_entry {

@@ -9,16 +9,16 @@
 
 #include <stdint.h>
 
-#define CHANGE_KEY_MAX     1024 /* bytes; S3: 1 to 1,024 bytes of UTF-8, we take any bytes */
-#define CHANGE_BUCKET_MAX  255
-#define CHANGE_TEXT_MAX    1024 /* version id, ETag, sequencer */
+#define CHANGE_KEY_MAX      1024 /* bytes; S3: 1 to 1,024 bytes of UTF-8, we take any bytes */
+#define CHANGE_BUCKET_MAX   255
+#define CHANGE_TEXT_MAX     1024 /* version id, ETag, sequencer */
 #define CHANGE_SIZE_UNKNOWN (-1)
 
 enum change_kind { CHANGE_PUT = 1, CHANGE_DELETE = 2 };
 
 struct change {
     enum change_kind kind;
-    struct span endpoint;   /* name of the source endpoint; absent: any rule with this bucket */
+    struct span endpoint; /* name of the source endpoint; absent: any rule with this bucket */
     struct span bucket;
     struct span key;        /* bytes */
     struct span version_id; /* absent when the bucket has no versions */

@@ -39,10 +39,10 @@ struct journal_options {
     struct loop *loop;
     struct log *log;
     enum journal_executor executor;
-    const char *path;      /* database file; made with mode 0600 when it does not exist */
-    const char *owner;     /* instance name, for the lease */
-    uint32_t lease_ms;     /* 0 = 30 s; renewed by the journal itself every third of it */
-    uint32_t queue_limit;  /* calls waiting, 0 = 65,536; beyond: status REPL_ETOOBIG */
+    const char *path;     /* database file; made with mode 0600 when it does not exist */
+    const char *owner;    /* instance name, for the lease */
+    uint32_t lease_ms;    /* 0 = 30 s; renewed by the journal itself every third of it */
+    uint32_t queue_limit; /* calls waiting, 0 = 65,536; beyond: status REPL_ETOOBIG */
 };
 
 struct journal;

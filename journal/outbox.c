@@ -325,9 +325,9 @@ static int read_time(sqlite3_stmt *s, int at, int64_t *ret)
         *ret = sqlite3_column_int64(s, at);
         return *ret < 0 ? REPL_EBADINPUT : 0;
     case SQLITE_TEXT:
-        return parse_time(span_of((const char *)sqlite3_column_text(s, at),
-                                  (size_t)sqlite3_column_bytes(s, at)),
-                          ret);
+        return parse_time(
+            span_of((const char *)sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at)),
+            ret);
     default:
         return REPL_EBADINPUT;
     }

@@ -35,10 +35,10 @@ struct outbox_bad_row {
 struct outbox_batch {
     struct change *changes; /* in the arena */
     size_t count;
-    int64_t last_id;        /* new cursor after this batch; the old one when nothing came */
-    bool more;              /* the limit was reached */
+    int64_t last_id; /* new cursor after this batch; the old one when nothing came */
+    bool more;       /* the limit was reached */
     struct outbox_bad_row bad[OUTBOX_BAD_MAX];
-    size_t bad_count;       /* may exceed OUTBOX_BAD_MAX: then only the first are kept */
+    size_t bad_count; /* may exceed OUTBOX_BAD_MAX: then only the first are kept */
 };
 
 /* Never fails for a reason that time may mend: missing files are looked for at every read. */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* The structure that embeds *ptr as its member. */
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 struct list {
     struct list *next;

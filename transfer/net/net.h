@@ -1,5 +1,5 @@
-/* net: HTTP/1.1 requests over a pool of lanes to one endpoint. A lane is one connection with what is
- * measured of it; a request takes an idle lane, a live connection before a new one. Nothing is
+/* net: HTTP/1.1 requests over a pool of lanes to one endpoint. A lane is one connection with what
+ * is measured of it; a request takes an idle lane, a live connection before a new one. Nothing is
  * repeated and no redirect is followed here. Loop thread. */
 #ifndef REPL_NET_NET_H
 #define REPL_NET_NET_H

@@ -1,61 +1,57 @@
 #include "transfer/store/checksum.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
 
-#define CRC32C_POLY    0x82f63b78u
-#define CRC64NVME_POLY 0x9a6c9329ac4bc9b5u
+/* ---- tables ----
+ *
+ * A CRC is linear: the entry of a byte is the exclusive or of the entries of its bits. So eight
+ * numbers stand for a table of 256, and the compiler does the rest. Table k of CRC-64 is for a byte
+ * with k more bytes behind it. */
 
-/* ---- tables, made once ---- */
+#define ENTRY(i, a, b, c, d, e, f, g, h)                                                           \
+    (((i)&1 ? a : 0) ^ ((i)&2 ? b : 0) ^ ((i)&4 ? c : 0) ^ ((i)&8 ? d : 0) ^ ((i)&16 ? e : 0) ^    \
+     ((i)&32 ? f : 0) ^ ((i)&64 ? g : 0) ^ ((i)&128 ? h : 0))
+#define FOUR(i, ...)                                                                               \
+    ENTRY(i, __VA_ARGS__), ENTRY(i + 1, __VA_ARGS__), ENTRY(i + 2, __VA_ARGS__),                   \
+        ENTRY(i + 3, __VA_ARGS__)
+#define SIXTEEN(i, ...)                                                                            \
+    FOUR(i, __VA_ARGS__), FOUR(i + 4, __VA_ARGS__), FOUR(i + 8, __VA_ARGS__),                      \
+        FOUR(i + 12, __VA_ARGS__)
+#define SIXTY_FOUR(i, ...)                                                                         \
+    SIXTEEN(i, __VA_ARGS__), SIXTEEN(i + 16, __VA_ARGS__), SIXTEEN(i + 32, __VA_ARGS__),           \
+        SIXTEEN(i + 48, __VA_ARGS__)
+#define TABLE(...)                                                                                 \
+    SIXTY_FOUR(0, __VA_ARGS__), SIXTY_FOUR(64, __VA_ARGS__), SIXTY_FOUR(128, __VA_ARGS__),         \
+        SIXTY_FOUR(192, __VA_ARGS__)
 
-struct tables {
-    uint32_t crc32c[256];
-    uint64_t crc64[8][256];
+static const uint32_t table32c[256] = {TABLE(0xf26b8303, 0xe13b70f7, 0xc79a971f, 0x8ad958cf,
+                                             0x105ec76f, 0x20bd8ede, 0x417b1dbc, 0x82f63b78)};
+
+static const uint64_t table64[8][256] = {
+    {TABLE(0x7f6ef0c830358979, 0xfedde190606b12f2, 0xc962e5739841b68f, 0xa61cecb46814fe75,
+           0x78e0ff3b88be6f81, 0xf1c1fe77117cdf02, 0xd75adabd7a6e2d6f, 0x9a6c9329ac4bc9b5)},
+    {TABLE(0x8776a97d73bddf69, 0x3a3474a9bfec2db9, 0x7468e9537fd85b72, 0xe8d1d2a6ffb0b6e4,
+           0xe57a831ea7f6fea3, 0xfe2c206e177a6e2d, 0xc881668f76634f31, 0xa5dbeb4db4510d09)},
+    {TABLE(0xff6e4e1f4e4038be, 0xca05ba6dc417e217, 0xa0d25288d0b85745, 0x757d8342f9e73de1,
+           0xeafb0685f3ce7bc2, 0xe12f2b58bf0b64ef, 0xf68770e226815ab5, 0xd9d7c79715952601)},
+    {TABLE(0x8211147cbaf96306, 0x30fb0eaa2d655567, 0x61f61d545acaaace, 0xc3ec3aa8b595559c,
+           0xb301530233bd3853, 0x52db80573fede3cd, 0xa5b700ae7fdbc79a, 0x7fb7270fa7201c5f)},
+    {TABLE(0x373d15f784905d1e, 0x6e7a2bef0920ba3c, 0xdcf457de12417478, 0x8d3189ef7c157b9b,
+           0x2eba358da0bd645d, 0x5d746b1b417ac8ba, 0xbae8d63682f59174, 0x41088a3e5d7cb183)},
+    {TABLE(0xe9742a79ef04a5d4, 0xe63172a0869ed8c3, 0xf8bbc31255aa22ed, 0xc5aea077f3c3d6b1,
+           0xbf8466bcbf103e09, 0x4bd1eb2a26b7ef79, 0x97a3d6544d6fdef2, 0x1b9e8afbc2482e8f)},
+    {TABLE(0xfc5d27f6bf353971, 0xcc6369be26fde189, 0xac1ff52f156c5079, 0x6ce6cc0d724f3399,
+           0xd9cd981ae49e6732, 0x8742166691ab5d0f, 0x3a5d0a9e7bc12975, 0x74ba153cf78252ea)},
+    {TABLE(0x21e9761e252621ac, 0x43d2ec3c4a4c4358, 0x87a5d878949886b0, 0x3b9296a271a69e0b,
+           0x77252d44e34d3c16, 0xee4a5a89c69a782c, 0xe84d9340d5a36333, 0xe44200d2f3d1550d)},
 };
-
-static void fill(struct tables *t)
-{
-    for (unsigned i = 0; i < 256; i++) {
-        uint32_t a = i;
-        uint64_t b = i;
-        for (int k = 0; k < 8; k++) {
-            a = a & 1 ? (a >> 1) ^ CRC32C_POLY : a >> 1;
-            b = b & 1 ? (b >> 1) ^ CRC64NVME_POLY : b >> 1;
-        }
-        t->crc32c[i] = a;
-        t->crc64[0][i] = b;
-    }
-    for (unsigned i = 0; i < 256; i++) {
-        for (int k = 1; k < 8; k++) {
-            uint64_t b = t->crc64[k - 1][i];
-            t->crc64[k][i] = (b >> 8) ^ t->crc64[0][b & 0xff];
-        }
-    }
-}
-
-static struct {
-    pthread_once_t once;
-    struct tables tables;
-} made = {.once = PTHREAD_ONCE_INIT}; /* constant after its first use */
-
-static void make(void)
-{
-    fill(&made.tables);
-}
-
-static const struct tables *tables(void)
-{
-    pthread_once(&made.once, make);
-    return &made.tables;
-}
 
 /* ---- CRC-32C ---- */
 
 static uint32_t crc32c_table(uint32_t crc, const unsigned char *at, size_t len)
 {
-    const struct tables *t = tables();
     while (len-- > 0) {
-        crc = t->crc32c[(crc ^ *at++) & 0xff] ^ (crc >> 8);
+        crc = table32c[(crc ^ *at++) & 0xff] ^ (crc >> 8);
     }
     return crc;
 }
@@ -104,7 +100,6 @@ uint32_t checksum_crc32c(uint32_t crc, struct span data)
 
 uint64_t checksum_crc64nvme(uint64_t crc, struct span data)
 {
-    const struct tables *t = tables();
     const unsigned char *at = (const unsigned char *)data.ptr;
     size_t len = data.len;
     crc = ~crc;
@@ -115,11 +110,11 @@ uint64_t checksum_crc64nvme(uint64_t crc, struct span data)
         }
         crc = 0;
         for (unsigned i = 0; i < 8; i++) {
-            crc ^= t->crc64[7 - i][(x >> (8 * i)) & 0xff];
+            crc ^= table64[7 - i][(x >> (8 * i)) & 0xff];
         }
     }
     while (len-- > 0) {
-        crc = t->crc64[0][(crc ^ *at++) & 0xff] ^ (crc >> 8);
+        crc = table64[0][(crc ^ *at++) & 0xff] ^ (crc >> 8);
     }
     return ~crc;
 }
