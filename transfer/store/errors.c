@@ -2,8 +2,6 @@
 
 #include "daemon/base/loop.h"
 
-#include <stdlib.h>
-
 static const struct {
     const char *code;
     int meaning;
@@ -66,11 +64,6 @@ static const struct {
     {"XMinioServerNotInitialized", REPL_ESERVER},
 };
 
-static int compare(const void *key, const void *entry)
-{
-    return strcmp(key, *(const char *const *)entry);
-}
-
 /* A 404 without a code is no evidence that an object is missing: a proxy says that too. */
 static int by_status(unsigned status)
 {
@@ -107,16 +100,13 @@ static int by_status(unsigned status)
 
 int errors_classify(unsigned status, const char *code)
 {
-    if (code[0] != '\0') {
-        const void *found =
-            bsearch(code, codes, sizeof(codes) / sizeof(codes[0]), sizeof(codes[0]), compare);
-        if (found != NULL) {
-            return codes[((const char *)found - (const char *)codes) / (ptrdiff_t)sizeof(codes[0])]
-                .meaning;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strcmp(code, codes[i].code) == 0) {
+            return codes[i].meaning;
         }
-        if (status >= 400 && status < 500 && strncmp(code, "KMS.", 4) == 0) {
-            return REPL_EDENIED;
-        }
+    }
+    if (status >= 400 && status < 500 && strncmp(code, "KMS.", 4) == 0) {
+        return REPL_EDENIED;
     }
     return by_status(status);
 }
