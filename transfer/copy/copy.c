@@ -161,6 +161,7 @@ static void forget_source(struct copy *c)
     c->is_plain = false;
     c->source = (struct store_object){0};
     c->tags = NULL;
+    c->tags_late = false;
     c->tag_count = 0;
     c->is_ambiguous = false;
     c->marker = (struct span){0};

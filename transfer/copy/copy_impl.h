@@ -45,6 +45,7 @@ enum copy_step {
     STEP_ABORT_INTENDED,
     STEP_VERIFY, /* HEAD destination */
     STEP_VERIFY_BYTE,
+    STEP_PUT_TAGS,        /* what Create was told and the server has not kept */
     STEP_DELETE_UPLOAD,   /* LIST_PARTS: has an upload of an earlier life completed? */
     STEP_DELETE_EVIDENCE, /* HEAD source */
     STEP_DELETE_BUCKET,   /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
@@ -130,6 +131,7 @@ struct copy {
     int64_t size_hint;
     uint64_t first_length;
     struct store_pair *tags;
+    bool tags_late; /* they are read and put after the copy */
     size_t tag_count;
     struct store_meta meta; /* as written at the destination */
     struct span marker;     /* absent when not written */
@@ -260,6 +262,7 @@ void copy_fill_dest(const struct copy *c, struct store_op *op, enum store_op_kin
 copy_step_fn copy_compare_fill, copy_compare_good, copy_compare_bad;
 copy_step_fn copy_first_fill, copy_first_good, copy_first_bad;
 copy_step_fn copy_tags_fill, copy_tags_good, copy_tags_bad;
+copy_step_fn copy_put_tags_fill, copy_put_tags_good, copy_put_tags_bad;
 copy_step_fn copy_put_fill, copy_put_good, copy_put_bad;
 copy_step_fn copy_ask_put_good, copy_ask_put_bad;
 copy_step_fn copy_create_fill, copy_create_good, copy_create_bad;

@@ -40,6 +40,8 @@ static const struct step {
                              copy_abort_bad},
     [STEP_VERIFY] = {"verifying", COPY_DEST, copy_verify_fill, copy_verify_good, copy_verify_bad},
     [STEP_VERIFY_BYTE] = {"verifying", COPY_DEST, copy_byte_fill, copy_byte_good, copy_byte_bad},
+    [STEP_PUT_TAGS] = {"writing tags", COPY_DEST, copy_put_tags_fill, copy_put_tags_good,
+                       copy_put_tags_bad},
     [STEP_DELETE_UPLOAD] = {"asking", COPY_DEST, copy_list_parts_fill, copy_delete_upload_good,
                             copy_delete_upload_bad},
     [STEP_DELETE_EVIDENCE] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_evidence_good,

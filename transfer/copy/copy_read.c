@@ -188,14 +188,22 @@ void copy_tags_good(struct copy *c, struct copy_op *o)
 {
     c->tags = o->op.tags;
     c->tag_count = o->op.tag_count;
-    copy_write(c);
+    if (c->tags_late) {
+        copy_ask(c, STEP_PUT_TAGS);
+    } else {
+        copy_write(c);
+    }
 }
 
 void copy_tags_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_EUNSUPPORTED) {
         c->lost_meta += c->source.tag_count;
-        copy_write(c);
+        if (c->tags_late) {
+            copy_verified(c);
+        } else {
+            copy_write(c);
+        }
     } else if (o->op.fail.code == REPL_ENOKEY) {
         copy_restart(c, &o->op.fail, COPY_SOURCE);
     } else {

@@ -24,6 +24,18 @@ static bool needs_byte(const struct copy *c, uint32_t part)
     return c->parts[part].repeated || (c->is_ambiguous && part + 1 == c->plan.part_count);
 }
 
+/* Ceph RGW takes tags with Create and forgets them. After a resume they were never read. */
+static void check_tags(struct copy *c)
+{
+    bool can = c->job.from->features.tags && c->job.to->features.tags;
+    if (!can || c->outcome.dest.tag_count >= c->source.tag_count) {
+        copy_verified(c);
+        return;
+    }
+    c->tags_late = true;
+    copy_ask(c, c->tags != NULL ? STEP_PUT_TAGS : STEP_TAGS);
+}
+
 static void next_byte(struct copy *c)
 {
     while (c->parts != NULL && c->verify_at < c->plan.part_count &&
@@ -35,7 +47,7 @@ static void next_byte(struct copy *c)
         }
         c->verify_at++;
     }
-    copy_verified(c);
+    check_tags(c);
 }
 
 void copy_verified(struct copy *c)
@@ -103,6 +115,29 @@ void copy_byte_bad(struct copy *c, struct copy_op *o)
 {
     if (fail_class(o->op.fail.code) == FAIL_GONE) {
         differs(c, "readable part");
+    } else {
+        copy_again(c, o);
+    }
+}
+
+void copy_put_tags_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_PUT_TAGS);
+    o->op.meta.tags = c->tags;
+    o->op.meta.tag_count = c->tag_count;
+}
+
+void copy_put_tags_good(struct copy *c, struct copy_op *o)
+{
+    (void)o;
+    copy_verified(c);
+}
+
+void copy_put_tags_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_EUNSUPPORTED) {
+        c->lost_meta += c->source.tag_count;
+        copy_verified(c);
     } else {
         copy_again(c, o);
     }
