@@ -175,7 +175,6 @@ struct record_call {
     struct upload upload;
     struct upload_part part;
     int64_t now_ms;
-    int64_t abort_ms;
 };
 
 static int run_record(struct backend *b, struct journal_call *call)
@@ -194,7 +193,7 @@ static int run_record(struct backend *b, struct journal_call *call)
     case COPY_UPLOAD_ENDED:
         return b->ops->upload_end(b, u->rule, u->key, u->upload_id);
     case COPY_ABANDONED:
-        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->abort_ms,
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms,
                                   0);
     }
     return REPL_EINTERNAL;
@@ -259,9 +258,6 @@ static void on_record(void *arg, struct copy *copy, const struct copy_record *re
     c->work = w;
     c->kind = rec->kind;
     c->now_ms = loop_wall_ms(w->engine->loop);
-    c->abort_ms =
-        c->now_ms +
-        (job->kind == COPY_DELETE && job->upload_completing ? ENGINE_COMPLETE_WAIT_MS : 0);
     arena_init(&c->arena);
     fill_upload(c, job, rec);
     c->call.run = run_record;

@@ -2,29 +2,65 @@
  * is. */
 #include "transfer/copy/copy_impl.h"
 
+#define ASKS_BEFORE_ABORT 7 /* 25 s in all: a Complete at work has long been done by then */
+#define ASK_FIRST_MS      200u
+
 /* An upload that an earlier life left is given up with the object. If its Complete was sent, it may
- * have happened: then there is nothing to abort. */
+ * still be at work at the server, and an object that it makes after our delete would stay: the
+ * upload has to be gone first. */
 void copy_delete_start(struct copy *c)
 {
     bool may_be_complete = c->upload_is_open && c->job.upload_completing;
     copy_ask(c, may_be_complete ? STEP_DELETE_UPLOAD : STEP_DELETE_EVIDENCE);
 }
 
+/* It is there: the Complete is at work, or was never received. */
 void copy_delete_upload_good(struct copy *c, struct copy_op *o)
 {
+    unsigned asked = c->delete_asks++;
     o->attempts = 0;
-    (void)c;
-    copy_queue(o, STEP_DELETE_EVIDENCE);
+    if (asked < ASKS_BEFORE_ABORT) {
+        copy_delay(o, STEP_DELETE_UPLOAD, ASK_FIRST_MS << asked);
+    } else if (asked == ASKS_BEFORE_ABORT) {
+        copy_queue(o, STEP_DELETE_ABORT);
+    } else {
+        copy_queue(o, STEP_DELETE_EVIDENCE); /* aborted again later, until it is gone */
+    }
+}
+
+static void upload_is_gone(struct copy *c)
+{
+    c->upload_is_complete = true;
+    copy_ask(c, STEP_DELETE_EVIDENCE);
 }
 
 void copy_delete_upload_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOUPLOAD) {
-        c->upload_is_complete = true;
+        upload_is_gone(c);
+    } else if (copy_is_mute(o)) {
         copy_ask(c, STEP_DELETE_EVIDENCE);
     } else {
         copy_again(c, o);
     }
+}
+
+void copy_delete_abort_fill(struct copy *c, struct copy_op *o)
+{
+    copy_fill_dest(c, &o->op, STORE_ABORT);
+    o->op.upload_id = c->upload_id;
+}
+
+void copy_delete_abort_good(struct copy *c, struct copy_op *o)
+{
+    (void)c;
+    o->attempts = 0;
+    copy_queue(o, STEP_DELETE_UPLOAD);
+}
+
+void copy_delete_abort_bad(struct copy *c, struct copy_op *o)
+{
+    copy_delete_upload_bad(c, o);
 }
 
 void copy_evidence_fill(struct copy *c, struct copy_op *o)

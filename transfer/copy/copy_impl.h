@@ -47,6 +47,7 @@ enum copy_step {
     STEP_VERIFY_BYTE,
     STEP_PUT_TAGS,        /* what Create was told and the server has not kept */
     STEP_DELETE_UPLOAD,   /* LIST_PARTS: has an upload of an earlier life completed? */
+    STEP_DELETE_ABORT,
     STEP_DELETE_EVIDENCE, /* HEAD source */
     STEP_DELETE_BUCKET,   /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
     STEP_DELETE,
@@ -147,6 +148,7 @@ struct copy {
     bool is_ambiguous;       /* that Complete happened was found out by asking */
     unsigned complete_attempts;
     bool complete_said_gone; /* its last answer was that there is no such upload */
+    unsigned delete_asks;    /* whether it is there still */
     struct copy_part *parts;
     struct store_part *complete_parts;
     uint32_t parts_todo;
@@ -279,6 +281,7 @@ copy_step_fn copy_abort_fill, copy_abort_good, copy_abort_bad;
 copy_step_fn copy_verify_fill, copy_verify_good, copy_verify_bad;
 copy_step_fn copy_byte_fill, copy_byte_good, copy_byte_bad;
 copy_step_fn copy_delete_upload_good, copy_delete_upload_bad;
+copy_step_fn copy_delete_abort_fill, copy_delete_abort_good, copy_delete_abort_bad;
 copy_step_fn copy_evidence_fill, copy_evidence_good, copy_evidence_bad;
 copy_step_fn copy_bucket_fill, copy_bucket_good;
 copy_step_fn copy_delete_fill, copy_delete_good, copy_delete_bad;

@@ -44,6 +44,8 @@ static const struct step {
                        copy_put_tags_bad},
     [STEP_DELETE_UPLOAD] = {"asking", COPY_DEST, copy_list_parts_fill, copy_delete_upload_good,
                             copy_delete_upload_bad},
+    [STEP_DELETE_ABORT] = {"aborting", COPY_DEST, copy_delete_abort_fill, copy_delete_abort_good,
+                           copy_delete_abort_bad},
     [STEP_DELETE_EVIDENCE] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_evidence_good,
                               copy_evidence_bad},
     [STEP_DELETE_BUCKET] = {"asking", COPY_SOURCE, copy_bucket_fill, copy_bucket_good, copy_again},

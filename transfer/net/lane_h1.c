@@ -20,6 +20,7 @@ struct lane_h1 {
     struct timer timer;
     struct curl_slist *headers;
     size_t sent; /* of the body, by the read function */
+    bool begun;  /* the request was handed to a connection */
     struct buf text;
     bool overflow;
     bool running;
@@ -82,13 +83,15 @@ static void fill_result(struct lane_h1 *h, CURLcode rc)
     curl_off_t uploaded = 0;
     curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     curl_easy_getinfo(h->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
-    r->left = request_bytes > 0;
+    r->left = request_bytes > 0 || rc == CURLE_ABORTED_BY_CALLBACK;
     r->wire_sent = (uint64_t)uploaded;
     r->text = arena_span(r->arena, buf_view(&h->text));
     if (rc == CURLE_OK) {
         return;
     }
-    fail_set(&r->fail, code_of(rc, h), "%s", curl_easy_strerror(rc));
+    fail_set(&r->fail, code_of(rc, h), "%s",
+             rc == CURLE_ABORTED_BY_CALLBACK ? "connection was lost before an answer"
+                                             : curl_easy_strerror(rc));
     if (rc == CURLE_PEER_FAILED_VERIFICATION) {
         fail_hint(&r->fail, "name the CA of the server's certificate as ca_file of the endpoint");
     } else if (rc == CURLE_COULDNT_RESOLVE_HOST) {
@@ -288,6 +291,22 @@ static size_t on_header(char *from, size_t size, size_t count, void *arg)
 
 /* ---- one request ---- */
 
+/* curl repeats by itself what a reused connection did not answer. The server may have done it: a
+ * Create repeated in silence leaves an upload that nobody knows of, so only reads are let pass. */
+static int on_begin(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    (void)local_port;
+    struct lane_h1 *h = arg;
+    const char *method = h->base.request->method;
+    bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool repeats = h->begun;
+    h->begun = true;
+    return repeats && !is_read ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static void set_connection(struct lane_h1 *h, const struct net_request *r)
 {
     const struct lane_common *c = h->common;
@@ -345,10 +364,13 @@ static void h1_start(struct lane *l, struct net_request *r)
     CURL *e = h->easy;
     curl_easy_reset(e);
     h->sent = 0;
+    h->begun = false;
     h->overflow = false;
     buf_reset(&h->text);
     set_connection(h, r);
     set_message(h, r);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_begin);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, h);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, h);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
