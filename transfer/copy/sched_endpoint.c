@@ -224,7 +224,7 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     e->seen_ms = e->good_ms;
     if (e->limit > 0 && e->old_news == 0) {
         e->limit += 1 / e->limit;
-        if (e->limit >= store_slots(e->store)) {
+        if (e->limit >= store_slots(e->store, STORE_SMALL)) {
             e->limit = 0;
         }
     }
@@ -326,7 +326,7 @@ unsigned endpoint_room(const struct endpoint *e)
     if (e->state != SCHED_UP) {
         return e->passes;
     }
-    unsigned most = store_slots(e->store);
+    unsigned most = store_slots(e->store, STORE_SMALL);
     if (e->limit > 0 && e->limit < most) {
         most = (unsigned)e->limit;
     }
@@ -338,5 +338,5 @@ bool endpoint_takes_body(const struct endpoint *e, unsigned held, uint64_t held_
 {
     const struct sched *s = e->sched;
     uint64_t share = s->budget.limit / (s->destinations == 0 ? 1 : s->destinations);
-    return held == 0 || (held < 2 * store_slots(e->store) + 2 && held_bytes + bytes <= share);
+    return held == 0 || (held < 2 * store_slots(e->store, STORE_SMALL) + 2 && held_bytes + bytes <= share);
 }

@@ -1,5 +1,5 @@
-/* lane: one connection to an endpoint, seen by the pool. h1 is one HTTP/1.1 connection through
- * libcurl; another kind needs no more than these operations. */
+/* lane: one connection to a host, seen by the pool. Two kinds: h1, an HTTP/1.1 connection through
+ * libcurl, carries one request at a time; h2, an HTTP/2 connection of our own, several. */
 #ifndef REPL_NET_LANE_H
 #define REPL_NET_LANE_H
 
@@ -8,20 +8,27 @@
 struct lane;
 
 struct lane_ops {
-    const char *kind; /* "h1" */
-    /* The lane must be idle. The end comes through net_lane_ended() from the loop. */
+    const char *kind; /* "h1", "h2" */
+    /* There is room. The end comes through net_lane_ended() from the loop. */
     void (*start)(struct lane *l, struct net_request *r);
-    /* Drops the request and its connection; nothing comes back. */
-    void (*cancel)(struct lane *l);
-    /* Idle lanes only. Frees the lane, now or when its handles are closed. */
+    /* Drops the request (h1: and its connection); nothing comes back. */
+    void (*cancel)(struct lane *l, struct net_request *r);
+    /* Requests that it takes now besides those it has. */
+    unsigned (*room)(const struct lane *l);
+    /* Lanes without a request only. Frees the lane, now or when its handles are closed. */
     void (*close)(struct lane *l);
 };
 
 struct lane {
     const struct lane_ops *ops;
     struct net *net;
-    struct list link; /* idle lanes of the pool */
-    struct net_request *request;
+    struct host *host;
+    struct list link;     /* of the host, those with room first, the warmest before others */
+    enum net_class class; /* of what it carries: streams of both on one connection would compete */
+    unsigned active;      /* requests */
+    bool is_spent;        /* takes no more: closed when its requests have ended */
+    int fd;               /* of its connection; -1: none */
+    uint64_t idle_ms;     /* monotonic, since when it has none; 0 = busy */
 };
 
 /* What lanes share: TLS sessions, resolved names, verification. */
@@ -33,11 +40,11 @@ struct lane_common {
     bool tls_insecure;
 };
 
-struct lane *lane_h1_new(struct net *n, const struct lane_common *common);
+struct lane *lane_h1_new(struct host *h, const struct lane_common *common);
 
 /* Of the pool, for lanes: the request has ended, its out members are filled. A lane that closes its
  * handles in the background says so, so that net_close() can wait. */
-void net_lane_ended(struct lane *l);
+void net_lane_ended(struct lane *l, struct net_request *r);
 void net_handle_opened(struct net *n);
 void net_handle_closed(struct net *n);
 

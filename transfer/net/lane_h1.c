@@ -1,6 +1,6 @@
 /* h1: one HTTP/1.1 connection. A CURLM of its own with at most one connection, driven by libuv: a
  * shared one would choose the connection itself. */
-#include "transfer/net/lane.h"
+#include "transfer/net/path.h"
 
 #include <curl/curl.h>
 #include <strings.h>
@@ -15,6 +15,7 @@
 struct lane_h1 {
     struct lane base;
     const struct lane_common *common;
+    struct net_request *request; /* NULL: idle */
     CURLM *multi;
     CURL *easy;
     struct timer timer;
@@ -78,7 +79,7 @@ static int code_of(CURLcode rc, const struct lane_h1 *h)
 
 static void fill_result(struct lane_h1 *h, CURLcode rc)
 {
-    struct net_request *r = h->base.request;
+    struct net_request *r = h->request;
     long request_bytes = 0;
     curl_off_t uploaded = 0;
     curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
@@ -102,6 +103,7 @@ static void fill_result(struct lane_h1 *h, CURLcode rc)
 static void detach(struct lane_h1 *h)
 {
     h->running = false;
+    h->request = NULL;
     curl_multi_remove_handle(h->multi, h->easy);
     curl_slist_free_all(h->headers);
     h->headers = NULL;
@@ -114,10 +116,12 @@ static void check_done(struct lane_h1 *h)
     while (h->running && (m = curl_multi_info_read(h->multi, &left)) != NULL) {
         if (m->msg == CURLMSG_DONE) {
             CURLcode rc = m->data.result;
+            struct net_request *r = h->request;
             fill_result(h, rc);
             detach(h);
             buf_reset(&h->text);
-            net_lane_ended(&h->base);
+            h->base.is_spent = rc != CURLE_OK;
+            net_lane_ended(&h->base, r); /* may free the lane */
             return;
         }
     }
@@ -201,7 +205,7 @@ static int on_set_timer(CURLM *multi, long timeout_ms, void *arg)
 static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
     struct lane_h1 *h = arg;
-    struct span body = h->base.request->body;
+    struct span body = h->request->body;
     size_t n = size * count;
     if (n > body.len - h->sent) {
         n = body.len - h->sent;
@@ -216,7 +220,7 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
     struct lane_h1 *h = arg;
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->base.request->body.len) {
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->request->body.len) {
         return CURL_SEEKFUNC_FAIL;
     }
     h->sent = (size_t)offset;
@@ -226,7 +230,7 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 static size_t on_write(char *from, size_t size, size_t count, void *arg)
 {
     struct lane_h1 *h = arg;
-    struct net_request *r = h->base.request;
+    struct net_request *r = h->request;
     size_t n = size * count;
     if (r->into == NULL || r->status < 200 || r->status > 299) {
         buf_append(&h->text, from, n);
@@ -276,7 +280,7 @@ static void add_header(struct net_request *r, struct span line)
 static size_t on_header(char *from, size_t size, size_t count, void *arg)
 {
     struct lane_h1 *h = arg;
-    struct net_request *r = h->base.request;
+    struct net_request *r = h->request;
     struct span line = span_of(from, size * count);
     while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) {
         line.len--;
@@ -300,7 +304,7 @@ static int on_begin(void *arg, char *peer, char *local, int peer_port, int local
     (void)peer_port;
     (void)local_port;
     struct lane_h1 *h = arg;
-    const char *method = h->base.request->method;
+    const char *method = h->request->method;
     bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool repeats = h->begun;
     h->begun = true;
@@ -362,6 +366,7 @@ static void h1_start(struct lane *l, struct net_request *r)
 {
     struct lane_h1 *h = h1_of(l);
     CURL *e = h->easy;
+    h->request = r;
     curl_easy_reset(e);
     h->sent = 0;
     h->begun = false;
@@ -379,14 +384,19 @@ static void h1_start(struct lane *l, struct net_request *r)
     curl_multi_add_handle(h->multi, e);
 }
 
-static void h1_cancel(struct lane *l)
+static void h1_cancel(struct lane *l, struct net_request *r)
 {
     struct lane_h1 *h = h1_of(l);
-    struct net_request *r = l->request;
     long request_bytes = 0;
     curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     r->left = request_bytes > 0;
     detach(h); /* curl closes the connection of a transfer that was not finished */
+    l->is_spent = true;
+}
+
+static unsigned h1_room(const struct lane *l)
+{
+    return l->active == 0 ? 1 : 0;
 }
 
 static void h1_close(struct lane *l)
@@ -400,13 +410,15 @@ static void h1_close(struct lane *l)
     mem_free(h);
 }
 
-struct lane *lane_h1_new(struct net *n, const struct lane_common *common)
+struct lane *lane_h1_new(struct host *host, const struct lane_common *common)
 {
     static const struct lane_ops ops = {
-        .kind = "h1", .start = h1_start, .cancel = h1_cancel, .close = h1_close};
+        .kind = "h1", .start = h1_start, .cancel = h1_cancel, .room = h1_room, .close = h1_close};
     struct lane_h1 *h = MEM_NEW(struct lane_h1);
     h->base.ops = &ops;
-    h->base.net = n;
+    h->base.net = host->path->net;
+    h->base.host = host;
+    h->base.fd = -1;
     h->common = common;
     buf_init(&h->text, NET_TEXT_MAX);
     timer_init(&h->timer, common->loop, on_timer, h);

@@ -1,7 +1,7 @@
-/* The pool: which lane takes which request. */
+/* Requests on their way into lanes and out again. */
 #include "transfer/net/net.h"
 
-#include "transfer/net/lane.h"
+#include "transfer/net/path.h"
 
 #include <curl/curl.h>
 #include <unistd.h>
@@ -9,13 +9,11 @@
 struct net {
     struct lane_common common;
     char *name;
-    unsigned lane_limit;
-    unsigned lane_count;
-    unsigned busy;
+    struct path direct;
+    unsigned busy;       /* requests in lanes */
     unsigned handles;    /* of lanes, open or closing */
-    struct list idle;    /* lane.link, last used first */
     struct list waiting; /* net_request.link */
-    struct list canceling;
+    struct list failed;  /* before they had a lane; or cancelled */
     bool closing;
     struct deferred finish;
     loop_fn *closed;
@@ -42,48 +40,83 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     n->name = mem_strdup(o->name);
-    n->lane_limit = o->lanes > 0 ? o->lanes : 1;
-    list_init(&n->idle);
     list_init(&n->waiting);
-    list_init(&n->canceling);
+    list_init(&n->failed);
+    path_init(&n->direct, n, &n->common, o->lanes);
     deferred_init(&n->finish, o->loop, finish_close, n);
     *ret = n;
     return 0;
 }
 
-unsigned net_lanes(const struct net *n)
+unsigned net_slots(const struct net *n, enum net_class class)
 {
-    return n->lane_limit;
+    return path_slots(&n->direct, class);
 }
 
-static struct lane *idle_lane(struct net *n)
+/* ---- into lanes and out ---- */
+
+static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
 {
-    struct list *node = list_first(&n->idle);
-    if (node != NULL) {
-        list_remove(node);
-        return CONTAINER_OF(node, struct lane, link);
-    }
-    if (n->lane_count == n->lane_limit) {
-        return NULL;
-    }
-    n->lane_count++;
-    return lane_h1_new(n, &n->common);
+    list_remove(&r->link);
+    r->lane = l;
+    n->busy++;
+    path_lane_taken(l, r);
+    l->ops->start(l, r);
 }
 
+static void leave_lane(struct net *n, struct net_request *r)
+{
+    struct lane *l = r->lane;
+    r->lane = NULL;
+    n->busy--;
+    path_lane_left(l, r);
+}
+
+/* In their order, but none waits for the lanes of another host or class. */
 static void start_waiting(struct net *n)
 {
-    while (!list_is_empty(&n->waiting)) {
-        struct lane *l = idle_lane(n);
-        if (l == NULL) {
-            return;
+    LIST_FOR_SAFE (node, &n->waiting) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, link);
+        struct lane *l = path_lane(r->host, r->class);
+        if (l != NULL) {
+            enter_lane(n, l, r);
         }
-        struct list *node = list_first(&n->waiting);
-        list_remove(node);
-        l->request = CONTAINER_OF(node, struct net_request, link);
-        l->request->lane = l;
-        n->busy++;
-        l->ops->start(l, l->request);
     }
+}
+
+static void check_closed(struct net *n)
+{
+    if (n->closing && n->busy == 0 && list_is_empty(&n->failed)) {
+        deferred_call(&n->finish);
+    }
+}
+
+void net_lane_ended(struct lane *l, struct net_request *r)
+{
+    struct net *n = l->net;
+    leave_lane(n, r);
+    r->done(r);
+    start_waiting(n);
+    check_closed(n);
+}
+
+/* ---- those that end without a lane ---- */
+
+static void deliver_failed(void *arg)
+{
+    struct net_request *r = arg;
+    struct net *n = r->net;
+    list_remove(&r->link);
+    r->done(r);
+    check_closed(n);
+}
+
+/* done() is never called inside net_submit() and net_cancel(). */
+static void fail_later(struct net *n, struct net_request *r)
+{
+    list_push_back(&n->failed, &r->link);
+    deferred_init(&r->failed, n->common.loop, deliver_failed, r);
+    deferred_call(&r->failed);
 }
 
 void net_submit(struct net *n, struct net_request *r)
@@ -96,52 +129,17 @@ void net_submit(struct net *n, struct net_request *r)
     r->received = 0;
     r->left = false;
     r->wire_sent = 0;
+    r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
+    r->host = path_host(&n->direct, r->url);
+    if (r->host == NULL) {
+        fail_set(&r->fail, REPL_EBADINPUT, "%s is no URL of a host", r->url);
+        fail_later(n, r);
+        return;
+    }
     list_push_back(&n->waiting, &r->link);
     start_waiting(n);
-}
-
-/* Back to the front of the idle list: its connection is the warmest. */
-static void release_lane(struct net *n, struct lane *l)
-{
-    l->request->lane = NULL;
-    l->request = NULL;
-    n->busy--;
-    list_push_front(&n->idle, &l->link);
-}
-
-static void check_closed(struct net *n)
-{
-    if (n->closing && n->busy == 0 && list_is_empty(&n->canceling)) {
-        deferred_call(&n->finish);
-    }
-}
-
-void net_lane_ended(struct lane *l)
-{
-    struct net *n = l->net;
-    struct net_request *r = l->request;
-    release_lane(n, l);
-    r->done(r);
-    start_waiting(n);
-    check_closed(n);
-}
-
-struct cancel_arg {
-    struct net *net;
-    struct net_request *request;
-};
-
-static void deliver_canceled(void *arg)
-{
-    struct cancel_arg *c = arg;
-    struct net *n = c->net;
-    struct net_request *r = c->request;
-    mem_free(c);
-    list_remove(&r->link);
-    r->done(r);
-    check_closed(n);
 }
 
 void net_cancel(struct net *n, struct net_request *r)
@@ -151,17 +149,11 @@ void net_cancel(struct net *n, struct net_request *r)
     }
     list_remove(&r->link);
     if (r->lane != NULL) {
-        struct lane *l = r->lane;
-        l->ops->cancel(l);
-        release_lane(n, l);
+        r->lane->ops->cancel(r->lane, r);
+        leave_lane(n, r);
     }
     fail_set(&r->fail, REPL_ECANCELED, "cancelled");
-    list_push_back(&n->canceling, &r->link);
-    struct cancel_arg *c = MEM_NEW(struct cancel_arg);
-    c->net = n;
-    c->request = r;
-    deferred_init(&r->canceled, n->common.loop, deliver_canceled, c);
-    deferred_call(&r->canceled);
+    fail_later(n, r);
     start_waiting(n);
 }
 
@@ -178,26 +170,17 @@ void net_handle_closed(struct net *n)
     check_closed(n);
 }
 
-static void close_lanes(struct net *n)
-{
-    struct list *node;
-    while ((node = list_first(&n->idle)) != NULL) {
-        struct lane *l = CONTAINER_OF(node, struct lane, link);
-        list_remove(node);
-        l->ops->close(l);
-    }
-}
-
 static void finish_close(void *arg)
 {
     struct net *n = arg;
-    close_lanes(n);
+    path_close_lanes(&n->direct);
     if (n->handles > 0) {
         return; /* the last one comes back here */
     }
     loop_fn *closed = n->closed;
     void *closed_arg = n->closed_arg;
     deferred_cancel(&n->finish);
+    path_done(&n->direct);
     curl_share_cleanup(n->common.share);
     mem_free(n->common.ca_file);
     mem_free(n->name);

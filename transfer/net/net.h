@@ -1,6 +1,7 @@
-/* net: HTTP/1.1 requests over a pool of lanes to one endpoint. A lane is one connection with what
- * is measured of it; a request takes an idle lane, a live connection before a new one. Nothing is
- * repeated and no redirect is followed here. Loop thread. */
+/* net: HTTP requests to one endpoint over lanes. A lane is one connection with what is measured of
+ * it; a host is a name with its addresses and lanes; a path is a way to the endpoint, and the place
+ * where the number of lanes is decided. A request takes a lane that has room, the warmest first,
+ * before a new one is opened. Nothing is repeated and no redirect is followed here. Loop thread. */
 #ifndef REPL_NET_NET_H
 #define REPL_NET_NET_H
 
@@ -12,6 +13,8 @@
 #include "daemon/base/mem.h"
 
 struct net;
+struct lane;
+struct host;
 
 struct net_options {
     struct loop *loop; /* a real one */
@@ -21,6 +24,11 @@ struct net_options {
     bool tls_insecure;
     unsigned lanes; /* at most; at least 1 */
 };
+
+/* Bulk is what moves a body of NET_BULK_BYTES or more in either direction. The two have limits of
+ * their own, so that bulk which fills its share of the link does not hold small objects up. */
+enum net_class { NET_SMALL, NET_BULK, NET_CLASSES };
+#define NET_BULK_BYTES ((size_t)1024 * 1024)
 
 struct net_header {
     struct span name; /* lower case */
@@ -34,6 +42,7 @@ typedef void net_done_fn(struct net_request *r);
 
 struct net_request {
     /* In: unchanged until done. */
+    enum net_class class;
     const char *method;
     const char *url;            /* encoded, sent as it is */
     const char *const *headers; /* "Name: value" */
@@ -58,9 +67,11 @@ struct net_request {
     uint64_t wire_sent; /* body bytes that left */
 
     /* Private to net. */
-    struct list link;
-    void *lane;
-    struct deferred canceled;
+    struct net *net;
+    struct list link; /* waiting, or failed without a lane */
+    struct host *host;
+    struct lane *lane;
+    struct deferred failed;
 };
 
 /* REPL_EBADINPUT when the CA file cannot be read. */
@@ -70,7 +81,9 @@ void net_close(struct net *n, loop_fn *closed, void *arg);
 void net_submit(struct net *n, struct net_request *r);
 /* done() comes with REPL_ECANCELED. */
 void net_cancel(struct net *n, struct net_request *r);
-unsigned net_lanes(const struct net *n);
+/* Requests of a class that the endpoint is worth now, those under way included. More may be
+ * submitted; they wait for a lane. */
+unsigned net_slots(const struct net *n, enum net_class class);
 
 /* Value of an answer header (name in lower case); the absent span when there is none. */
 struct span net_answer(const struct net_request *r, const char *name);

@@ -116,7 +116,11 @@ void s3_send(struct s3_call *c)
     c->header_count = 0;
     c->has_body = false;
     c->body = span_of(NULL, 0);
-    c->net = (struct net_request){.done = answered, .arg = c, .arena = c->op->arena};
+    c->net =
+        (struct net_request){.class = store_op_class(c->op) == STORE_BULK ? NET_BULK : NET_SMALL,
+                             .done = answered,
+                             .arg = c,
+                             .arena = c->op->arena};
     if (!load_creds(c) || c->verb->build(c) < 0 || s3_submit_request(c) < 0) {
         s3_end(c);
     }
@@ -211,10 +215,10 @@ static void cancel(struct store *store, struct store_op *op)
     }
 }
 
-static unsigned slots(const struct store *store)
+static unsigned slots(const struct store *store, enum store_class class)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
-    return net_lanes(s->net);
+    return net_slots(s->net, class == STORE_BULK ? NET_BULK : NET_SMALL);
 }
 
 /* ---- life cycle ---- */

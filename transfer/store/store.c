@@ -21,3 +21,9 @@ const char *store_op_name(enum store_op_kind kind)
     };
     return names[kind];
 }
+
+enum store_class store_op_class(const struct store_op *op)
+{
+    uint64_t bytes = op->kind == STORE_GET ? op->into_size : op->body.len;
+    return bytes >= STORE_BULK_BYTES ? STORE_BULK : STORE_SMALL;
+}

@@ -159,6 +159,10 @@ struct store_op {
     void *impl;
 };
 
+/* Bulk moves a body of STORE_BULK_BYTES or more; the two are limited apart. */
+enum store_class { STORE_SMALL, STORE_BULK, STORE_CLASSES };
+#define STORE_BULK_BYTES ((uint64_t)1024 * 1024)
+
 /* What is known of the server; read by planning, updated by the probe. */
 struct store_features {
     enum store_check check; /* what PUT and PART use */
@@ -182,8 +186,9 @@ struct store_ops {
     /* done() still comes, with REPL_ECANCELED unless it was done already; `ambiguous` is set where
      * a write had left. */
     void (*cancel)(struct store *s, struct store_op *op);
-    /* How many operations it can run at a time now; the scheduler keeps at most so many in it. */
-    unsigned (*slots)(const struct store *s);
+    /* How many operations of a class it is worth to have under way now; the scheduler keeps at most
+     * so many in it. Changes with what is measured. */
+    unsigned (*slots)(const struct store *s, enum store_class class);
     /* closed(arg) from the loop, after every done(). */
     void (*close)(struct store *s, void (*closed)(void *arg), void *arg);
 };
@@ -204,9 +209,9 @@ static inline void store_cancel(struct store *s, struct store_op *op)
     s->ops->cancel(s, op);
 }
 
-static inline unsigned store_slots(const struct store *s)
+static inline unsigned store_slots(const struct store *s, enum store_class class)
 {
-    return s->ops->slots(s);
+    return s->ops->slots(s, class);
 }
 
 static inline void store_close(struct store *s, void (*closed)(void *arg), void *arg)
@@ -215,5 +220,6 @@ static inline void store_close(struct store *s, void (*closed)(void *arg), void 
 }
 
 const char *store_op_name(enum store_op_kind kind); /* "GetObject" */
+enum store_class store_op_class(const struct store_op *op);
 
 #endif

@@ -69,7 +69,7 @@ static void decide(struct fake *f, struct job *j)
         cut_off(f, j, REPL_ENET);
     } else if (f->denied) {
         fake_refuse(j->op, REPL_EDENIED, 403, "AccessDenied");
-    } else if (f->o.throttles && f->in_flight > (f->store.ops->slots(&f->store) + 1) / 2) {
+    } else if (f->o.throttles && f->in_flight > (f->slots + 1) / 2) {
         fake_refuse(j->op, REPL_ETHROTTLED, 503, "SlowDown");
     } else if (j->fault != NULL) {
         run_fault(f, j);
@@ -147,7 +147,7 @@ static void check_others(struct fake *f, const struct store_op *op)
 static void check(struct fake *f, const struct store_op *op)
 {
     check_others(f, op);
-    if (f->in_flight >= f->store.ops->slots(&f->store)) {
+    if (f->in_flight >= f->slots) {
         violation(f, "more operations than slots", op);
     }
     if (op->kind == STORE_GET && op->ranged && op->offset > 0 && op->if_match.len == 0 &&
@@ -195,8 +195,9 @@ static void fake_cancel(struct store *s, struct store_op *op)
     }
 }
 
-static unsigned fake_slots(const struct store *s)
+static unsigned fake_slots(const struct store *s, enum store_class class)
 {
+    (void)class;
     const struct fake *f = (const struct fake *)(const void *)s;
     return f->slots;
 }
