@@ -269,6 +269,30 @@ static void delete_ends_what_a_copy_began(void **state)
     }
 }
 
+/* Complete was sent and never received: the upload is gone when the delete has ended, but is not
+ * aborted before a Complete at work had its time. */
+static void delete_outlasts_a_complete(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct bench_job *j = copy_one(b, "k", 60000);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_COMPLETE, .in_vain = true});
+    bench_start(b);
+    while (!j->completing) {
+        loop_run_for(b->loop, 1);
+    }
+    fake_remove(b->from, "src", span_str("k"));
+    j->kind = COPY_DELETE;
+    bench_crash(b);
+    assert_int_equal(fake_uploads(b->to), 1);
+    uint64_t begun_ms = loop_now_ms(b->loop);
+    run(b, COPY_DELETED);
+    assert_int_equal(fake_uploads(b->to), 0);
+    assert_int_equal(fake_objects(b->to, "dst"), 0);
+    assert_true(loop_now_ms(b->loop) - begun_ms >= 20000);
+    bench_free(b);
+}
+
 /* ---- the source changes ---- */
 
 struct changer {
@@ -668,6 +692,7 @@ int main(void)
         cmocka_unit_test(missing_source_bucket_deletes_nothing),
         cmocka_unit_test(denied_source_deletes_nothing),
         cmocka_unit_test(delete_ends_what_a_copy_began),
+        cmocka_unit_test(delete_outlasts_a_complete),
         cmocka_unit_test(changed_source_is_never_mixed),
         cmocka_unit_test(server_without_pins_is_found_out),
         cmocka_unit_test(etag_that_is_no_md5_costs_only_the_md5),
