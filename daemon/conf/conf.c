@@ -73,6 +73,72 @@ static int resolve_credentials(const struct schema_reader *r, const struct doc *
     return 0;
 }
 
+static int refuse_path(const struct schema_reader *r, const struct doc *node, const char *path,
+                       const char *why, const char *hint)
+{
+    schema_refuse(r, node, "path \"%s\" %s", path, why);
+    fail_hint(r->f, "%s", hint);
+    return REPL_EBADINPUT;
+}
+
+static int check_way(const struct schema_reader *r, const struct doc *node,
+                     const struct conf_endpoint *e, const struct conf_path *p)
+{
+    bool is_own = strcmp(p->name, "direct") == 0;
+    if (is_own && p->url != NULL) {
+        return refuse_path(r, node, p->name, "has the endpoint's url", "leave url out of it");
+    }
+    if (!is_own && p->url == NULL) {
+        return refuse_path(r, node, p->name, "has no url", "say where it leads");
+    }
+    if (!is_own && (strncmp(p->url, "https", 5) == 0) != (strncmp(e->url, "https", 5) == 0)) {
+        return refuse_path(r, node, p->name, "differs from the endpoint in TLS",
+                           "make all of them https://, or none");
+    }
+    return 0;
+}
+
+/* The endpoint's own URL is a path too, and stands first. */
+static void make_paths(struct arena *a, struct conf_endpoint *e)
+{
+    size_t n = 1;
+    e->paths = arena_alloc(a, (e->written_path_count + 1) * sizeof(*e->paths));
+    e->paths[0] = (struct conf_path){.name = "direct", .use = CONF_USE_AUTO, .cost = "default"};
+    for (size_t i = 0; i < e->written_path_count; i++) {
+        const struct conf_path *p = &e->written_paths[i];
+        e->paths[p->url == NULL ? 0 : n++] = *p;
+    }
+    e->paths[0].url = e->url;
+    e->paths[0].virtual_host = e->virtual_host;
+    e->path_count = n;
+}
+
+static int resolve_paths(const struct schema_reader *r, const struct doc *node,
+                         struct conf_endpoint *e)
+{
+    const struct doc *written = doc_get(node, "paths");
+    unsigned fixed = 0, usable = 0;
+    for (size_t i = 0; i < e->written_path_count; i++) {
+        const struct conf_path *p = &e->written_paths[i];
+        if (check_way(r, doc_get(written, p->name), e, p) != 0) {
+            return REPL_EBADINPUT;
+        }
+    }
+    make_paths(r->a, e);
+    for (size_t i = 0; i < e->path_count; i++) {
+        fixed += e->paths[i].use == CONF_USE_ALWAYS ? 1 : 0;
+        usable += e->paths[i].use != CONF_USE_NEVER ? 1 : 0;
+    }
+    if (e->path_count > CONF_PATHS_MAX) {
+        return schema_refuse(r, written, "paths: more than %d, the endpoint's own url included",
+                             CONF_PATHS_MAX);
+    }
+    if (fixed > 1) {
+        return schema_refuse(r, written, "paths: more than one is to be used always");
+    }
+    return usable > 0 ? 0 : schema_refuse(r, written, "paths: none may be used");
+}
+
 static int check_endpoint(const struct schema_reader *r, const struct doc *node,
                           struct conf_endpoint *e)
 {
@@ -80,6 +146,9 @@ static int check_endpoint(const struct schema_reader *r, const struct doc *node,
     if (ca != NULL && e->ca_file != NULL && strncmp(e->url, "http://", 7) == 0) {
         schema_refuse(r, ca, "ca_file: endpoint \"%s\" does not use TLS", e->name);
         fail_hint(r->f, "write https:// in its url, or leave ca_file out");
+        return REPL_EBADINPUT;
+    }
+    if (resolve_paths(r, node, e) != 0) {
         return REPL_EBADINPUT;
     }
     const struct doc *credentials = doc_get(node, "credentials");

@@ -29,6 +29,20 @@ struct conf_credentials_written {
     bool anonymous;
 };
 
+enum conf_use { CONF_USE_AUTO, CONF_USE_ALWAYS, CONF_USE_NEVER };
+
+/* A way to the endpoint: its own URL ("direct", always the first), or another one to the same
+ * buckets, such as a provider's acceleration. */
+struct conf_path {
+    const char *name;
+    const char *url; /* as written: NULL for "direct" */
+    bool virtual_host;
+    enum conf_use use;
+    const char *cost; /* class that its bytes are counted under */
+};
+
+#define CONF_PATHS_MAX 4
+
 struct conf_endpoint {
     const char *name; /* [a-z0-9][a-z0-9-]{0,62} */
     const char *kind; /* "s3" */
@@ -40,9 +54,13 @@ struct conf_endpoint {
     enum conf_credentials credentials; /* default env */
     const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
-    uint32_t connections; /* lanes at most; default 32, 1 … 256 */
+    uint32_t connections; /* lanes at most, over all paths; default 256, 1 … 256 */
     const char *check;    /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
+    struct conf_path *paths;
+    size_t path_count;               /* 1 … CONF_PATHS_MAX */
+    struct conf_path *written_paths; /* the key `paths`; `paths` above is made from it */
+    size_t written_path_count;
     struct conf_credentials_written written;
 };
 

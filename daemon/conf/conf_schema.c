@@ -9,12 +9,14 @@
 
 #define CONF(member)     .offset = offsetof(struct conf, member)
 #define ENDPOINT(member) .offset = offsetof(struct conf_endpoint, member)
+#define WAY(member)      .offset = offsetof(struct conf_path, member)
 #define OUTBOX(member)   .offset = offsetof(struct conf_outbox, member)
 
 static const char *const kinds[] = {"s3", NULL};
 static const char *const addressings[] = {"path", "virtual-host", NULL};
 static const char *const checks[] = {"auto", "crc64nvme", "crc32c", "sha256", "md5", NULL};
 /* In the order of their enums. */
+static const char *const uses[] = {"auto", "always", "never", NULL};
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
 
@@ -27,6 +29,14 @@ static const struct schema_key credentials_schema[] = {
     {0},
 };
 
+static const struct schema_key path_schema[] = {
+    {"url", SCHEMA_TEXT, WAY(url), .check = check_url},
+    {"addressing", SCHEMA_SWITCH, WAY(virtual_host), .words = addressings, .preset = "path"},
+    {"use", SCHEMA_CHOICE, WAY(use), .words = uses, .preset = "auto"},
+    {"cost", SCHEMA_TEXT, WAY(cost), .check = check_word, .preset = "default"},
+    {0},
+};
+
 static const struct schema_key endpoint_schema[] = {
     {"kind", SCHEMA_WORD, ENDPOINT(kind), .words = kinds, .preset = "s3"},
     {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .check = check_url},
@@ -35,9 +45,13 @@ static const struct schema_key endpoint_schema[] = {
     {"ca_file", SCHEMA_TEXT, ENDPOINT(ca_file), .check = check_path},
     {"tls_verify", SCHEMA_BOOL_NOT, ENDPOINT(tls_insecure), .preset = "true"},
     {"credentials", SCHEMA_GROUP, .keys = credentials_schema},
-    {"connections", SCHEMA_COUNT, ENDPOINT(connections), .min = 1, .max = 256, .preset = "32"},
+    {"connections", SCHEMA_COUNT, ENDPOINT(connections), .min = 1, .max = 256, .preset = "256"},
     {"check", SCHEMA_WORD, ENDPOINT(check), .words = checks, .preset = "auto"},
     {"reupload_safe", SCHEMA_BOOL, ENDPOINT(reupload_safe)},
+    {"paths", SCHEMA_TABLE, ENDPOINT(written_paths),
+     .count_offset = offsetof(struct conf_endpoint, written_path_count), .keys = path_schema,
+     .entry_size = sizeof(struct conf_path), .name_offset = offsetof(struct conf_path, name),
+     .check = check_endpoint_name},
     {0},
 };
 

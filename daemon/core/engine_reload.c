@@ -19,12 +19,22 @@ static bool same(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool same_paths(const struct conf_endpoint *a, const struct conf_endpoint *b)
+{
+    bool is_same = a->path_count == b->path_count;
+    for (size_t i = 0; is_same && i < a->path_count; i++) {
+        const struct conf_path *x = &a->paths[i], *y = &b->paths[i];
+        is_same = same(x->name, y->name) && same(x->url, y->url) && same(x->cost, y->cost) &&
+                  x->virtual_host == y->virtual_host && x->use == y->use;
+    }
+    return is_same;
+}
+
 static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
 {
-    return same(a->kind, b->kind) && same(a->url, b->url) && same(a->region, b->region) &&
-           a->virtual_host == b->virtual_host && same(a->ca_file, b->ca_file) &&
-           a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
-           same(a->credentials_name, b->credentials_name) &&
+    return same(a->kind, b->kind) && same_paths(a, b) && same(a->region, b->region) &&
+           same(a->ca_file, b->ca_file) && a->tls_insecure == b->tls_insecure &&
+           a->credentials == b->credentials && same(a->credentials_name, b->credentials_name) &&
            same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
            same(a->check, b->check) && a->reupload_safe == b->reupload_safe;
 }

@@ -36,11 +36,23 @@ static struct creds_source creds_of(const struct conf_endpoint *conf)
 static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct store **ret,
                    struct fail *f)
 {
+    static const enum net_use uses[] = {[CONF_USE_AUTO] = NET_USE_AUTO,
+                                        [CONF_USE_ALWAYS] = NET_USE_ALWAYS,
+                                        [CONF_USE_NEVER] = NET_USE_NEVER};
+    struct s3_path paths[CONF_PATHS_MAX];
+    for (size_t i = 0; i < conf->path_count; i++) {
+        const struct conf_path *p = &conf->paths[i];
+        paths[i] = (struct s3_path){.name = p->name,
+                                    .url = p->url,
+                                    .virtual_host = p->virtual_host,
+                                    .use = uses[p->use],
+                                    .cost = p->cost};
+    }
     struct creds_source creds = creds_of(conf);
     struct s3_options options = {.name = conf->name,
-                                 .url = conf->url,
+                                 .paths = paths,
+                                 .path_count = conf->path_count,
                                  .region = conf->region,
-                                 .virtual_host = conf->virtual_host,
                                  .ca_file = conf->ca_file,
                                  .tls_insecure = conf->tls_insecure,
                                  .creds = &creds,

@@ -193,8 +193,7 @@ static int run_record(struct backend *b, struct journal_call *call)
     case COPY_UPLOAD_ENDED:
         return b->ops->upload_end(b, u->rule, u->key, u->upload_id);
     case COPY_ABANDONED:
-        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms,
-                                  0);
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms, 0);
     }
     return REPL_EINTERNAL;
 }

@@ -1,6 +1,6 @@
 /* h1: one HTTP/1.1 connection. A CURLM of its own with at most one connection, driven by libuv: a
  * shared one would choose the connection itself. */
-#include "transfer/net/path.h"
+#include "transfer/net/net_impl.h"
 
 #include <curl/curl.h>
 #include <strings.h>

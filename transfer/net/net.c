@@ -1,26 +1,42 @@
 /* Requests on their way into lanes and out again. */
 #include "transfer/net/net.h"
 
-#include "transfer/net/path.h"
+#include "transfer/net/net_impl.h"
 
 #include <curl/curl.h>
 #include <unistd.h>
 
-struct net {
-    struct lane_common common;
-    char *name;
-    struct path direct;
-    unsigned busy;       /* requests in lanes */
-    unsigned handles;    /* of lanes, open or closing */
-    struct list waiting; /* net_request.link */
-    struct list failed;  /* before they had a lane; or cancelled */
-    bool closing;
-    struct deferred finish;
-    loop_fn *closed;
-    void *closed_arg;
-};
+#define TICK_MS 1000
 
 static void finish_close(void *arg);
+
+static void tick(void *arg)
+{
+    struct net *n = arg;
+    pool_close_old(n);
+    for (size_t i = 0; i < n->path_count; i++) {
+        if (n->paths[i].lanes_open != NULL) {
+            stat_put(n->paths[i].lanes_open, n->paths[i].lanes);
+        }
+    }
+    if (n->lanes > 0) {
+        timer_start(&n->tick, TICK_MS);
+    }
+}
+
+static void make_paths(struct net *n, const struct net_options *o)
+{
+    static const struct net_path_options direct = {.name = "direct", .cost = "default"};
+    const struct net_path_options *paths = o->path_count > 0 ? o->paths : &direct;
+    n->path_count = o->path_count > 0 ? o->path_count : 1;
+    for (size_t i = 0; i < n->path_count; i++) {
+        path_init(&n->paths[i], n, &paths[i]);
+        n->routes[i] = &n->paths[i].route;
+        if (o->stats != NULL) {
+            path_stats(&n->paths[i], o->stats, paths[i].cost);
+        }
+    }
+}
 
 int net_new(const struct net_options *o, struct net **ret, struct fail *f)
 {
@@ -40,17 +56,38 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     n->name = mem_strdup(o->name);
+    n->lane_limit = o->lanes > 0 ? o->lanes : 1;
+    make_paths(n, o);
+    timer_init(&n->tick, o->loop, tick, n);
     list_init(&n->waiting);
     list_init(&n->failed);
-    path_init(&n->direct, n, &n->common, o->lanes);
     deferred_init(&n->finish, o->loop, finish_close, n);
     *ret = n;
     return 0;
 }
 
+/* ---- what is worth while ---- */
+
 unsigned net_slots(const struct net *n, enum net_class class)
 {
-    return path_slots(&n->direct, class);
+    unsigned sum = 0;
+    for (size_t i = 0; i < n->path_count; i++) {
+        if (n->path_count == 1 || route_is_worth(n->routes, n->path_count, i, class)) {
+            sum += path_slots(&n->paths[i], class);
+        }
+    }
+    return sum > 0 ? sum : 1; /* all paths are left: one is tried */
+}
+
+size_t net_pick(const struct net *n, enum net_class class)
+{
+    unsigned free_slots[NET_PATHS_MAX];
+    for (size_t i = 0; i < n->path_count; i++) {
+        unsigned slots = path_slots(&n->paths[i], class);
+        unsigned used = n->paths[i].under_way[class];
+        free_slots[i] = slots > used ? slots - used : 0;
+    }
+    return route_pick(n->routes, free_slots, n->path_count, class, loop_now_ms(n->common.loop));
 }
 
 /* ---- into lanes and out ---- */
@@ -59,9 +96,13 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
 {
     list_remove(&r->link);
     r->lane = l;
+    r->started_us = loop_now_us(n->common.loop);
     n->busy++;
-    path_lane_taken(l, r);
+    pool_taken(l);
     l->ops->start(l, r);
+    if (!timer_is_running(&n->tick)) {
+        timer_start(&n->tick, TICK_MS);
+    }
 }
 
 static void leave_lane(struct net *n, struct net_request *r)
@@ -69,7 +110,8 @@ static void leave_lane(struct net *n, struct net_request *r)
     struct lane *l = r->lane;
     r->lane = NULL;
     n->busy--;
-    path_lane_left(l, r);
+    path_ended(r->host->path, r);
+    pool_left(l);
 }
 
 /* In their order, but none waits for the lanes of another host or class. */
@@ -77,7 +119,7 @@ static void start_waiting(struct net *n)
 {
     LIST_FOR_SAFE (node, &n->waiting) {
         struct net_request *r = CONTAINER_OF(node, struct net_request, link);
-        struct lane *l = path_lane(r->host, r->class);
+        struct lane *l = pool_lane(r->host, r->class);
         if (l != NULL) {
             enter_lane(n, l, r);
         }
@@ -132,27 +174,30 @@ void net_submit(struct net *n, struct net_request *r)
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
-    r->host = path_host(&n->direct, r->url);
+    r->host = path_host(&n->paths[r->path], r->url);
     if (r->host == NULL) {
         fail_set(&r->fail, REPL_EBADINPUT, "%s is no URL of a host", r->url);
         fail_later(n, r);
         return;
     }
+    path_started(r->host->path, r);
     list_push_back(&n->waiting, &r->link);
     start_waiting(n);
 }
 
 void net_cancel(struct net *n, struct net_request *r)
 {
-    if (r->fail.code == REPL_ECANCELED) {
-        return;
+    if (r->lane == NULL && list_is_linked(&r->link) && r->fail.code != 0) {
+        return; /* it has failed already */
     }
     list_remove(&r->link);
+    fail_set(&r->fail, REPL_ECANCELED, "cancelled");
     if (r->lane != NULL) {
         r->lane->ops->cancel(r->lane, r);
         leave_lane(n, r);
+    } else if (r->host != NULL) {
+        path_ended(r->host->path, r);
     }
-    fail_set(&r->fail, REPL_ECANCELED, "cancelled");
     fail_later(n, r);
     start_waiting(n);
 }
@@ -173,14 +218,17 @@ void net_handle_closed(struct net *n)
 static void finish_close(void *arg)
 {
     struct net *n = arg;
-    path_close_lanes(&n->direct);
+    pool_close_idle(n);
     if (n->handles > 0) {
         return; /* the last one comes back here */
     }
     loop_fn *closed = n->closed;
     void *closed_arg = n->closed_arg;
     deferred_cancel(&n->finish);
-    path_done(&n->direct);
+    timer_stop(&n->tick);
+    for (size_t i = 0; i < n->path_count; i++) {
+        path_done(&n->paths[i]);
+    }
     curl_share_cleanup(n->common.share);
     mem_free(n->common.ca_file);
     mem_free(n->name);

@@ -13,16 +13,31 @@
 #include "daemon/base/mem.h"
 
 struct net;
+struct path;
 struct lane;
 struct host;
+
+#define NET_PATHS_MAX 4
+
+/* What the operator says of a path. */
+enum net_use { NET_USE_AUTO, NET_USE_ALWAYS, NET_USE_NEVER };
+
+struct net_path_options {
+    const char *name; /* "direct" */
+    enum net_use use;
+    const char *cost; /* class its bytes are counted under */
+};
 
 struct net_options {
     struct loop *loop; /* a real one */
     struct log *log;
-    const char *name;    /* of the endpoint, for logs */
-    const char *ca_file; /* NULL: the system's */
+    struct stat_set *stats; /* NULL: none */
+    const char *name;       /* of the endpoint, for logs and metrics */
+    const char *ca_file;    /* NULL: the system's */
     bool tls_insecure;
-    unsigned lanes; /* at most; at least 1 */
+    unsigned lanes; /* at most, over all paths; at least 1 */
+    const struct net_path_options *paths;
+    size_t path_count; /* 1 … NET_PATHS_MAX */
 };
 
 /* Bulk is what moves a body of NET_BULK_BYTES or more in either direction. The two have limits of
@@ -43,6 +58,7 @@ typedef void net_done_fn(struct net_request *r);
 struct net_request {
     /* In: unchanged until done. */
     enum net_class class;
+    size_t path; /* as net_pick() said */
     const char *method;
     const char *url;            /* encoded, sent as it is */
     const char *const *headers; /* "Name: value" */
@@ -71,6 +87,7 @@ struct net_request {
     struct list link; /* waiting, or failed without a lane */
     struct host *host;
     struct lane *lane;
+    uint64_t started_us; /* into the lane */
     struct deferred failed;
 };
 
@@ -78,6 +95,8 @@ struct net_request {
 int net_new(const struct net_options *options, struct net **ret, struct fail *f);
 /* Cancels what is left; closed(arg) from the loop after every done(). */
 void net_close(struct net *n, loop_fn *closed, void *arg);
+/* The path that a request of this class takes best now; its URL is the caller's to make. */
+size_t net_pick(const struct net *n, enum net_class class);
 void net_submit(struct net *n, struct net_request *r);
 /* done() comes with REPL_ECANCELED. */
 void net_cancel(struct net *n, struct net_request *r);

@@ -1,19 +1,14 @@
-/* Which lane takes a request, how many there are, and when one goes. */
-#include "transfer/net/path.h"
+/* A way to the endpoint: its hosts, what it is worth, and what is counted of it. */
+#include "transfer/net/net_impl.h"
 
-#include <string.h>
-
-#define TICK_MS     1000
-#define IDLE_MAX_MS 60000 /* servers close idle connections after 60 s and more */
-#define HTTPS_PORT  443
-#define HTTP_PORT   80
+#define HTTPS_PORT 443
+#define HTTP_PORT  80
 
 /* ---- hosts ---- */
 
 /* "https://name:port/…" and "http://[address]:port/…" */
 static bool split_url(struct span url, bool *tls, struct span *name, uint16_t *port)
 {
-    unsigned long long number;
     *tls = span_starts_with(url, span_str("https://"));
     if (!*tls && !span_starts_with(url, span_str("http://"))) {
         return false;
@@ -27,7 +22,7 @@ static bool split_url(struct span url, bool *tls, struct span *name, uint16_t *p
     } else {
         *name = span_cut(&rest, ':');
     }
-    number = *tls ? HTTPS_PORT : HTTP_PORT;
+    unsigned long long number = *tls ? HTTPS_PORT : HTTP_PORT;
     if (rest.len > 0 && (span_to_u64(rest, &number) < 0 || number == 0 || number > UINT16_MAX)) {
         return false;
     }
@@ -59,147 +54,99 @@ struct host *path_host(struct path *p, const char *url)
     return h;
 }
 
-/* ---- lanes ---- */
-
-static void close_lane(struct lane *l)
-{
-    list_remove(&l->link);
-    l->host->path->lanes--;
-    l->ops->close(l);
-}
-
-/* An idle lane of another host makes room for one that is needed. */
-static bool close_an_idle_one(struct path *p)
-{
-    struct lane *oldest = NULL;
-    LIST_FOR (node, &p->hosts) {
-        struct host *h = CONTAINER_OF(node, struct host, link);
-        LIST_FOR (at, &h->lanes) {
-            struct lane *l = CONTAINER_OF(at, struct lane, link);
-            if (l->active == 0 && (oldest == NULL || l->idle_ms < oldest->idle_ms)) {
-                oldest = l;
-            }
-        }
-    }
-    if (oldest != NULL) {
-        close_lane(oldest);
-    }
-    return oldest != NULL;
-}
-
-static struct lane *open_lane(struct host *h, enum net_class class)
-{
-    struct path *p = h->path;
-    if (p->lanes >= p->lane_limit && !close_an_idle_one(p)) {
-        return NULL;
-    }
-    struct lane *l = lane_h1_new(h, p->common);
-    l->class = class;
-    list_push_front(&h->lanes, &l->link);
-    p->lanes++;
-    return l;
-}
-
-static bool takes(const struct lane *l, enum net_class class)
-{
-    return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0;
-}
-
-struct lane *path_lane(struct host *h, enum net_class class)
-{
-    struct lane *least = NULL;
-    LIST_FOR (node, &h->lanes) {
-        struct lane *l = CONTAINER_OF(node, struct lane, link);
-        if (takes(l, class) && (least == NULL || l->active < least->active)) {
-            least = l;
-        }
-        if (least != NULL && least->active == 0) {
-            break;
-        }
-    }
-    if (least != NULL && least->active == 0) {
-        least->class = class;
-        return least;
-    }
-    struct lane *fresh = open_lane(h, class);
-    return fresh != NULL ? fresh : least;
-}
-
-void path_lane_taken(struct lane *l, const struct net_request *r)
-{
-    l->active++;
-    l->host->path->under_way[r->class]++;
-    l->idle_ms = 0;
-    list_remove(&l->link);
-    list_push_back(&l->host->lanes, &l->link);
-}
-
-/* Back to the front: its connection is the warmest. */
-void path_lane_left(struct lane *l, const struct net_request *r)
-{
-    struct path *p = l->host->path;
-    l->active--;
-    p->under_way[r->class]--;
-    list_remove(&l->link);
-    list_push_front(&l->host->lanes, &l->link);
-    if (l->active > 0) {
-        return;
-    }
-    if (l->is_spent) {
-        close_lane(l);
-        return;
-    }
-    l->idle_ms = loop_now_ms(p->common->loop);
-    if (!timer_is_running(&p->tick)) {
-        timer_start(&p->tick, TICK_MS);
-    }
-}
-
-/* ---- once a second ---- */
-
-static void close_old_lanes(struct host *h, uint64_t now_ms)
-{
-    LIST_FOR_SAFE (node, &h->lanes) {
-        struct lane *l = CONTAINER_OF(node, struct lane, link);
-        if (l->active == 0 && now_ms - l->idle_ms >= IDLE_MAX_MS) {
-            close_lane(l);
-        }
-    }
-}
-
-static void tick(void *arg)
-{
-    struct path *p = arg;
-    LIST_FOR (node, &p->hosts) {
-        close_old_lanes(CONTAINER_OF(node, struct host, link), loop_now_ms(p->common->loop));
-    }
-    if (p->lanes > 0) {
-        timer_start(&p->tick, TICK_MS);
-    }
-}
+/* ---- what it is worth ---- */
 
 unsigned path_slots(const struct path *p, enum net_class class)
 {
     (void)class;
-    return p->lane_limit;
+    return p->net->lane_limit;
+}
+
+static bool is_lost(const struct net_request *r)
+{
+    int code = r->fail.code;
+    return code == REPL_ENET || code == REPL_EUNREACHABLE || code == REPL_ETIMEOUT ||
+           code == REPL_ETLS;
+}
+
+static void set_up(struct path *p, bool is_up)
+{
+    if (p->up != NULL) {
+        stat_put(p->up, is_up);
+    }
+}
+
+static void was_good(struct path *p, const struct net_request *r, uint64_t us)
+{
+    bool was_down = p->route.down_ms != 0;
+    uint64_t bytes = r->wire_sent + r->received;
+    route_good(&p->route, r->class, bytes, us, loop_now_ms(p->net->common.loop));
+    if (was_down) {
+        set_up(p, true);
+        LOG_NOTICE(p->net->common.log, "path", "%s/%s is back", p->net->name, p->name);
+    }
+}
+
+static void was_lost(struct path *p, const struct net_request *r)
+{
+    if (!route_lost(&p->route, loop_now_ms(p->net->common.loop))) {
+        return;
+    }
+    set_up(p, false);
+    if (p->net->path_count > 1) {
+        LOG_WARNING(p->net->common.log, "path", "%s/%s is left for others: %s", p->net->name,
+                    p->name, r->fail.text);
+    }
+}
+
+void path_started(struct path *p, const struct net_request *r)
+{
+    p->under_way[r->class]++;
+    route_started(&p->route, loop_now_ms(p->net->common.loop));
+}
+
+void path_ended(struct path *p, const struct net_request *r)
+{
+    p->under_way[r->class]--;
+    p->route.under_way--;
+    if (p->sent != NULL) {
+        stat_add(p->sent, (double)r->wire_sent);
+        stat_add(p->received, (double)r->received);
+    }
+    if (is_lost(r)) {
+        was_lost(p, r);
+    } else if (r->fail.code == 0) {
+        was_good(p, r, loop_now_us(p->net->common.loop) - r->started_us);
+    }
 }
 
 /* ---- life ---- */
 
-void path_init(struct path *p, struct net *n, const struct lane_common *common, unsigned lanes)
+void path_stats(struct path *p, struct stat_set *set, const char *cost)
 {
-    p->net = n;
-    p->common = common;
-    p->lane_limit = lanes > 0 ? lanes : 1;
-    list_init(&p->hosts);
-    timer_init(&p->tick, common->loop, tick, p);
+    static const char *const costed[] = {"endpoint", "path", "cost", NULL};
+    static const char *const plain[] = {"endpoint", "path", NULL};
+    const char *labels[] = {p->net->name, p->name, cost};
+    p->sent = stat_get(stat_family(set, STAT_COUNTER, "repl_path_sent_bytes_total",
+                                   "Body bytes that left over this path.", costed),
+                       labels);
+    p->received = stat_get(stat_family(set, STAT_COUNTER, "repl_path_received_bytes_total",
+                                       "Body bytes that came over this path.", costed),
+                           labels);
+    p->up = stat_get(stat_family(set, STAT_GAUGE, "repl_path_up",
+                                 "Path is in use; 0 while it is left for others.", plain),
+                     labels);
+    p->lanes_open = stat_get(
+        stat_family(set, STAT_GAUGE, "repl_path_lanes", "Open connections.", plain), labels);
+    stat_put(p->up, 1);
 }
 
-void path_close_lanes(struct path *p)
+void path_init(struct path *p, struct net *n, const struct net_path_options *o)
 {
-    timer_stop(&p->tick);
-    while (close_an_idle_one(p)) {
-    }
+    p->net = n;
+    p->name = mem_strdup(o->name);
+    route_init(&p->route, o->use);
+    list_init(&p->hosts);
 }
 
 void path_done(struct path *p)
@@ -211,4 +158,5 @@ void path_done(struct path *p)
         mem_free(h->name);
         mem_free(h);
     }
+    mem_free(p->name);
 }

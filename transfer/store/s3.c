@@ -227,7 +227,9 @@ static void free_s3(struct s3 *s)
 {
     creds_wipe(&s->creds);
     mem_free(s->name);
-    mem_free(s->host);
+    for (size_t i = 0; i < s->way_count; i++) {
+        mem_free(s->ways[i].host);
+    }
     mem_free(s->creds_name);
     mem_free(s->creds_path);
     mem_free(s);
@@ -260,33 +262,61 @@ static void close_s3(struct store *store, void (*closed)(void *arg), void *arg)
     check_closed(s);
 }
 
-/* "https://host:port/…" into scheme and authority. */
-static int parse_url(struct s3 *s, const char *url, struct fail *f)
+static int refuse_url(const struct s3 *s, const char *url, const char *why, struct fail *f)
 {
-    struct span rest = span_str(url);
-    if (span_starts_with(rest, span_str("https://"))) {
-        s->tls = true;
-        rest = span_skip(rest, 8);
-    } else if (span_starts_with(rest, span_str("http://"))) {
-        rest = span_skip(rest, 7);
-    } else {
-        fail_set(f, REPL_EBADINPUT, "endpoint %s: url must start with https:// or http://",
-                 s->name);
-        return f->code;
+    fail_set(f, REPL_EBADINPUT, "endpoint %s: url %s %s", s->name, url, why);
+    fail_hint(f, "write it like https://s3.eu-central-1.amazonaws.com, without user or bucket");
+    return f->code;
+}
+
+/* "https://host:port/…" into scheme and authority. */
+static int add_way(struct s3 *s, const struct s3_path *path, struct fail *f)
+{
+    struct span rest = span_str(path->url);
+    bool tls = span_starts_with(rest, span_str("https://"));
+    if (!tls && !span_starts_with(rest, span_str("http://"))) {
+        return refuse_url(s, path->url, "must start with https:// or http://", f);
     }
+    if (s->way_count > 0 && tls != s->tls) {
+        return refuse_url(s, path->url, "must be https:// or http:// as the endpoint's own", f);
+    }
+    rest = span_skip(rest, tls ? 8 : 7);
     struct span host = span_cut(&rest, '/');
-    struct span standard = span_str(s->tls ? ":443" : ":80");
+    struct span standard = span_str(tls ? ":443" : ":80");
     if (span_ends_with(host, standard)) {
         host.len -= standard.len;
     }
     if (host.len == 0 || memchr(host.ptr, '@', host.len) != NULL ||
         memchr(host.ptr, ' ', host.len) != NULL) {
-        fail_set(f, REPL_EBADINPUT, "endpoint %s: url %s names no host", s->name, url);
-        fail_hint(f, "write it like https://s3.eu-central-1.amazonaws.com, without user or bucket");
-        return f->code;
+        return refuse_url(s, path->url, "names no host", f);
     }
-    s->host = mem_dup_span(host);
+    s->tls = tls;
+    s->ways[s->way_count++] =
+        (struct s3_way){.host = mem_dup_span(host), .virtual_host = path->virtual_host};
     return 0;
+}
+
+static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *stats,
+                    struct fail *f)
+{
+    struct net_path_options paths[NET_PATHS_MAX];
+    for (size_t i = 0; i < o->path_count; i++) {
+        if (add_way(s, &o->paths[i], f) < 0) {
+            return f->code;
+        }
+        paths[i] = (struct net_path_options){
+            .name = o->paths[i].name, .use = o->paths[i].use, .cost = o->paths[i].cost};
+    }
+    struct net_options net = {.loop = s->loop,
+                              .log = s->log,
+                              .stats = stats,
+                              .name = o->name,
+                              .ca_file = o->ca_file,
+                              .tls_insecure = o->tls_insecure,
+                              .lanes = o->connections > 0 ? o->connections : 256,
+                              .paths = paths,
+                              .path_count = o->path_count};
+    return net_new(&net, &s->net, f);
 }
 
 static void set_features(struct s3 *s, const struct s3_options *o)
@@ -310,14 +340,12 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
 {
     static const struct store_ops ops = {
         .kind = "s3", .submit = submit, .cancel = cancel, .slots = slots, .close = close_s3};
-    (void)stats;
     struct s3 *s = MEM_NEW(struct s3);
     s->base.ops = &ops;
     s->loop = loop;
     s->log = log;
     s->name = mem_strdup(o->name);
     s->base.name = s->name;
-    s->virtual_host = o->virtual_host;
     s->creds_source = *o->creds;
     s->creds_name = o->creds->name != NULL ? mem_strdup(o->creds->name) : NULL;
     s->creds_path = o->creds->path != NULL ? mem_strdup(o->creds->path) : NULL;
@@ -327,14 +355,8 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
     list_init(&s->calls);
     deferred_init(&s->finish, loop, finish_close, s);
     set_features(s, o);
-    struct net_options net = {.loop = loop,
-                              .log = log,
-                              .name = o->name,
-                              .ca_file = o->ca_file,
-                              .tls_insecure = o->tls_insecure,
-                              .lanes = o->connections > 0 ? o->connections : 32};
-    int r = parse_url(s, o->url, f);
-    if (r < 0 || (r = net_new(&net, &s->net, f)) < 0) {
+    int r = open_net(s, o, stats, f);
+    if (r < 0) {
         free_s3(s);
         return r;
     }

@@ -5,18 +5,28 @@
 #include "daemon/base/log.h"
 #include "daemon/base/loop.h"
 #include "daemon/base/stat.h"
+#include "transfer/net/net.h"
 #include "transfer/store/creds.h"
 #include "transfer/store/store.h"
 
+/* A way to the endpoint. All are https, or none is. */
+struct s3_path {
+    const char *name;  /* "direct" */
+    const char *url;   /* "https://s3.eu-central-1.amazonaws.com", path ignored */
+    bool virtual_host; /* bucket in the host name; default path style */
+    enum net_use use;
+    const char *cost; /* class its bytes are counted under */
+};
+
 struct s3_options {
-    const char *name;    /* endpoint name */
-    const char *url;     /* "https://s3.eu-central-1.amazonaws.com", path ignored */
+    const char *name; /* endpoint name */
+    const struct s3_path *paths;
+    size_t path_count;   /* 1 … NET_PATHS_MAX */
     const char *region;  /* NULL: found by asking, else "us-east-1" */
-    bool virtual_host;   /* bucket in the host name; default path style */
     const char *ca_file; /* NULL: system's */
     bool tls_insecure;   /* verification switched off by name */
     const struct creds_source *creds;
-    unsigned connections;   /* lanes at most; 0 = 32 */
+    unsigned connections;   /* lanes at most; 0 = 256 */
     enum store_check check; /* AUTO unless the operator fixed it */
     bool reupload_safe;
 };

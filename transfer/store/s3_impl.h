@@ -18,8 +18,11 @@ struct s3 {
     struct net *net;
     char *name;
     bool tls;
-    char *host; /* as it is sent and signed: with a port that is not the scheme's */
-    bool virtual_host;
+    struct s3_way {
+        char *host; /* as it is sent and signed: with a port that is not the scheme's */
+        bool virtual_host;
+    } ways[NET_PATHS_MAX]; /* as the paths of net */
+    size_t way_count;
     struct creds_source creds_source;
     char *creds_name;
     char *creds_path;

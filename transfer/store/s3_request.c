@@ -180,12 +180,12 @@ void s3_read_object(struct s3_call *c, struct store_object *o)
 
 /* ---- sending ---- */
 
-static struct span encode_path(struct s3_call *c)
+static struct span encode_path(struct s3_call *c, const struct s3_way *way)
 {
     struct buf b;
     buf_init(&b, 0);
     buf_char(&b, '/');
-    if (!c->s3->virtual_host) {
+    if (!way->virtual_host) {
         uri_encode(&b, c->op->bucket, true);
         if (!c->bucket_only) {
             buf_char(&b, '/');
@@ -307,11 +307,13 @@ int s3_submit_request(struct s3_call *c)
     }
     buf_init(&query, 0);
     uri_query(&query, c->params, c->param_count);
-    struct span host = span_str(s->host);
-    if (s->virtual_host) {
-        host = span_str(arena_printf(&c->arena, "%.*s.%s", SPAN_ARG(c->op->bucket), s->host));
+    c->net.path = net_pick(s->net, c->net.class);
+    const struct s3_way *way = &s->ways[c->net.path];
+    struct span host = span_str(way->host);
+    if (way->virtual_host) {
+        host = span_str(arena_printf(&c->arena, "%.*s.%s", SPAN_ARG(c->op->bucket), way->host));
     }
-    struct span path = encode_path(c);
+    struct span path = encode_path(c, way);
     pick_payload(c, payload);
     const char *authorization = authorize(c, host, path, buf_view(&query), payload);
     set_lines(c, authorization);

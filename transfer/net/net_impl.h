@@ -1,0 +1,77 @@
+/* net_impl: what the files of net share. An endpoint has paths, a path hosts, a host lanes. */
+#ifndef REPL_NET_NET_IMPL_H
+#define REPL_NET_NET_IMPL_H
+
+#include "daemon/base/stat.h"
+#include "transfer/net/lane.h"
+#include "transfer/net/route.h"
+
+/* A way to the endpoint: the place where the number of lanes is decided. */
+struct path {
+    struct net *net;
+    char *name;
+    struct route route;
+    struct list hosts;
+    unsigned lanes; /* open */
+    unsigned under_way[NET_CLASSES];
+
+    struct stat *sent; /* NULL without statistics, as the others */
+    struct stat *received;
+    struct stat *up;
+    struct stat *lanes_open;
+};
+
+/* A name and port, with all connections to it. A bucket that is part of the name has its own. */
+struct host {
+    struct list link;
+    struct path *path;
+    char *name; /* without brackets */
+    uint16_t port;
+    bool tls;
+    struct list lanes;
+};
+
+struct net {
+    struct lane_common common;
+    char *name;
+    struct path paths[NET_PATHS_MAX];
+    size_t path_count;
+    const struct route *routes[NET_PATHS_MAX];
+    unsigned lane_limit; /* over all paths */
+    unsigned lanes;      /* open */
+    unsigned busy;       /* requests in lanes */
+    unsigned handles;    /* of lanes, open or closing */
+    struct timer tick;
+    struct list waiting; /* net_request.link */
+    struct list failed;  /* before they had a lane; or cancelled */
+    bool closing;
+    struct deferred finish;
+    loop_fn *closed;
+    void *closed_arg;
+};
+
+/* ---- path.c ---- */
+
+void path_init(struct path *p, struct net *n, const struct net_path_options *options);
+void path_done(struct path *p); /* without lanes */
+void path_stats(struct path *p, struct stat_set *set, const char *cost);
+/* Requests of a class that it is worth to have under way on this path alone. */
+unsigned path_slots(const struct path *p, enum net_class class);
+/* A request goes, or has ended. */
+void path_started(struct path *p, const struct net_request *r);
+void path_ended(struct path *p, const struct net_request *r);
+/* The host of a URL, made when first asked for; NULL: the URL names none. */
+struct host *path_host(struct path *p, const char *url);
+
+/* ---- pool.c ---- */
+
+/* A lane that takes a request of this class now, opened where it must be; NULL: none for now. */
+struct lane *pool_lane(struct host *h, enum net_class class);
+/* The lane has one request more, or one less: the latter may close it. */
+void pool_taken(struct lane *l);
+void pool_left(struct lane *l);
+/* Those without a request: all, or those that were idle for long. */
+void pool_close_idle(struct net *n);
+void pool_close_old(struct net *n);
+
+#endif
