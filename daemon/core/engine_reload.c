@@ -32,9 +32,10 @@ static bool same_paths(const struct conf_endpoint *a, const struct conf_endpoint
 
 static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
 {
-    return same(a->kind, b->kind) && same_paths(a, b) && same(a->region, b->region) &&
-           same(a->ca_file, b->ca_file) && a->tls_insecure == b->tls_insecure &&
-           a->credentials == b->credentials && same(a->credentials_name, b->credentials_name) &&
+    return same(a->kind, b->kind) && same(a->url, b->url) && same_paths(a, b) &&
+           same(a->region, b->region) && same(a->ca_file, b->ca_file) &&
+           a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
+           same(a->credentials_name, b->credentials_name) &&
            same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
            same(a->check, b->check) && a->reupload_safe == b->reupload_safe;
 }
