@@ -45,8 +45,8 @@ enum copy_step {
     STEP_ABORT_INTENDED,
     STEP_VERIFY, /* HEAD destination */
     STEP_VERIFY_BYTE,
-    STEP_PUT_TAGS,        /* what Create was told and the server has not kept */
-    STEP_DELETE_UPLOAD,   /* LIST_PARTS: has an upload of an earlier life completed? */
+    STEP_PUT_TAGS,      /* what Create was told and the server has not kept */
+    STEP_DELETE_UPLOAD, /* LIST_PARTS: has an upload of an earlier life completed? */
     STEP_DELETE_ABORT,
     STEP_DELETE_EVIDENCE, /* HEAD source */
     STEP_DELETE_BUCKET,   /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */

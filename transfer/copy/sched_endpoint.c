@@ -338,5 +338,6 @@ bool endpoint_takes_body(const struct endpoint *e, unsigned held, uint64_t held_
 {
     const struct sched *s = e->sched;
     uint64_t share = s->budget.limit / (s->destinations == 0 ? 1 : s->destinations);
-    return held == 0 || (held < 2 * store_slots(e->store, STORE_SMALL) + 2 && held_bytes + bytes <= share);
+    return held == 0 ||
+           (held < 2 * store_slots(e->store, STORE_SMALL) + 2 && held_bytes + bytes <= share);
 }
