@@ -1,5 +1,7 @@
 #include "transfer/net/addr.h"
 
+#include "daemon/base/hash.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -17,6 +19,20 @@ bool addr_eq(const union addr *a, const union addr *b)
     default:
         return true; /* both none */
     }
+}
+
+uint64_t addr_tag(const union addr *a)
+{
+    char bytes[sizeof(a->v6.sin6_addr) + sizeof(a->v6.sin6_scope_id)] = {0};
+    bool is_v6 = a->any.sa_family == AF_INET6;
+    if (is_v6) {
+        memcpy(bytes, &a->v6.sin6_addr, sizeof(a->v6.sin6_addr));
+        memcpy(bytes + sizeof(a->v6.sin6_addr), &a->v6.sin6_scope_id, sizeof(a->v6.sin6_scope_id));
+    } else {
+        memcpy(bytes, &a->v4.sin_addr, sizeof(a->v4.sin_addr));
+    }
+    uint64_t tag = hash_bytes(span_of(bytes, is_v6 ? sizeof(bytes) : sizeof(a->v4.sin_addr)), 1);
+    return tag != 0 ? tag : 1;
 }
 
 void addr_print(const union addr *a, char to[INET6_ADDRSTRLEN])
@@ -75,10 +91,10 @@ void addr_answered(struct addr_set *s, uint64_t now_ms)
     s->count = kept;
 }
 
-bool addr_has_other(const struct addr_set *s, const union addr *a)
+bool addr_has_other(const struct addr_set *s, uint64_t tag)
 {
     for (size_t i = 0; i < s->count; i++) {
-        if (!addr_eq(&s->entries[i].addr, a)) {
+        if (addr_tag(&s->entries[i].addr) != tag) {
             return true;
         }
     }
@@ -103,18 +119,16 @@ static bool is_better(const struct addr_entry *a, const struct addr_entry *b, ui
     return benched ? a->benched_until_ms < b->benched_until_ms : a->taken < b->taken;
 }
 
-const union addr *addr_take(struct addr_set *s, const union addr *avoid, uint64_t now_ms)
+const union addr *addr_take(struct addr_set *s, uint64_t avoid, uint64_t now_ms)
 {
+    bool may_avoid = avoid != 0 && addr_has_other(s, avoid);
     struct addr_entry *best = NULL;
     for (size_t i = 0; i < s->count; i++) {
         struct addr_entry *e = &s->entries[i];
-        bool shunned = avoid != NULL && addr_eq(&e->addr, avoid);
+        bool shunned = may_avoid && addr_tag(&e->addr) == avoid;
         if (!shunned && (best == NULL || is_better(e, best, now_ms))) {
             best = e;
         }
-    }
-    if (best == NULL && avoid != NULL) {
-        best = find(s, avoid);
     }
     if (best == NULL) {
         return NULL;

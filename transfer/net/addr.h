@@ -25,6 +25,8 @@ union addr {
 };
 
 bool addr_eq(const union addr *a, const union addr *b);
+/* A number that stands for it where addresses mean nothing; never 0. */
+uint64_t addr_tag(const union addr *a);
 /* "192.0.2.1", "2001:db8::1". */
 void addr_print(const union addr *a, char to[INET6_ADDRSTRLEN]);
 
@@ -49,13 +51,13 @@ void addr_named(struct addr_set *s, const union addr *a, uint64_t now_ms);
  * forgotten: old addresses are better than none while a resolver is silent. */
 void addr_answered(struct addr_set *s, uint64_t now_ms);
 
-/* The address of the next connection. `avoid` (may be NULL) is taken only when no other is known; a
- * benched one only when there is no good one, and is then let back. NULL when the set is empty. The
- * entry is valid until the next call with the set. */
-const union addr *addr_take(struct addr_set *s, const union addr *avoid, uint64_t now_ms);
+/* The address of the next connection. The one with the tag `avoid` (0: none) is taken only when no
+ * other is known; a benched one only when there is no good one, and is then let back. NULL when the
+ * set is empty; else valid until the next call with the set. */
+const union addr *addr_take(struct addr_set *s, uint64_t avoid, uint64_t now_ms);
 /* A connection to it failed. */
 void addr_failed(struct addr_set *s, const union addr *a, uint64_t now_ms);
-/* Whether another one is known. */
-bool addr_has_other(const struct addr_set *s, const union addr *a);
+/* Whether one with another tag is known. */
+bool addr_has_other(const struct addr_set *s, uint64_t tag);
 
 #endif

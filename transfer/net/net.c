@@ -10,10 +10,11 @@ struct net {
     struct lane_common common;
     char *name;
     struct path direct;
-    unsigned busy;       /* requests in lanes */
-    unsigned handles;    /* of lanes, open or closing */
-    struct list waiting; /* net_request.link */
-    struct list failed;  /* before they had a lane; or cancelled */
+    unsigned busy;           /* requests in lanes */
+    unsigned handles;        /* of lanes, open or closing */
+    struct list waiting;     /* net_request.link */
+    struct list failed;      /* before they had a lane; or cancelled */
+    struct sock_grant grant; /* of the newest connection */
     bool closing;
     struct deferred finish;
     loop_fn *closed;
@@ -36,6 +37,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->common.log = o->log;
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
     n->common.tls_insecure = o->tls_insecure;
+    n->common.congestion = mem_strdup(o->congestion != NULL ? o->congestion : "auto");
     n->common.share = curl_share_init();
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
@@ -51,6 +53,11 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
 unsigned net_slots(const struct net *n, enum net_class class)
 {
     return path_slots(&n->direct, class);
+}
+
+const char *net_congestion(const struct net *n)
+{
+    return n->grant.congestion;
 }
 
 /* ---- into lanes and out ---- */
@@ -77,7 +84,7 @@ static void start_waiting(struct net *n)
 {
     LIST_FOR_SAFE (node, &n->waiting) {
         struct net_request *r = CONTAINER_OF(node, struct net_request, link);
-        struct lane *l = path_lane(r->host, r->class);
+        struct lane *l = path_lane(r);
         if (l != NULL) {
             enter_lane(n, l, r);
         }
@@ -94,6 +101,9 @@ static void check_closed(struct net *n)
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
+    if (fail_class(r->fail.code) == FAIL_RETRY) {
+        r->failed_at = addr_tag(&l->addr);
+    }
     leave_lane(n, r);
     r->done(r);
     start_waiting(n);
@@ -129,6 +139,7 @@ void net_submit(struct net *n, struct net_request *r)
     r->received = 0;
     r->left = false;
     r->wire_sent = 0;
+    r->failed_at = 0;
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
@@ -144,7 +155,8 @@ void net_submit(struct net *n, struct net_request *r)
 
 void net_cancel(struct net *n, struct net_request *r)
 {
-    if (r->fail.code == REPL_ECANCELED) {
+    if (r->fail.code != 0) { /* it is on its way back */
+        fail_set(&r->fail, REPL_ECANCELED, "cancelled");
         return;
     }
     list_remove(&r->link);
@@ -155,6 +167,38 @@ void net_cancel(struct net *n, struct net_request *r)
     fail_set(&r->fail, REPL_ECANCELED, "cancelled");
     fail_later(n, r);
     start_waiting(n);
+}
+
+/* ---- what hosts and lanes tell ---- */
+
+void net_resolved(struct host *h)
+{
+    struct net *n = h->path->net;
+    LIST_FOR_SAFE (node, &n->waiting) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, link);
+        if (r->host == h && h->names.set.count == 0) {
+            list_remove(node);
+            r->fail = h->names.fail;
+            fail_later(n, r);
+        }
+    }
+    start_waiting(n);
+}
+
+/* Once for each answer that differs: a host without BBR would say it for every connection. */
+void net_socket_opened(struct lane *l)
+{
+    struct net *n = l->net;
+    const struct sock_grant *g = &l->grant;
+    bool is_news = g->refused != n->grant.refused || n->grant.congestion[0] == '\0';
+    n->grant = *g;
+    if (is_news && g->refused != 0) {
+        LOG_WARNING(n->common.log, "net",
+                    "endpoint %s: congestion control %s is not to be had (%s), going on with %s; "
+                    "hint: replctl doctor says what the host lacks",
+                    n->name, sock_congestion(n->common.congestion), fail_name(g->refused),
+                    g->congestion);
+    }
 }
 
 /* ---- closing ---- */
@@ -183,6 +227,7 @@ static void finish_close(void *arg)
     path_done(&n->direct);
     curl_share_cleanup(n->common.share);
     mem_free(n->common.ca_file);
+    mem_free(n->common.congestion);
     mem_free(n->name);
     mem_free(n);
     closed(closed_arg);

@@ -55,6 +55,7 @@ struct host *path_host(struct path *p, const char *url)
     h->port = port;
     h->tls = tls;
     list_init(&h->lanes);
+    resolve_init(&h->names, h, p->common->loop);
     list_push_back(&p->hosts, &h->link);
     return h;
 }
@@ -68,8 +69,7 @@ static void close_lane(struct lane *l)
     l->ops->close(l);
 }
 
-/* An idle lane of another host makes room for one that is needed. */
-static bool close_an_idle_one(struct path *p)
+static struct lane *oldest_idle(const struct path *p)
 {
     struct lane *oldest = NULL;
     LIST_FOR (node, &p->hosts) {
@@ -81,36 +81,46 @@ static bool close_an_idle_one(struct path *p)
             }
         }
     }
-    if (oldest != NULL) {
-        close_lane(oldest);
-    }
-    return oldest != NULL;
+    return oldest;
 }
 
-static struct lane *open_lane(struct host *h, enum net_class class)
+/* An idle lane, of another host perhaps, makes room for one that is needed. */
+static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avoid)
 {
     struct path *p = h->path;
-    if (p->lanes >= p->lane_limit && !close_an_idle_one(p)) {
+    struct lane *in_the_way = p->lanes >= p->lane_limit ? oldest_idle(p) : NULL;
+    if (p->lanes >= p->lane_limit && in_the_way == NULL) {
         return NULL;
     }
-    struct lane *l = lane_h1_new(h, p->common);
+    const union addr *addr = resolve_take(&h->names, avoid);
+    if (addr == NULL) {
+        return NULL;
+    }
+    if (in_the_way != NULL) {
+        close_lane(in_the_way);
+    }
+    struct lane *l = lane_h1_new(h, p->common, addr);
     l->class = class;
     list_push_front(&h->lanes, &l->link);
     p->lanes++;
     return l;
 }
 
-static bool takes(const struct lane *l, enum net_class class)
+static bool takes(const struct lane *l, enum net_class class, uint64_t avoid)
 {
-    return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0;
+    return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0 &&
+           (avoid == 0 || addr_tag(&l->addr) != avoid);
 }
 
-struct lane *path_lane(struct host *h, enum net_class class)
+struct lane *path_lane(const struct net_request *r)
 {
+    struct host *h = r->host;
+    enum net_class class = r->class;
+    uint64_t avoid = addr_has_other(&h->names.set, r->avoid) ? r->avoid : 0;
     struct lane *least = NULL;
     LIST_FOR (node, &h->lanes) {
         struct lane *l = CONTAINER_OF(node, struct lane, link);
-        if (takes(l, class) && (least == NULL || l->active < least->active)) {
+        if (takes(l, class, avoid) && (least == NULL || l->active < least->active)) {
             least = l;
         }
         if (least != NULL && least->active == 0) {
@@ -121,7 +131,7 @@ struct lane *path_lane(struct host *h, enum net_class class)
         least->class = class;
         return least;
     }
-    struct lane *fresh = open_lane(h, class);
+    struct lane *fresh = open_lane(h, class, avoid);
     return fresh != NULL ? fresh : least;
 }
 
@@ -134,12 +144,39 @@ void path_lane_taken(struct lane *l, const struct net_request *r)
     list_push_back(&l->host->lanes, &l->link);
 }
 
+/* A connection that has brought answers may break because a server tidies up; one that never did,
+ * or that fell silent, speaks against the address. */
+static bool is_fault_of_address(const struct lane *l, int code)
+{
+    switch (code) {
+    case REPL_EUNREACHABLE:
+    case REPL_ETLS:
+    case REPL_ETIMEOUT:
+        return true;
+    case REPL_ENET:
+    case REPL_ESHORT:
+    case REPL_EPROTO:
+        return !l->is_proven;
+    default:
+        return false;
+    }
+}
+
+static void judge_address(struct lane *l, const struct net_request *r)
+{
+    if (is_fault_of_address(l, r->fail.code)) {
+        addr_failed(&l->host->names.set, &l->addr, loop_now_ms(l->host->path->common->loop));
+    }
+    l->is_proven = l->is_proven || (r->fail.code == 0 && r->status != 0);
+}
+
 /* Back to the front: its connection is the warmest. */
 void path_lane_left(struct lane *l, const struct net_request *r)
 {
     struct path *p = l->host->path;
     l->active--;
     p->under_way[r->class]--;
+    judge_address(l, r);
     list_remove(&l->link);
     list_push_front(&l->host->lanes, &l->link);
     if (l->active > 0) {
@@ -171,7 +208,11 @@ static void tick(void *arg)
 {
     struct path *p = arg;
     LIST_FOR (node, &p->hosts) {
-        close_old_lanes(CONTAINER_OF(node, struct host, link), loop_now_ms(p->common->loop));
+        struct host *h = CONTAINER_OF(node, struct host, link);
+        close_old_lanes(h, loop_now_ms(p->common->loop));
+        if (!list_is_empty(&h->lanes)) {
+            resolve_refresh(&h->names);
+        }
     }
     if (p->lanes > 0) {
         timer_start(&p->tick, TICK_MS);
@@ -197,8 +238,13 @@ void path_init(struct path *p, struct net *n, const struct lane_common *common, 
 
 void path_close_lanes(struct path *p)
 {
+    struct lane *l;
     timer_stop(&p->tick);
-    while (close_an_idle_one(p)) {
+    while ((l = oldest_idle(p)) != NULL) {
+        close_lane(l);
+    }
+    LIST_FOR (node, &p->hosts) {
+        resolve_cancel(&CONTAINER_OF(node, struct host, link)->names);
     }
 }
 
@@ -208,6 +254,7 @@ void path_done(struct path *p)
     while ((node = list_first(&p->hosts)) != NULL) {
         struct host *h = CONTAINER_OF(node, struct host, link);
         list_remove(node);
+        resolve_done(&h->names);
         mem_free(h->name);
         mem_free(h);
     }
