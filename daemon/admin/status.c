@@ -1,7 +1,9 @@
 #include "daemon/admin/command.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 static const char *const blockers[] = {"none", "task", "failed_task", "feed", "paused", "endpoint"};
 
@@ -82,10 +84,36 @@ static void endpoint_list(struct admin *a, struct buf *to)
         json_str(to, "url", endpoint->url);
         json_str(to, "state",
                  store == NULL ? "unused" : states[sched_endpoint(engine_sched(e), store, &f)]);
+        const char *granted = store != NULL ? store_congestion(store) : "";
+        json_str(to, "congestion_wish", endpoint->congestion);
+        json_str(to, "congestion", granted[0] != '\0' ? granted : NULL);
         json_fail(to, "failure", &f);
         json_close(to, '}');
     }
     json_close(to, ']');
+}
+
+static int64_t open_descriptors(void)
+{
+    int64_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir != NULL && readdir(dir) != NULL) {
+        n++;
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the one that looks */
+}
+
+static void descriptor_members(struct buf *to)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    json_open(to, "descriptors", '{');
+    json_int(to, "used", open_descriptors());
+    json_int(to, "limit", (int64_t)limit.rlim_cur);
+    json_close(to, '}');
 }
 
 static void version_members(struct admin *a, struct buf *to)
@@ -117,6 +145,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));
     json_int(&body, "queue", (int64_t)journal_queue_length(engine_journal(e)));
     json_close(&body, '}');
+    descriptor_members(&body);
     json_int(&body, "copies", (int64_t)sched_count(engine_sched(e)));
     json_int(&body, "memory_used_bytes", (int64_t)sched_memory_used(engine_sched(e)));
     json_int(&body, "memory_bytes", (int64_t)a->options.conf->memory_bytes);

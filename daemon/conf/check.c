@@ -127,6 +127,14 @@ const char *check_word(const char *text)
     return good ? NULL : "must be a name of letters, digits and . _ -";
 }
 
+const char *check_congestion(const char *text)
+{
+    /* 15 bytes: TCP_CA_NAME_MAX of the kernel, less its NUL */
+    return is_of(text, LOWER_DIGITS UPPER "_-", 15) ? NULL
+                                                    : "must be auto, or name a congestion control "
+                                                      "of the kernel such as bbr or cubic";
+}
+
 const char *check_prefix_of_env(const char *text)
 {
     bool good = text[0] == '\0' || is_of(text, LOWER_DIGITS UPPER "_", 63);

@@ -15,6 +15,7 @@ const char *check_levels(const char *text);
 const char *check_group(const char *text);
 const char *check_glob(const char *text);
 const char *check_word(const char *text);
+const char *check_congestion(const char *text);
 const char *check_prefix_of_env(const char *text);
 
 #endif

@@ -54,8 +54,9 @@ struct conf_endpoint {
     enum conf_credentials credentials; /* default env */
     const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
-    uint32_t connections; /* lanes at most, over all paths; default 256, 1 … 256 */
-    const char *check;    /* auto, crc64nvme, crc32c, sha256, md5 */
+    uint32_t connections;   /* lanes at most, over all paths; default 256, 1 … 256 */
+    const char *congestion; /* auto, or a congestion control of the kernel by name */
+    const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
     struct conf_path *paths;
     size_t path_count;               /* 1 … CONF_PATHS_MAX */

@@ -46,6 +46,7 @@ static const struct schema_key endpoint_schema[] = {
     {"tls_verify", SCHEMA_BOOL_NOT, ENDPOINT(tls_insecure), .preset = "true"},
     {"credentials", SCHEMA_GROUP, .keys = credentials_schema},
     {"connections", SCHEMA_COUNT, ENDPOINT(connections), .min = 1, .max = 256, .preset = "256"},
+    {"congestion", SCHEMA_TEXT, ENDPOINT(congestion), .check = check_congestion, .preset = "auto"},
     {"check", SCHEMA_WORD, ENDPOINT(check), .words = checks, .preset = "auto"},
     {"reupload_safe", SCHEMA_BOOL, ENDPOINT(reupload_safe)},
     {"paths", SCHEMA_TABLE, ENDPOINT(written_paths),

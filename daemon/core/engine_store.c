@@ -57,6 +57,7 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
                                  .tls_insecure = conf->tls_insecure,
                                  .creds = &creds,
                                  .connections = conf->connections,
+                                 .congestion = conf->congestion,
                                  .check = parse_check(conf->check),
                                  .reupload_safe = conf->reupload_safe};
     return s3_new(e->loop, e->log, e->stats, &options, ret, f);

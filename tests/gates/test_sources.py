@@ -28,6 +28,8 @@ ONLY_IN = [
     (r"\bRAND_(priv_)?bytes\b", "daemon/base", "random numbers come from loop.h"),
     (r"(?<![\w.>])(sleep|usleep|nanosleep)\s*\(", "journal", "the loop never sleeps"),
 ]
+# What nobody may use: a fixed size switches the kernel's own sizing of buffers off.
+NEVER = re.compile(r"\b(SO_(SND|RCV)BUF(FORCE)?|uv_(send|recv)_buffer_size)\b")
 # Their way in: relay serves HTTP/2 with the session code of net; outboxes are read by journal; the
 # journal's own thread pauses before it tries a full disk again.
 ALSO_IN = {"nghttp2": ("transfer/relay",)}
@@ -63,6 +65,11 @@ def misplaced(files):
     return found
 
 
+def forbidden(files):
+    return [f"{path}: {match.group(0)}" for path, text in files.items()
+            for match in NEVER.finditer(strip_strings(strip_comments(text)))]
+
+
 def functions(text):
     """(line, lines, head) of each function: a brace in the first column opens it, one ends it."""
     start, head = None, ""
@@ -94,6 +101,16 @@ def test_planted_use_is_found():
     assert misplaced({"daemon/core/engine.c": "usleep(5);"})
     assert not misplaced({"transfer/net/lane.c": "#include <curl/curl.h>"})
     assert not misplaced({"daemon/core/lag.c": '/* time(NULL) */ f("time(NULL)"); x.time(1);'})
+
+
+def test_buffers_are_sized_by_the_kernel(files):
+    assert not forbidden(files)
+
+
+def test_planted_buffer_size_is_found():
+    assert forbidden({"transfer/net/sock.c": "setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &v, 4);"})
+    assert forbidden({"daemon/httpd/x.c": "uv_recv_buffer_size(h, &v);"})
+    assert not forbidden({"transfer/net/sock.h": "/* SO_SNDBUF is never set. */"})
 
 
 def test_files_are_short(files):

@@ -167,7 +167,7 @@ void copy_fill(struct copy_op *o)
         arena_init(&o->arena);
         arena = &o->arena;
     }
-    o->op = (struct store_op){.arena = arena};
+    o->op = (struct store_op){.arena = arena, .avoid = o->op.failed_at};
     steps[o->step].fill(c, o);
 }
 

@@ -3,7 +3,9 @@
 #ifndef REPL_NET_LANE_H
 #define REPL_NET_LANE_H
 
+#include "transfer/net/addr.h"
 #include "transfer/net/net.h"
+#include "transfer/net/sock.h"
 
 struct lane;
 
@@ -27,8 +29,11 @@ struct lane {
     enum net_class class; /* of what it carries: streams of both on one connection would compete */
     unsigned active;      /* requests */
     bool is_spent;        /* takes no more: closed when its requests have ended */
+    bool is_proven;       /* has brought an answer */
+    union addr addr;      /* with port: where its connection goes */
     int fd;               /* of its connection; -1: none */
-    uint64_t idle_ms;     /* monotonic, since when it has none; 0 = busy */
+    struct sock_grant grant; /* what that socket was given */
+    uint64_t idle_ms;        /* monotonic, since when it has none; 0 = busy */
 };
 
 /* What lanes share: TLS sessions, resolved names, verification. */
@@ -38,12 +43,17 @@ struct lane_common {
     void *share; /* CURLSH */
     char *ca_file;
     bool tls_insecure;
+    char *congestion; /* the wish, see sock.h */
 };
 
-struct lane *lane_h1_new(struct host *h, const struct lane_common *common);
+struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const union addr *addr);
 
-/* Of the pool, for lanes: the request has ended, its out members are filled. A lane that closes its
- * handles in the background says so, so that net_close() can wait. */
+/* Of the pool, for hosts and lanes. There are addresses now, or the failure to find any. */
+void net_resolved(struct host *h);
+/* A socket was set up; its grant is in the lane. */
+void net_socket_opened(struct lane *l);
+/* The request has ended, its out members are filled. A lane that closes its handles in the
+ * background says so, so that net_close() can wait. */
 void net_lane_ended(struct lane *l, struct net_request *r);
 void net_handle_opened(struct net *n);
 void net_handle_closed(struct net *n);

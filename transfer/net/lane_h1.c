@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 #include <strings.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define CONNECT_TIMEOUT_MS 10000L
@@ -20,8 +21,9 @@ struct lane_h1 {
     CURL *easy;
     struct timer timer;
     struct curl_slist *headers;
-    size_t sent; /* of the body, by the read function */
-    bool begun;  /* the request was handed to a connection */
+    struct curl_slist *address; /* CURLOPT_CONNECT_TO */
+    size_t sent;                /* of the body, by the read function */
+    bool begun;                 /* the request was handed to a connection */
     struct buf text;
     bool overflow;
     bool running;
@@ -311,6 +313,53 @@ static int on_begin(void *arg, char *peer, char *local, int peer_port, int local
     return repeats && !is_read ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+/* The descriptor is ours to know: curl would tell it only after the transfer. */
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    struct lane_h1 *h = arg;
+    (void)purpose;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    h->base.fd = fd;
+    sock_tune(fd, h->common->congestion, h->request->class == NET_BULK, &h->base.grant);
+    net_socket_opened(&h->base);
+    return fd;
+}
+
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct lane_h1 *h = arg;
+    if (h->base.fd == fd) {
+        h->base.fd = -1;
+    }
+    return close(fd);
+}
+
+/* "::ADDRESS:": any host and port of the lane's, to this address and the same port. */
+static struct curl_slist *pin(const union addr *addr)
+{
+    char text[INET6_ADDRSTRLEN];
+    char line[INET6_ADDRSTRLEN + 8];
+    addr_print(addr, text);
+    snprintf(line, sizeof(line), addr->any.sa_family == AF_INET6 ? "::[%s]:" : "::%s:", text);
+    return curl_slist_append(NULL, line);
+}
+
+static void set_socket(struct lane_h1 *h)
+{
+    CURL *e = h->easy;
+    curl_easy_setopt(e, CURLOPT_CONNECT_TO, h->address);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, h);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, h);
+    if (h->base.fd >= 0) {
+        sock_set_bulk(h->base.fd, h->request->class == NET_BULK);
+    }
+}
+
 static void set_connection(struct lane_h1 *h, const struct net_request *r)
 {
     const struct lane_common *c = h->common;
@@ -322,7 +371,6 @@ static void set_connection(struct lane_h1 *h, const struct net_request *r)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME,
@@ -373,6 +421,7 @@ static void h1_start(struct lane *l, struct net_request *r)
     h->overflow = false;
     buf_reset(&h->text);
     set_connection(h, r);
+    set_socket(h);
     set_message(h, r);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_begin);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, h);
@@ -406,11 +455,13 @@ static void h1_close(struct lane *l)
     curl_easy_cleanup(h->easy);
     curl_multi_cleanup(h->multi);
     timer_stop(&h->timer);
+    curl_slist_free_all(h->address);
     buf_done(&h->text);
     mem_free(h);
 }
 
-struct lane *lane_h1_new(struct host *host, const struct lane_common *common)
+struct lane *lane_h1_new(struct host *host, const struct lane_common *common,
+                         const union addr *addr)
 {
     static const struct lane_ops ops = {
         .kind = "h1", .start = h1_start, .cancel = h1_cancel, .room = h1_room, .close = h1_close};
@@ -419,6 +470,8 @@ struct lane *lane_h1_new(struct host *host, const struct lane_common *common)
     h->base.net = host->path->net;
     h->base.host = host;
     h->base.fd = -1;
+    h->base.addr = *addr;
+    h->address = pin(addr);
     h->common = common;
     buf_init(&h->text, NET_TEXT_MAX);
     timer_init(&h->timer, common->loop, on_timer, h);

@@ -15,6 +15,7 @@ static void tick(void *arg)
     struct net *n = arg;
     pool_close_old(n);
     for (size_t i = 0; i < n->path_count; i++) {
+        path_refresh(&n->paths[i]);
         if (n->paths[i].lanes_open != NULL) {
             stat_put(n->paths[i].lanes_open, n->paths[i].lanes);
         }
@@ -52,6 +53,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->common.log = o->log;
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
     n->common.tls_insecure = o->tls_insecure;
+    n->common.congestion = mem_strdup(o->congestion != NULL ? o->congestion : "auto");
     n->common.share = curl_share_init();
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
@@ -90,6 +92,11 @@ size_t net_pick(const struct net *n, enum net_class class)
     return route_pick(n->routes, free_slots, n->path_count, class, loop_now_ms(n->common.loop));
 }
 
+const char *net_congestion(const struct net *n)
+{
+    return n->grant.congestion;
+}
+
 /* ---- into lanes and out ---- */
 
 static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
@@ -111,7 +118,7 @@ static void leave_lane(struct net *n, struct net_request *r)
     r->lane = NULL;
     n->busy--;
     path_ended(r->host->path, r);
-    pool_left(l);
+    pool_left(l, r);
 }
 
 /* In their order, but none waits for the lanes of another host or class. */
@@ -119,7 +126,7 @@ static void start_waiting(struct net *n)
 {
     LIST_FOR_SAFE (node, &n->waiting) {
         struct net_request *r = CONTAINER_OF(node, struct net_request, link);
-        struct lane *l = pool_lane(r->host, r->class);
+        struct lane *l = pool_lane(r);
         if (l != NULL) {
             enter_lane(n, l, r);
         }
@@ -136,6 +143,9 @@ static void check_closed(struct net *n)
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
+    if (fail_class(r->fail.code) == FAIL_RETRY) {
+        r->failed_at = addr_tag(&l->addr);
+    }
     leave_lane(n, r);
     r->done(r);
     start_waiting(n);
@@ -171,6 +181,7 @@ void net_submit(struct net *n, struct net_request *r)
     r->received = 0;
     r->left = false;
     r->wire_sent = 0;
+    r->failed_at = 0;
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
@@ -187,11 +198,12 @@ void net_submit(struct net *n, struct net_request *r)
 
 void net_cancel(struct net *n, struct net_request *r)
 {
-    if (r->lane == NULL && list_is_linked(&r->link) && r->fail.code != 0) {
-        return; /* it has failed already */
+    bool has_failed = r->fail.code != 0;
+    fail_set(&r->fail, REPL_ECANCELED, "cancelled");
+    if (has_failed) {
+        return; /* it is on its way back */
     }
     list_remove(&r->link);
-    fail_set(&r->fail, REPL_ECANCELED, "cancelled");
     if (r->lane != NULL) {
         r->lane->ops->cancel(r->lane, r);
         leave_lane(n, r);
@@ -200,6 +212,39 @@ void net_cancel(struct net *n, struct net_request *r)
     }
     fail_later(n, r);
     start_waiting(n);
+}
+
+/* ---- what hosts and lanes tell ---- */
+
+void net_resolved(struct host *h)
+{
+    struct net *n = h->path->net;
+    LIST_FOR_SAFE (node, &n->waiting) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, link);
+        if (r->host == h && h->names.set.count == 0) {
+            list_remove(node);
+            r->fail = h->names.fail;
+            path_ended(h->path, r);
+            fail_later(n, r);
+        }
+    }
+    start_waiting(n);
+}
+
+/* Once for each answer that differs: a host without BBR would say it for every connection. */
+void net_socket_opened(struct lane *l)
+{
+    struct net *n = l->net;
+    const struct sock_grant *g = &l->grant;
+    bool is_news = g->refused != n->grant.refused || n->grant.congestion[0] == '\0';
+    n->grant = *g;
+    if (is_news && g->refused != 0) {
+        LOG_WARNING(n->common.log, "net",
+                    "endpoint %s: congestion control %s is not to be had (%s), going on with %s; "
+                    "hint: replctl doctor says what the host lacks",
+                    n->name, sock_congestion(n->common.congestion), fail_name(g->refused),
+                    g->congestion);
+    }
 }
 
 /* ---- closing ---- */
@@ -219,6 +264,9 @@ static void finish_close(void *arg)
 {
     struct net *n = arg;
     pool_close_idle(n);
+    for (size_t i = 0; i < n->path_count; i++) {
+        path_stop(&n->paths[i]);
+    }
     if (n->handles > 0) {
         return; /* the last one comes back here */
     }
@@ -231,6 +279,7 @@ static void finish_close(void *arg)
     }
     curl_share_cleanup(n->common.share);
     mem_free(n->common.ca_file);
+    mem_free(n->common.congestion);
     mem_free(n->name);
     mem_free(n);
     closed(closed_arg);

@@ -35,7 +35,8 @@ struct net_options {
     const char *name;       /* of the endpoint, for logs and metrics */
     const char *ca_file;    /* NULL: the system's */
     bool tls_insecure;
-    unsigned lanes; /* at most, over all paths; at least 1 */
+    unsigned lanes;         /* at most, over all paths; at least 1 */
+    const char *congestion; /* "auto" (also NULL): bbr where it is allowed; or one by name */
     const struct net_path_options *paths;
     size_t path_count; /* 1 … NET_PATHS_MAX */
 };
@@ -67,6 +68,7 @@ struct net_request {
     struct span body;
     char *into; /* body of a 2xx answer goes here; NULL: into text */
     size_t into_size;
+    uint64_t avoid;      /* failed_at of an earlier try: elsewhere, if another address is known */
     unsigned stall_s;    /* no byte in either direction for so long: REPL_ETIMEOUT; 0 = 30 */
     struct arena *arena; /* answer headers and text live here */
     net_done_fn *done;   /* from the loop, once, never inside net_submit() */
@@ -81,6 +83,7 @@ struct net_request {
     size_t received;    /* bytes in `into` */
     bool left;          /* the server may have seen it */
     uint64_t wire_sent; /* body bytes that left */
+    uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
 
     /* Private to net. */
     struct net *net;
@@ -103,6 +106,9 @@ void net_cancel(struct net *n, struct net_request *r);
 /* Requests of a class that the endpoint is worth now, those under way included. More may be
  * submitted; they wait for a lane. */
 unsigned net_slots(const struct net *n, enum net_class class);
+
+/* Congestion control of the newest connection, as the kernel says; "" before the first one. */
+const char *net_congestion(const struct net *n);
 
 /* Value of an answer header (name in lower case); the absent span when there is none. */
 struct span net_answer(const struct net_request *r, const char *name);

@@ -4,6 +4,7 @@
 
 #include "daemon/base/stat.h"
 #include "transfer/net/lane.h"
+#include "transfer/net/resolve.h"
 #include "transfer/net/route.h"
 
 /* A way to the endpoint: the place where the number of lanes is decided. */
@@ -29,6 +30,7 @@ struct host {
     uint16_t port;
     bool tls;
     struct list lanes;
+    struct resolve names;
 };
 
 struct net {
@@ -42,8 +44,9 @@ struct net {
     unsigned busy;       /* requests in lanes */
     unsigned handles;    /* of lanes, open or closing */
     struct timer tick;
-    struct list waiting; /* net_request.link */
-    struct list failed;  /* before they had a lane; or cancelled */
+    struct list waiting;     /* net_request.link */
+    struct list failed;      /* before they had a lane; or cancelled */
+    struct sock_grant grant; /* of the newest connection */
     bool closing;
     struct deferred finish;
     loop_fn *closed;
@@ -65,13 +68,17 @@ struct host *path_host(struct path *p, const char *url);
 
 /* ---- pool.c ---- */
 
-/* A lane that takes a request of this class now, opened where it must be; NULL: none for now. */
-struct lane *pool_lane(struct host *h, enum net_class class);
-/* The lane has one request more, or one less: the latter may close it. */
+/* A lane that takes the request now, opened where it must be; NULL: none for now. */
+struct lane *pool_lane(const struct net_request *r);
+/* The lane has this request more, or less: the latter may close it. */
 void pool_taken(struct lane *l);
-void pool_left(struct lane *l);
+void pool_left(struct lane *l, const struct net_request *r);
 /* Those without a request: all, or those that were idle for long. */
 void pool_close_idle(struct net *n);
 void pool_close_old(struct net *n);
+/* Asks for the addresses of hosts in use again, when it is time. */
+void path_refresh(struct path *p);
+/* Questions for addresses end soon. */
+void path_stop(struct path *p);
 
 #endif

@@ -50,8 +50,26 @@ struct host *path_host(struct path *p, const char *url)
     h->port = port;
     h->tls = tls;
     list_init(&h->lanes);
+    resolve_init(&h->names, h, p->net->common.loop);
     list_push_back(&p->hosts, &h->link);
     return h;
+}
+
+void path_refresh(struct path *p)
+{
+    LIST_FOR (node, &p->hosts) {
+        struct host *h = CONTAINER_OF(node, struct host, link);
+        if (!list_is_empty(&h->lanes)) {
+            resolve_refresh(&h->names);
+        }
+    }
+}
+
+void path_stop(struct path *p)
+{
+    LIST_FOR (node, &p->hosts) {
+        resolve_cancel(&CONTAINER_OF(node, struct host, link)->names);
+    }
 }
 
 /* ---- what it is worth ---- */
@@ -155,6 +173,7 @@ void path_done(struct path *p)
     while ((node = list_first(&p->hosts)) != NULL) {
         struct host *h = CONTAINER_OF(node, struct host, link);
         list_remove(node);
+        resolve_done(&h->names);
         mem_free(h->name);
         mem_free(h);
     }

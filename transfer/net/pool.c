@@ -28,18 +28,22 @@ static struct lane *least_used(struct net *n)
     return oldest;
 }
 
-/* At the limit, an idle lane of another host makes room. */
-static struct lane *open_lane(struct host *h, enum net_class class)
+/* At the limit, an idle lane, of another host perhaps, makes room. */
+static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avoid)
 {
     struct net *n = h->path->net;
-    if (n->lanes >= n->lane_limit) {
-        struct lane *old = least_used(n);
-        if (old == NULL) {
-            return NULL;
-        }
-        close_lane(old);
+    struct lane *in_the_way = n->lanes >= n->lane_limit ? least_used(n) : NULL;
+    if (n->lanes >= n->lane_limit && in_the_way == NULL) {
+        return NULL;
     }
-    struct lane *l = lane_h1_new(h, &n->common);
+    const union addr *addr = resolve_take(&h->names, avoid);
+    if (addr == NULL) {
+        return NULL;
+    }
+    if (in_the_way != NULL) {
+        close_lane(in_the_way);
+    }
+    struct lane *l = lane_h1_new(h, &n->common, addr);
     l->class = class;
     list_push_front(&h->lanes, &l->link);
     h->path->lanes++;
@@ -47,26 +51,29 @@ static struct lane *open_lane(struct host *h, enum net_class class)
     return l;
 }
 
-static bool takes(const struct lane *l, enum net_class class)
+static bool takes(const struct lane *l, enum net_class class, uint64_t avoid)
 {
-    return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0;
+    return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0 &&
+           (avoid == 0 || addr_tag(&l->addr) != avoid);
 }
 
 /* An idle lane, the warmest; else a new one; else the one that has least to do. */
-struct lane *pool_lane(struct host *h, enum net_class class)
+struct lane *pool_lane(const struct net_request *r)
 {
+    struct host *h = r->host;
+    uint64_t avoid = addr_has_other(&h->names.set, r->avoid) ? r->avoid : 0;
     struct lane *least = NULL;
     LIST_FOR (node, &h->lanes) {
         struct lane *l = CONTAINER_OF(node, struct lane, link);
-        if (takes(l, class) && (least == NULL || l->active < least->active)) {
+        if (takes(l, r->class, avoid) && (least == NULL || l->active < least->active)) {
             least = l;
         }
         if (least != NULL && least->active == 0) {
-            least->class = class;
+            least->class = r->class;
             return least;
         }
     }
-    struct lane *fresh = open_lane(h, class);
+    struct lane *fresh = open_lane(h, r->class, avoid);
     return fresh != NULL ? fresh : least;
 }
 
@@ -78,10 +85,37 @@ void pool_taken(struct lane *l)
     list_push_back(&l->host->lanes, &l->link);
 }
 
+/* A connection that has brought answers may break because a server tidies up; one that never did,
+ * or that fell silent, speaks against the address. */
+static bool is_fault_of_address(const struct lane *l, int code)
+{
+    switch (code) {
+    case REPL_EUNREACHABLE:
+    case REPL_ETLS:
+    case REPL_ETIMEOUT:
+        return true;
+    case REPL_ENET:
+    case REPL_ESHORT:
+    case REPL_EPROTO:
+        return !l->is_proven;
+    default:
+        return false;
+    }
+}
+
+static void judge_address(struct lane *l, const struct net_request *r)
+{
+    if (is_fault_of_address(l, r->fail.code)) {
+        addr_failed(&l->host->names.set, &l->addr, loop_now_ms(l->net->common.loop));
+    }
+    l->is_proven = l->is_proven || (r->fail.code == 0 && r->status != 0);
+}
+
 /* Back to the front: its connection is the warmest. */
-void pool_left(struct lane *l)
+void pool_left(struct lane *l, const struct net_request *r)
 {
     l->active--;
+    judge_address(l, r);
     if (l->active == 0 && l->is_spent) {
         close_lane(l);
         return;

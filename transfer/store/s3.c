@@ -81,6 +81,7 @@ static void answered(struct net_request *r)
     struct s3_call *c = r->arg;
     struct store_op *op = c->op;
     op->wire_sent += r->wire_sent;
+    op->failed_at = r->failed_at;
     if (c->canceled) {
         end_canceled(c, r->left);
         return;
@@ -118,6 +119,7 @@ void s3_send(struct s3_call *c)
     c->body = span_of(NULL, 0);
     c->net =
         (struct net_request){.class = store_op_class(c->op) == STORE_BULK ? NET_BULK : NET_SMALL,
+                             .avoid = c->op->avoid,
                              .done = answered,
                              .arg = c,
                              .arena = c->op->arena};
@@ -221,6 +223,12 @@ static unsigned slots(const struct store *store, enum store_class class)
     return net_slots(s->net, class == STORE_BULK ? NET_BULK : NET_SMALL);
 }
 
+static const char *congestion(const struct store *store)
+{
+    const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
+    return net_congestion(s->net);
+}
+
 /* ---- life cycle ---- */
 
 static void free_s3(struct s3 *s)
@@ -313,6 +321,7 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .name = o->name,
                               .ca_file = o->ca_file,
                               .tls_insecure = o->tls_insecure,
+                              .congestion = o->congestion,
                               .lanes = o->connections > 0 ? o->connections : 256,
                               .paths = paths,
                               .path_count = o->path_count};
@@ -338,8 +347,12 @@ static void set_features(struct s3 *s, const struct s3_options *o)
 int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const struct s3_options *o,
            struct store **ret, struct fail *f)
 {
-    static const struct store_ops ops = {
-        .kind = "s3", .submit = submit, .cancel = cancel, .slots = slots, .close = close_s3};
+    static const struct store_ops ops = {.kind = "s3",
+                                         .submit = submit,
+                                         .cancel = cancel,
+                                         .slots = slots,
+                                         .congestion = congestion,
+                                         .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);
     s->base.ops = &ops;
     s->loop = loop;

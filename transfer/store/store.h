@@ -132,6 +132,7 @@ struct store_op {
     store_done_fn *done;
     void *arg;
     struct arena *arena; /* results live here; the caller's, alive until it is done with them */
+    uint64_t avoid; /* failed_at of an earlier try: goes elsewhere while another address is known */
 
     /* ---- out: valid in done() ---- */
     struct fail fail;             /* code 0 = good */
@@ -151,6 +152,7 @@ struct store_op {
     struct store_pair *tags; /* GET_TAGS */
     size_t tag_count;
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
+    uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
     uint64_t started_us;
     uint64_t ended_us;
 
@@ -189,6 +191,8 @@ struct store_ops {
     /* How many operations of a class it is worth to have under way now; the scheduler keeps at most
      * so many in it. Changes with what is measured. */
     unsigned (*slots)(const struct store *s, enum store_class class);
+    /* Congestion control of the newest connection, "" while there is none; NULL: knows of none. */
+    const char *(*congestion)(const struct store *s);
     /* closed(arg) from the loop, after every done(). */
     void (*close)(struct store *s, void (*closed)(void *arg), void *arg);
 };
@@ -212,6 +216,11 @@ static inline void store_cancel(struct store *s, struct store_op *op)
 static inline unsigned store_slots(const struct store *s, enum store_class class)
 {
     return s->ops->slots(s, class);
+}
+
+static inline const char *store_congestion(const struct store *s)
+{
+    return s->ops->congestion != NULL ? s->ops->congestion(s) : "";
 }
 
 static inline void store_close(struct store *s, void (*closed)(void *arg), void *arg)

@@ -48,6 +48,7 @@ static const struct bad bads[] = {
     {EP "    tls_verify: \"false\"\n", "c.yaml:4: ", "neither true nor false", NULL},
     {EP "    kind: gcs\n", "c.yaml:4: ", "\"gcs\" is not known", "one of: s3"},
     {EP "    connections: 257\n", "c.yaml:4: ", "above the most, 256", NULL},
+    {EP "    congestion: b b r\n", "c.yaml:4: ", "name a congestion control", NULL},
     {EP "    credentials:\n      profile: a\n      systemd: b\n      anonymous: true\n",
      "c.yaml:4: ", "more than one source", "anonymous"},
     {EP "    credentials:\n      secret: hunter2\n", "c.yaml:5: ", "unknown key \"secret\"",

@@ -1,0 +1,51 @@
+#include "transfer/net/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* A peer that is gone is noticed after 20 + 3 x 10 s without traffic, and NAT tables, some of which
+ * forget after 30 s, see a packet in time. */
+#define KEEPALIVE_IDLE_S  20
+#define KEEPALIVE_EVERY_S 10
+#define KEEPALIVE_PROBES  3
+
+/* None of these fails on a TCP socket; where one does, the socket is as good as without it. */
+static void set(int fd, int level, int option, int value)
+{
+    (void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+const char *sock_congestion(const char *wish)
+{
+    return wish == NULL || strcmp(wish, "auto") == 0 ? "bbr" : wish;
+}
+
+static void set_congestion(int fd, const char *wish, struct sock_grant *ret)
+{
+    const char *name = sock_congestion(wish);
+    socklen_t len = sizeof(ret->congestion) - 1;
+    memset(ret, 0, sizeof(*ret));
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) < 0) {
+        ret->refused = -errno;
+    }
+    (void)getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, ret->congestion, &len);
+}
+
+void sock_set_bulk(int fd, bool bulk)
+{
+    set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)(bulk ? SOCK_UNSENT_BULK : SOCK_UNSENT_SMALL));
+}
+
+void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret)
+{
+    set_congestion(fd, wish, ret);
+    sock_set_bulk(fd, bulk);
+    set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}

@@ -1,0 +1,35 @@
+/* sock: how the sockets of our data connections are set up. Pure system calls, any thread.
+ *
+ * SO_SNDBUF and SO_RCVBUF are never set: either switches the kernel's own sizing off, and a fixed
+ * size caps a long path (ACCELERATION: 160 Mbit/s at 150 ms). The maxima are the host's, see
+ * etc/sysctl.d/60-repld.conf. */
+#ifndef REPL_NET_SOCK_H
+#define REPL_NET_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SOCK_CONGESTION_MAX 16 /* bytes of a name with its NUL: TCP_CA_NAME_MAX of the kernel */
+
+/* Bytes that may wait in the kernel before they are first sent. More only makes fresh small objects
+ * wait, less than one wake-up's worth leaves the link idle. */
+#define SOCK_UNSENT_BULK  (256U * 1024)
+#define SOCK_UNSENT_SMALL (64U * 1024)
+
+/* What the kernel says of the socket after the wishes, not what was wished. */
+struct sock_grant {
+    char congestion[SOCK_CONGESTION_MAX]; /* "bbr"; "" when fd is no TCP socket */
+    int refused; /* 0, or why the wish was not granted: -ENOENT not in the kernel, -EPERM not among
+                    tcp_allowed_congestion_control */
+};
+
+/* The algorithm that a wish asks for: "auto" (also NULL) is bbr, everything else names one. */
+const char *sock_congestion(const char *wish);
+
+/* Before connect(). Asks for the congestion control, and leaves the kernel's default where it is
+ * refused; TCP_NODELAY, keepalive, and sock_set_bulk(). */
+void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret);
+/* At any time: bulk fills the link, small objects want short queues. */
+void sock_set_bulk(int fd, bool bulk);
+
+#endif
