@@ -59,6 +59,12 @@ static const struct cli_option uploads_options[] = {
     {0},
 };
 
+static const struct cli_option doctor_options[] = {
+    {"config", "FILE", "of repld, asked when repld does not run (default /etc/repld/repld.yaml)"},
+    {"root", "FOLDER", "look at the host whose /proc, /sys and disks are below it"},
+    {0},
+};
+
 static const struct cli_option append_options[] = {
     {"bucket", "BUCKET", "one change by flags instead of JSON lines on standard input"},
     {"key", "KEY", "its key"},
@@ -100,6 +106,7 @@ const struct cli_command cli_commands[] = {
     {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
+    {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
     {"rule add", "NAME", 1, 1, add_options, "make a rule", run_rule_add},
     {"rule list", "", 0, 0, NULL, "all rules", run_rule_list},
     {"rule show", "NAME", 1, 1, NULL, "one rule with every option", run_rule_show},

@@ -8,7 +8,7 @@ import yaml
 from lib.repld import command, program
 
 GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "failures",
-          "reload", "migrate")
+          "doctor", "reload", "migrate")
 
 
 @pytest.mark.parametrize("name", ["repld", "replctl"])

@@ -10,6 +10,7 @@ from lib.repld import BUILD
 from lib.servers import need
 
 WANTED = ["sbin/repld", "bin/replctl", "etc/repld/repld.yaml", "repld.service",
+          "lib/modules-load.d/repld.conf", "lib/sysctl.d/60-repld.conf",
           "man8/repld.8", "man1/replctl.1", "man5/repld.yaml.5", "man5/repl-outbox.5"]
 
 
@@ -31,6 +32,34 @@ def test_all_is_there(tree):
     missing = [name for name in WANTED
                if not any(re.search(re.escape(name) + r"(\.gz)?$", path) for path in files)]
     assert not missing, files
+
+
+def settings_of(tree):
+    """name → value of the installed sysctl file."""
+    found = next(tree.rglob("60-repld.conf"))
+    lines = (line.strip() for line in found.read_text().splitlines())
+    pairs = (line.lstrip("-").split("=", 1) for line in lines if line and line[0] != "#")
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def test_every_kernel_setting_has_its_reason(tree):
+    for path in [*tree.rglob("sysctl.d/*.conf"), *tree.rglob("modules-load.d/*.conf")]:
+        for paragraph in path.read_text().strip().split("\n\n"):
+            assert paragraph.startswith("# "), f"{path}: {paragraph}"
+
+
+def test_kernel_takes_the_settings(tree):
+    """In a network namespace of its own, where all but the list of allowed names can be written."""
+    settings = settings_of(tree)
+    assert settings.pop("net.ipv4.tcp_allowed_congestion_control").split() == [
+        "reno", "cubic", "bbr"]
+    assert len(settings) == 3
+    words = [f"{name}={value}" for name, value in settings.items()]
+    done = subprocess.run([need("unshare"), "--net", need("sysctl"), "-w", *words],
+                          capture_output=True, text=True)
+    if "unshare failed" in done.stderr:
+        pytest.skip("no right to make a network namespace")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
 def test_test_peers_are_not_installed(tree):
