@@ -55,6 +55,19 @@ def minio():
     yield from start(servers.Minio)
 
 
+@pytest.fixture
+def wan():
+    """wan(**settings): a Wan as in lib/wan.py, which is gone after the test."""
+    from lib.wan import Wan
+    with contextlib.ExitStack() as stack:
+        def make(**settings):
+            try:
+                return stack.enter_context(Wan(**settings))
+            except servers.Missing as reason:
+                left_out(reason)
+        yield make
+
+
 @pytest.fixture(scope="session")
 def rclone():
     """The path of an rclone: a current one where there is one, Debian's otherwise."""

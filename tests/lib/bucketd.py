@@ -1,19 +1,14 @@
 """bucketd, our own S3 server for tests, as a Server: it also takes faults and shifts its clock."""
 
 import json
-import os
-import pathlib
 import urllib.request
 
-from .process import StartError
+from .process import BUILD, StartError
 from .servers import Server
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def program():
-    build = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
-    path = build / "tests/bucketd/bucketd"
+    path = BUILD / "tests/bucketd/bucketd"
     if not path.exists():
         raise StartError(f"{path} is not built")
     return path
@@ -33,8 +28,8 @@ class Bucketd(Server):
 
     def start(self):
         log = self.dir / f"bucketd-{len(self._processes)}.log"
-        args = [program(), f"--listen=127.0.0.1:{self._port}", f"--region={self.region}",
-                *self.args]
+        args = [program(), f"--listen={self.place.address}:{self._port}",
+                f"--region={self.region}", *self.args]
         if self.folder:
             args.append(f"--folder={self.dir / 'store'}")
         process = self.spawn(log.stem, *args, env={"BUCKETD_ACCESS_KEY": self.access_key,
@@ -55,12 +50,12 @@ class Bucketd(Server):
             self.process.kill()
         else:
             self.process.stop()
-        self.start()
+        self.launch()
 
     def _control(self, method, name, document=None):
         data = None if document is None else json.dumps(document).encode()
         request = urllib.request.Request(f"{self.url}/_bucketd/{name}", data=data, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with self.place.entered(), urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read()
 
     def fault(self, action, op="*", **members):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -10,12 +11,28 @@ import subprocess
 import tempfile
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StartError(RuntimeError):
     """A server did not start; the text ends with the tail of its log."""
+
+
+class Place:
+    """Where a server of a test listens: on loopback of this machine, or at an end of a WAN."""
+
+    address = "127.0.0.1"
+
+    def entered(self):
+        """While it is open, sockets of this thread, and processes and threads that it starts, are
+        at the place. What they have made stays there."""
+        return contextlib.nullcontext()
+
+
+HERE = Place()
 
 
 def die_with_parent():

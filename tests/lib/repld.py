@@ -22,10 +22,8 @@ import urllib.request
 
 import yaml
 
-from .process import Process, free_port, tail, wait_until, work_dir
+from .process import BUILD, HERE, Process, free_port, tail, wait_until, work_dir
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 WRAP = shlex.split(os.environ.get("REPL_WRAP", ""))
 # Sanitizers and valgrind are slow; limits of tests are for a plain build.
 SLOW = 6 if WRAP else 3 if re.search(r"-(asan|tsan)$", str(BUILD)) else 1
@@ -71,9 +69,11 @@ def endpoint_conf(name, server, credentials):
 
 
 class Repld:
-    """endpoints: name → server. Further arguments are top-level keys of the configuration."""
+    """endpoints: name → server. place: where it runs; its control socket is reached from anywhere.
+    Further arguments are top-level keys of the configuration."""
 
-    def __init__(self, endpoints, endpoint_options=None, **conf):
+    def __init__(self, endpoints, endpoint_options=None, place=HERE, **conf):
+        self.place = place
         self.endpoints = endpoints
         self.endpoint_options = endpoint_options or {}
         self.conf = {"instance": "test", "memory": "128MiB", "shutdown": "5s",
@@ -126,8 +126,9 @@ class Repld:
         self.conf_path.write_text(yaml.safe_dump(whole, sort_keys=False))
 
     def start(self):
-        self.process = Process([*WRAP, program("repld"), "--config", self.conf_path],
-                               self.log_path, cwd=self.dir)
+        with self.place.entered():
+            self.process = Process([*WRAP, program("repld"), "--config", self.conf_path],
+                                   self.log_path, cwd=self.dir)
         self.process.wait_ready(self.answers, timeout_s=30 * SLOW)
 
     def answers(self):
@@ -193,8 +194,8 @@ class Repld:
     # --- metrics ---
 
     def metrics_text(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics",
-                                    timeout=10 * SLOW) as answer:
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with self.place.entered(), urllib.request.urlopen(url, timeout=10 * SLOW) as answer:
             return answer.read().decode()
 
     def metrics(self):

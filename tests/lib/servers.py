@@ -1,7 +1,7 @@
 """Real servers for tests: Ceph RGW, nghttpx in front of one, MinIO, Prometheus.
 
-Every class is a context manager. A server listens on loopback, on ports from the kernel, keeps
-everything in one temporary folder, and is gone with it at the end. A server whose program is
+Every class is a context manager. A server listens on loopback, or where at() says, on ports from the
+kernel, keeps everything in one temporary folder, and is gone with it at the end. A server whose program is
 missing raises Missing, which names the reason of the skip.
 """
 
@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from .process import Process, StartError, free_port, port_answers, work_dir
+from .process import HERE, Process, StartError, free_port, port_answers, work_dir
 
 CACHE = pathlib.Path(os.environ.get("REPL_CACHE", pathlib.Path.home() / ".cache/repld-tests"))
 
@@ -88,6 +88,7 @@ class Server:
     kind = "s3"
     region = "us-east-1"
     ca_file = None
+    place = HERE
 
     def __init__(self):
         self.access_key = "test" + secrets.token_hex(8)
@@ -100,7 +101,7 @@ class Server:
         self._dir = work_dir(type(self).__name__.lower())
         self.dir = pathlib.Path(self._dir.__enter__())
         try:
-            self.start()
+            self.launch()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -111,6 +112,16 @@ class Server:
             process.kill()
         self._processes.clear()
         self._dir.__exit__(None, None, None)
+
+    def at(self, place):
+        """For before it starts: it runs and listens there, and only who has entered it or the
+        other end of its WAN reaches it. Returns the server."""
+        self.place = place
+        return self
+
+    def launch(self):
+        with self.place.entered():
+            self.start()
 
     def start(self):
         raise NotImplementedError
@@ -221,20 +232,20 @@ rgw_dynamic_resharding = false
             "tests", "--display-name", "tests", "--access-key", self.access_key, "--secret-key",
             self.secret_key)
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{self.place.address}:{port}"
         gateway = self.spawn(
             "radosgw", "radosgw", "--conf", self.conf, "-f", "-n", "client.rgw",
-            f"--rgw_frontends=beast endpoint=127.0.0.1:{port}")
+            f"--rgw_frontends=beast endpoint={self.place.address}:{port}")
         gateway.wait_ready(lambda: http_status(self.url), timeout_s=90)
 
 
-def make_certificates(folder):
-    """A CA and a server certificate for localhost and 127.0.0.1; returns (ca, cert, key)."""
+def make_certificates(folder, address="127.0.0.1"):
+    """A CA and a server certificate for localhost and the address; returns (ca, cert, key)."""
     openssl = need("openssl")
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     cert, key, request = folder / "server.pem", folder / "server.key", folder / "server.csr"
     names = folder / "server.ext"
-    names.write_text("subjectAltName = DNS:localhost, IP:127.0.0.1\n"
+    names.write_text(f"subjectAltName = DNS:localhost, IP:{address}\n"
                      "basicConstraints = CA:FALSE\nextendedKeyUsage = serverAuth\n")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     run(openssl, "req", "-x509", *curve, "-days", "2", "-subj", "/CN=repld test CA",
@@ -257,21 +268,21 @@ class Nghttpx(Server):
 
     def start(self):
         program = need("nghttpx")
-        ca, cert, key = make_certificates(self.dir)
+        ca, cert, key = make_certificates(self.dir, self.place.address)
         self.ca_file = str(ca)
         port = free_port()
         host, backend_port = self.backend.url.removeprefix("http://").split(":")
         empty = self.dir / "nghttpx.conf"
         empty.write_text("")
         front = self.spawn(
-            "nghttpx", program, f"--conf={empty}", f"--frontend=127.0.0.1,{port}",
+            "nghttpx", program, f"--conf={empty}", f"--frontend={self.place.address},{port}",
             f"--backend={host},{backend_port}", "--workers=1", "--single-process", "--no-ocsp", "--no-via",
             "--add-x-forwarded-for", "--log-level=WARN", "--errorlog-file=/dev/stderr",
             "--accesslog-file=/dev/null", "--no-server-rewrite",
             "--frontend-http2-window-size=1M", "--backend-read-timeout=5m",
             "--backend-write-timeout=5m", key, cert)
-        front.wait_ready(lambda: port_answers(port))
-        self.url = f"https://127.0.0.1:{port}"
+        front.wait_ready(lambda: port_answers(port, self.place.address))
+        self.url = f"https://{self.place.address}:{port}"
 
 
 def go_program(name, package, variable):
@@ -315,11 +326,11 @@ class Minio(Server):
     def start(self):
         program = minio_program()
         port, console = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{self.place.address}:{port}"
         env = {"MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key,
                "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.dir)}
         server = self.spawn(
-            "minio", program, "server", "--quiet", "--address", f"127.0.0.1:{port}",
+            "minio", program, "server", "--quiet", "--address", f"{self.place.address}:{port}",
             "--console-address", f"127.0.0.1:{console}", self.dir / "data", env=env)
         server.wait_ready(lambda: http_status(f"{self.url}/minio/health/ready") == 200)
 
