@@ -6,6 +6,7 @@
 #include "transfer/net/addr.h"
 #include "transfer/net/net.h"
 #include "transfer/net/sock.h"
+#include "transfer/net/tcpinfo.h"
 
 struct lane;
 
@@ -34,6 +35,14 @@ struct lane {
     int fd;               /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */
     uint64_t idle_ms;        /* monotonic, since when it has none; 0 = busy */
+    uint64_t came_bytes;     /* of bodies, counted by the lane as they come */
+    uint64_t held_us;        /* sending stood still for the peer's HTTP/2 window, counted by it */
+
+    /* ---- of the sampler ---- */
+    struct tcpinfo seen; /* the newest one */
+    uint64_t seen_came_bytes;
+    uint64_t seen_held_us;
+    uint64_t rate_bps; /* bytes a second, both ways, between the last two */
 };
 
 /* What lanes share: TLS sessions, resolved names, verification. */

@@ -243,6 +243,7 @@ static size_t on_write(char *from, size_t size, size_t count, void *arg)
         memcpy(r->into + r->received, from, n);
         r->received += n;
     }
+    h->base.came_bytes += n;
     return h->overflow ? 0 : n;
 }
 

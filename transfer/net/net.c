@@ -6,7 +6,8 @@
 #include <curl/curl.h>
 #include <unistd.h>
 
-#define TICK_MS 1000
+#define TICK_MS  200  /* while something is under way … */
+#define QUIET_MS 1000 /* … and while lanes are idle */
 
 static void finish_close(void *arg);
 
@@ -16,12 +17,10 @@ static void tick(void *arg)
     pool_close_old(n);
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
-        if (n->paths[i].lanes_open != NULL) {
-            stat_put(n->paths[i].lanes_open, n->paths[i].lanes);
-        }
+        path_sample(&n->paths[i]);
     }
     if (n->lanes > 0) {
-        timer_start(&n->tick, TICK_MS);
+        timer_start(&n->tick, n->busy > 0 ? TICK_MS : QUIET_MS);
     }
 }
 
@@ -104,12 +103,11 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
-    n->busy++;
-    pool_taken(l);
-    l->ops->start(l, r);
-    if (!timer_is_running(&n->tick)) {
+    if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }
+    pool_taken(l);
+    l->ops->start(l, r);
 }
 
 static void leave_lane(struct net *n, struct net_request *r)

@@ -7,6 +7,19 @@
 #include "transfer/net/resolve.h"
 #include "transfer/net/route.h"
 
+/* What all lanes of a path did between two samples. */
+struct path_sample {
+    uint64_t span_us;
+    uint64_t moved_bytes; /* acknowledged by peers, and received */
+    uint64_t sent_bytes;  /* by TCP, repeats included */
+    uint64_t retrans_bytes;
+    uint64_t busy_us;    /* sum over lanes: there was something to send */
+    uint64_t window_us;  /* of that: held by the peer's window, of TCP or HTTP/2 */
+    uint32_t min_rtt_us; /* least of all lanes; 0 = not known */
+    uint32_t rtt_us;     /* mean of the busy ones, smoothed by the kernel */
+    unsigned lanes;      /* with requests */
+};
+
 /* A way to the endpoint: the place where the number of lanes is decided. */
 struct path {
     struct net *net;
@@ -15,11 +28,16 @@ struct path {
     struct list hosts;
     unsigned lanes; /* open */
     unsigned under_way[NET_CLASSES];
+    struct path_sample sample; /* the newest one */
+    uint64_t sampled_us;
 
     struct stat *sent; /* NULL without statistics, as the others */
     struct stat *received;
     struct stat *up;
     struct stat *lanes_open;
+    struct stat *tcp_sent;
+    struct stat *tcp_retrans;
+    struct stat *rtt;
 };
 
 /* A name and port, with all connections to it. A bucket that is part of the name has its own. */
@@ -65,6 +83,12 @@ void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);
 /* The host of a URL, made when first asked for; NULL: the URL names none. */
 struct host *path_host(struct path *p, const char *url);
+
+/* ---- sample.c ---- */
+
+/* Asks the kernel about every lane of the path; what happened since the last time is in p->sample.
+ */
+void path_sample(struct path *p);
 
 /* ---- pool.c ---- */
 

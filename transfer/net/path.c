@@ -156,6 +156,16 @@ void path_stats(struct path *p, struct stat_set *set, const char *cost)
                      labels);
     p->lanes_open = stat_get(
         stat_family(set, STAT_GAUGE, "repl_path_lanes", "Open connections.", plain), labels);
+    p->tcp_sent = stat_get(stat_family(set, STAT_COUNTER, "repl_path_tcp_sent_bytes_total",
+                                       "Bytes that TCP sent, repeats included.", plain),
+                           labels);
+    p->tcp_retrans =
+        stat_get(stat_family(set, STAT_COUNTER, "repl_path_tcp_retransmitted_bytes_total",
+                             "Bytes of them that were repeats.", plain),
+                 labels);
+    p->rtt = stat_get(stat_family(set, STAT_GAUGE, "repl_path_rtt_seconds",
+                                  "Round trip time, mean of busy connections.", plain),
+                      labels);
     stat_put(p->up, 1);
 }
 
