@@ -13,7 +13,8 @@
 #include "daemon/base/loop.h"
 #include "transfer/store/store.h"
 
-#define FAKE_KINDS (STORE_HEAD_BUCKET + 1)
+#define FAKE_KINDS   (STORE_HEAD_BUCKET + 1)
+#define FAKE_ADDRESS 7 /* failed_at of what the network lost */
 
 struct fake;
 
