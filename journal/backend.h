@@ -125,16 +125,19 @@ struct task {
     const struct replica *replica; /* or NULL (claim, task_get) */
 };
 
+/* By oldest_ms. */
 enum claim_order {
-    CLAIM_OLDEST, /* by oldest_ms: earliest deadline first within a rule */
-    CLAIM_NEWEST, /* by event time, newest first */
+    CLAIM_OLDEST, /* earliest deadline first within a rule */
+    CLAIM_NEWEST,
 };
 
 struct claim {
     uint32_t rule;
     enum task_origin origin;
     enum claim_order order;
-    size_t limit; /* at most BACKEND_PAGE_MAX */
+    int64_t from_ms;  /* only tasks whose oldest_ms is at least this … */
+    int64_t until_ms; /* … and below this; 0 = whatever it is */
+    size_t limit;     /* at most BACKEND_PAGE_MAX */
     uint64_t epoch;
     int64_t now_ms;
 };

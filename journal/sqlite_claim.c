@@ -17,13 +17,17 @@ static int read_ready(struct backend *b, const struct claim *what, struct arena 
                       struct task_list *ret)
 {
     static const char oldest[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE rule = ? AND origin = ?"
-                                 " AND state = 0 ORDER BY oldest_ms LIMIT ?";
+                                 " AND state = 0 AND oldest_ms >= ? AND oldest_ms < ?"
+                                 " ORDER BY oldest_ms LIMIT ?";
     static const char newest[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE rule = ? AND origin = ?"
-                                 " AND state = 0 ORDER BY event_ms DESC LIMIT ?";
+                                 " AND state = 0 AND oldest_ms >= ? AND oldest_ms < ?"
+                                 " ORDER BY oldest_ms DESC LIMIT ?";
     size_t limit = what->limit < BACKEND_PAGE_MAX ? what->limit : BACKEND_PAGE_MAX;
     struct sql q = sql_start(b, what->order == CLAIM_NEWEST ? newest : oldest);
     sql_int(&q, what->rule);
     sql_int(&q, what->origin);
+    sql_int(&q, what->from_ms);
+    sql_int(&q, what->until_ms > 0 ? what->until_ms : INT64_MAX);
     sql_u64(&q, limit);
     ret->tasks = arena_alloc(a, (limit > 0 ? limit : 1) * sizeof(struct task));
     ret->count = 0;

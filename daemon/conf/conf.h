@@ -75,6 +75,13 @@ struct conf_outbox {
     bool trim;
 };
 
+/* How classes of work share what they compete for: relative to each other. */
+struct conf_shares {
+    uint32_t fresh;
+    uint32_t late;
+    uint32_t backfill;
+};
+
 struct conf {
     struct arena arena; /* owns everything below */
     const char *file;
@@ -82,9 +89,10 @@ struct conf {
     const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
     uint64_t memory_bytes;    /* budget; default 512 MiB, at least 64 MiB */
     uint32_t copies;          /* objects in work at a time; default 256 */
-    uint64_t part_max_bytes;  /* default 64 MiB */
-    uint64_t history_ms;      /* default 7 d */
-    uint64_t late_ms;         /* default 5 min */
+    struct conf_shares shares; /* default 60, 25, 15; each 1 … 100 */
+    uint64_t part_max_bytes;   /* default 64 MiB */
+    uint64_t history_ms;       /* default 7 d */
+    uint64_t late_ms;          /* default 5 min */
     const char
         *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
     const char *admin_group;    /* may use the socket besides root and repld; NULL = none */

@@ -72,6 +72,13 @@ static const struct schema_key journal_schema[] = {
     {0},
 };
 
+static const struct schema_key shares_schema[] = {
+    {"fresh", SCHEMA_COUNT, CONF(shares.fresh), .min = 1, .max = 100, .preset = "60"},
+    {"late", SCHEMA_COUNT, CONF(shares.late), .min = 1, .max = 100, .preset = "25"},
+    {"backfill", SCHEMA_COUNT, CONF(shares.backfill), .min = 1, .max = 100, .preset = "15"},
+    {0},
+};
+
 static const struct schema_key admin_schema[] = {
     {"socket", SCHEMA_TEXT, CONF(admin_socket), .check = check_path},
     {"group", SCHEMA_TEXT, CONF(admin_group), .check = check_group},
@@ -96,6 +103,7 @@ const struct schema_key conf_schema[] = {
     {"memory", SCHEMA_BYTES, CONF(memory_bytes), .min = 64 * MIB, .max = 1024 * 1024 * MIB,
      .preset = "512MiB"},
     {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "256"},
+    {"shares", SCHEMA_GROUP, .keys = shares_schema},
     {"part_max", SCHEMA_BYTES, CONF(part_max_bytes), .min = 5 * MIB, .max = 5120 * MIB,
      .preset = "64MiB"},
     {"late", SCHEMA_DURATION, CONF(late_ms), .min = SECOND, .max = 30 * DAY, .preset = "5min"},

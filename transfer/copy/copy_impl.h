@@ -62,9 +62,10 @@ struct copy_op {
     unsigned attempts; /* failures of this step that count */
     bool counts;       /* the last one does (false: its endpoint is down) */
     bool is_cancelled;
-    bool goes_alone;     /* not in a batch again */
-    struct batch *batch; /* it is in flight with */
-    uint64_t need;       /* bytes of body memory it must have before it may go */
+    bool goes_alone;       /* not in a batch again */
+    enum store_class size; /* it is in flight as */
+    struct batch *batch;   /* it is in flight with */
+    uint64_t need;         /* bytes of body memory it must have before it may go */
     struct ticket ticket;
     struct arena arena; /* results of the part steps; the others' are the copy's */
     struct timer delay;
@@ -91,14 +92,16 @@ struct copy_note { /* a record waiting for its turn */
 
 enum entry_place { ENTRY_NOWHERE, ENTRY_READY, ENTRY_PARKED, ENTRY_BUDGET };
 
-/* A side of a copy as its endpoint's heap sees it. */
+/* A side of a copy as the queues of its endpoint see it. */
 struct entry {
     struct copy *copy;
     enum copy_side side;
     enum entry_place place;
-    bool busy;         /* the key it was put in with */
-    struct heap *heap; /* READY, PARKED */
-    size_t slot;
+    struct queue *queue; /* READY, PARKED; what follows is what it was put in with */
+    bool busy;
+    enum copy_class class;
+    enum store_class size;
+    size_t slot[2]; /* in the heaps of both orders */
 };
 
 struct copy {
@@ -115,6 +118,8 @@ struct copy {
     struct endpoint *at[COPY_SIDES];
     unsigned in_flight[COPY_SIDES];
     bool is_new, is_committed, is_cancelled;
+    bool is_late;
+    struct timer late;
     int commit_status;
 
     /* ---- operations ---- */
@@ -183,6 +188,7 @@ void copy_start(struct copy *c);
 /* The operation that would go next on this side, or NULL. */
 struct copy_op *copy_peek(struct copy *c, enum copy_side side);
 bool copy_wants(const struct copy *c, enum copy_side side); /* copy_peek() would give one */
+uint64_t copy_op_bytes(const struct copy_op *o);            /* of the body it moves */
 /* Fills the store's part and moves it to running; the caller submits it. Memory is there. */
 void copy_fill(struct copy_op *o);
 /* Moves it out of running and goes on; the copy may be freed by it. */

@@ -156,6 +156,21 @@ struct copy_op *copy_peek(struct copy *c, enum copy_side side)
     return o == NULL ? next_part_read(c) : o;
 }
 
+uint64_t copy_op_bytes(const struct copy_op *o)
+{
+    switch (o->step) {
+    case STEP_PUT:
+        return o->copy->source.size;
+    case STEP_READ_FIRST:
+        return o->need;
+    case STEP_READ_PART:
+    case STEP_SEND_PART:
+        return copy_part_length(o->copy, o->part);
+    default:
+        return 0;
+    }
+}
+
 void copy_fill(struct copy_op *o)
 {
     struct copy *c = o->copy;

@@ -49,7 +49,7 @@ static void shed_bodies(struct sched *s)
 /* A store may have no slot for a while, with nothing in flight whose end would wake us. */
 static bool is_stuck(const struct endpoint *e)
 {
-    return e->state == SCHED_UP && e->in_flight == 0 && e->ready[0].count + e->ready[1].count > 0;
+    return e->state == SCHED_UP && endpoint_in_flight(e) == 0 && e->ready.count > 0;
 }
 
 static void pull_all(struct sched *s)
@@ -163,9 +163,32 @@ void sched_free(struct sched *s)
     mem_free(s);
 }
 
+static void turn_late(void *arg)
+{
+    struct copy *c = arg;
+    c->is_late = true;
+    sched_update(c);
+}
+
+/* A job is late from its deadline on. */
+static void watch_deadline(struct copy *c)
+{
+    int64_t left_ms = c->job.deadline_ms - loop_wall_ms(c->sched->o.loop);
+    timer_init(&c->late, c->sched->o.loop, turn_late, c);
+    c->is_late = left_ms <= 0;
+    if (!c->is_late && !c->job.backfill) {
+        timer_start(&c->late, (uint64_t)left_ms);
+    }
+}
+
 size_t sched_room(const struct sched *s)
 {
     return s->is_stopping || s->count >= s->o.copies ? 0 : s->o.copies - s->count;
+}
+
+void sched_share(struct sched *s, const unsigned shares[COPY_CLASSES])
+{
+    memcpy(s->o.shares, shares, sizeof(s->o.shares));
 }
 
 struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
@@ -174,6 +197,7 @@ struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
     c->at[COPY_SOURCE] = endpoint_get(s, job->from);
     c->at[COPY_DEST] = endpoint_get(s, job->to);
     c->is_new = true;
+    watch_deadline(c);
     s->destinations += c->at[COPY_DEST]->copies_to++ == 0 ? 1 : 0;
     list_push_back(&s->copies, &c->all);
     s->count++;
@@ -235,6 +259,7 @@ void sched_record(struct copy *c, const struct copy_record *rec)
 void sched_done(struct copy *c)
 {
     struct sched *s = c->sched;
+    timer_stop(&c->late);
     list_remove(&c->all);
     list_remove(&c->woken);
     entry_leave(&c->entry[COPY_SOURCE]);

@@ -52,6 +52,8 @@ static struct endpoint *endpoint_new(struct sched *s, struct store *store)
     e->sched = s;
     e->store = store;
     e->name = mem_strdup(store->name);
+    queue_init(&e->ready, s->o.shares);
+    queue_init(&e->parked, s->o.shares);
     timer_init(&e->probe_timer, s->o.loop, probe_due, e);
     list_push_back(&s->endpoints, &e->link);
     make_stats(e);
@@ -77,9 +79,8 @@ void endpoint_free(struct endpoint *e)
         e->probe->endpoint = NULL;
         store_cancel(e->store, &e->probe->op);
     }
-    heap_done(&e->ready[0]);
-    heap_done(&e->ready[1]);
-    heap_done(&e->parked);
+    queue_done(&e->ready);
+    queue_done(&e->parked);
     mem_free(e->name);
     mem_free(e);
 }
@@ -202,8 +203,7 @@ static void probe_due(void *arg)
     if (e->state == SCHED_UP || e->probe != NULL || e->sched->is_stopping) {
         return;
     }
-    bool has_work = e->ready[0].count + e->ready[1].count > 0;
-    if (e->state == SCHED_DENIED && e->probe_by_pass && has_work) {
+    if (e->state == SCHED_DENIED && e->probe_by_pass && e->ready.count > 0) {
         e->passes = 1;
         e->probe_by_pass = false;
         sched_pump_soon(e->sched);
@@ -224,7 +224,7 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     e->seen_ms = e->good_ms;
     if (e->limit > 0 && e->old_news == 0) {
         e->limit += 1 / e->limit;
-        if (e->limit >= store_slots(e->store, STORE_SMALL)) {
+        if (e->limit >= store_slots(e->store, STORE_SMALL) + store_slots(e->store, STORE_BULK)) {
             e->limit = 0;
         }
     }
@@ -246,8 +246,8 @@ static void was_throttled(struct endpoint *e)
     if (e->old_news > 0) {
         return;
     }
-    e->old_news = e->in_flight;
-    double at_work = e->in_flight + 1;
+    e->old_news = endpoint_in_flight(e);
+    double at_work = e->old_news + 1;
     double base = e->limit > 0 && e->limit < at_work ? e->limit : at_work;
     e->limit = base / 2 < 1 ? 1 : base / 2;
 }
@@ -321,23 +321,31 @@ void endpoint_started(struct endpoint *e)
     }
 }
 
-unsigned endpoint_room(const struct endpoint *e)
+unsigned endpoint_in_flight(const struct endpoint *e)
+{
+    return e->in_flight[STORE_SMALL] + e->in_flight[STORE_BULK];
+}
+
+static unsigned room(unsigned most, unsigned used)
+{
+    return most > used ? most - used : 0;
+}
+
+unsigned endpoint_room(const struct endpoint *e, enum store_class size)
 {
     if (e->state != SCHED_UP) {
         return e->passes;
     }
-    unsigned most = store_slots(e->store, STORE_SMALL);
-    if (e->limit > 0 && e->limit < most) {
-        most = (unsigned)e->limit;
-    }
-    return most > e->in_flight ? most - e->in_flight : 0;
+    unsigned free_slots = room(store_slots(e->store, size), e->in_flight[size]);
+    unsigned allowed = e->limit > 0 ? room((unsigned)e->limit, endpoint_in_flight(e)) : free_slots;
+    return allowed < free_slots ? allowed : free_slots;
 }
 
-bool endpoint_takes_body(const struct endpoint *e, unsigned held, uint64_t held_bytes,
-                         uint64_t bytes)
+bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes)
 {
     const struct sched *s = e->sched;
+    enum store_class size = sched_size(bytes);
     uint64_t share = s->budget.limit / (s->destinations == 0 ? 1 : s->destinations);
-    return held == 0 ||
-           (held < 2 * store_slots(e->store, STORE_SMALL) + 2 && held_bytes + bytes <= share);
+    return held->bytes == 0 || (held->count[size] < 2 * store_slots(e->store, size) + 2 &&
+                                held->bytes + bytes <= share);
 }

@@ -381,6 +381,37 @@ static void oldest_and_newest_first(void **state)
     assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].key, "oldest"));
 }
 
+/* Newest is whose oldest change that is not satisfied is the newest, too. */
+static void claim_looks_at_a_window_of_time(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 4000);
+    append_put(w, "b", NOW - 3000);
+    append_put(w, "c", NOW - 2000);
+    append_put(w, "d", NOW - 1000);
+    append_put(w, "a", NOW); /* its oldest change is the first still */
+    struct task_list list;
+    struct claim late = {.rule = w->rule,
+                         .order = CLAIM_NEWEST,
+                         .until_ms = NOW - 2000,
+                         .limit = 1,
+                         .epoch = w->epoch,
+                         .now_ms = NOW};
+    assert_int_equal(ops(w)->claim(w->b, &late, &w->arena, &list), 0);
+    assert_int_equal(list.count, 1);
+    assert_true(span_eq_str(list.tasks[0].key, "b"));
+    struct claim fresh = late;
+    fresh.order = CLAIM_OLDEST;
+    fresh.from_ms = NOW - 2000;
+    fresh.until_ms = 0;
+    fresh.limit = 10;
+    assert_int_equal(ops(w)->claim(w->b, &fresh, &w->arena, &list), 0);
+    assert_int_equal(list.count, 2);
+    assert_true(span_eq_str(list.tasks[0].key, "c"));
+    assert_true(span_eq_str(list.tasks[1].key, "d"));
+    assert_int_equal(claim(w, TASK_LIVE, 10).count, 1);
+}
+
 static void a_retry_waits_for_its_time(void **state)
 {
     struct world *w = *state;
@@ -719,6 +750,7 @@ int main(void)
         TEST(backfill_does_not_hold_the_frontier),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),
+        TEST(claim_looks_at_a_window_of_time),
         TEST(a_retry_waits_for_its_time),
         TEST(a_released_task_is_as_it_was),
         TEST(a_task_is_finished_once),
