@@ -32,7 +32,7 @@ static const struct cli_option apply_options[] = {
     {0},
 };
 
-static const struct cli_option lag_options[] = {
+static const struct cli_option watch_options[] = {
     {"watch", NULL, "again every second"},
     {0},
 };
@@ -103,7 +103,7 @@ static const struct cli_option migrate_options[] = {
 
 const struct cli_command cli_commands[] = {
     {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
-    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
+    {"lag", "[RULE]", 0, 1, watch_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
@@ -120,6 +120,8 @@ const struct cli_command cli_commands[] = {
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
+    {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
+     run_lanes},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

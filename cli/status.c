@@ -1,7 +1,6 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "daemon/base/loop.h"
 
 #include <stdio.h>
 
@@ -123,47 +122,11 @@ int run_status(struct cli *c, const struct cli_args *args)
     return code;
 }
 
-struct watch {
-    struct cli *cli;
-    struct loop *loop;
-    struct timer timer;
-    const char *query;
-    bool again;
-    int code;
-};
-
-static void look(void *arg)
-{
-    struct watch *w = arg;
-    json_t *answer = NULL;
-    w->code = cli_call(w->cli, PROTO_LAG, w->query, span_str(""), &answer, NULL);
-    if (answer != NULL) {
-        if (w->again && w->cli->terminal) {
-            fputs("\033[H\033[J", stdout);
-        }
-        print_rules(w->cli, answer);
-        json_decref(answer);
-    }
-    fflush(stdout);
-    if (w->again && w->code == CLI_DONE && ferror(stdout) == 0) {
-        timer_start(&w->timer, 1000);
-    } else {
-        loop_stop(w->loop);
-    }
-}
-
 int run_lag(struct cli *c, const struct cli_args *args)
 {
     struct buf query = {0};
-    struct watch w = {.cli = c, .again = cli_args_has(args, "watch")};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);
-    w.query = buf_cstr(&query);
-    w.loop = loop_new(0);
-    timer_init(&w.timer, w.loop, look, &w);
-    timer_start(&w.timer, 0);
-    loop_run(w.loop);
-    timer_stop(&w.timer);
-    loop_free(w.loop);
+    int code = cli_watch(c, PROTO_LAG, buf_cstr(&query), cli_args_has(args, "watch"), print_rules);
     buf_done(&query);
-    return w.code;
+    return code;
 }
