@@ -9,6 +9,7 @@
 #include "transfer/net/tcpinfo.h"
 
 struct lane;
+struct tls_context;
 
 struct lane_ops {
     const char *kind; /* "h1", "h2" */
@@ -18,6 +19,8 @@ struct lane_ops {
     void (*cancel)(struct lane *l, struct net_request *r);
     /* Requests that it takes now besides those it has. */
     unsigned (*room)(const struct lane *l);
+    /* Brings came_bytes and held_us up to date; NULL: they always are. */
+    void (*sample)(struct lane *l);
     /* Lanes without a request only. Frees the lane, now or when its handles are closed. */
     void (*close)(struct lane *l);
 };
@@ -45,17 +48,24 @@ struct lane {
     uint64_t rate_bps; /* bytes a second, both ways, between the last two */
 };
 
+#define LANE_HEADERS_MAX 128 /* of an answer; more are left out */
+
 /* What lanes share: TLS sessions, resolved names, verification. */
 struct lane_common {
     struct loop *loop;
     struct log *log;
-    void *share; /* CURLSH */
+    void *share;             /* CURLSH */
+    struct tls_context *tls; /* of lanes of our own */
+    uint32_t ask_ms;         /* see lane_h2.c; 0: its defaults */
+    uint32_t dead_ms;
     char *ca_file;
     bool tls_insecure;
     char *congestion; /* the wish, see sock.h */
 };
 
 struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const union addr *addr);
+
+struct lane *lane_h2_new(struct host *h, const struct lane_common *common, const union addr *addr);
 
 /* Of the pool, for hosts and lanes. There are addresses now, or the failure to find any. */
 void net_resolved(struct host *h);
@@ -64,6 +74,8 @@ void net_socket_opened(struct lane *l);
 /* The request has ended, its out members are filled. A lane that closes its handles in the
  * background says so, so that net_close() can wait. */
 void net_lane_ended(struct lane *l, struct net_request *r);
+/* The lane takes no more: without a request it is closed by this call. */
+void net_lane_spent(struct lane *l);
 void net_handle_opened(struct net *n);
 void net_handle_closed(struct net *n);
 

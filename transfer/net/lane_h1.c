@@ -9,7 +9,6 @@
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define STALL_DEFAULT_S    30L
-#define HEADERS_MAX        128
 #define UPLOAD_SMALL       (64L * 1024)
 #define UPLOAD_BULK        (512L * 1024)
 
@@ -256,14 +255,14 @@ static void start_head(struct net_request *r, struct span line)
     r->status = (unsigned)status;
     r->answer_count = 0;
     if (r->answer == NULL) {
-        r->answer = arena_alloc(r->arena, HEADERS_MAX * sizeof(*r->answer));
+        r->answer = arena_alloc(r->arena, LANE_HEADERS_MAX * sizeof(*r->answer));
     }
 }
 
 static void add_header(struct net_request *r, struct span line)
 {
     if (line.ptr == NULL || memchr(line.ptr, ':', line.len) == NULL ||
-        r->answer_count == HEADERS_MAX) {
+        r->answer_count == LANE_HEADERS_MAX) {
         return;
     }
     struct span name = span_cut(&line, ':');

@@ -38,6 +38,17 @@ static void make_paths(struct net *n, const struct net_options *o)
     }
 }
 
+/* Without a CA file nothing can fail, and an endpoint without TLS need not read the system's. */
+struct tls_context *net_tls(struct net *n)
+{
+    if (n->common.tls == NULL) {
+        struct tls_options o = {.insecure = n->common.tls_insecure};
+        struct fail f;
+        tls_context_new(&o, &n->common.tls, &f);
+    }
+    return n->common.tls;
+}
+
 int net_new(const struct net_options *o, struct net **ret, struct fail *f)
 {
     if (o->ca_file != NULL && access(o->ca_file, R_OK) < 0) {
@@ -46,8 +57,14 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
         fail_hint(f, "name a PEM file that the user running repld may read");
         return REPL_EBADINPUT;
     }
+    struct tls_options trust = {.ca_file = o->ca_file, .insecure = o->tls_insecure};
+    struct tls_context *tls = NULL;
+    if (o->ca_file != NULL && tls_context_new(&trust, &tls, f) < 0) {
+        return f->code;
+    }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     struct net *n = MEM_NEW(struct net);
+    n->common.tls = tls;
     n->common.loop = o->loop;
     n->common.log = o->log;
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
@@ -141,7 +158,9 @@ static void check_closed(struct net *n)
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
-    if (fail_class(r->fail.code) == FAIL_RETRY) {
+    if (r->no_h2) {
+        host_fall_back(l->host, &r->fail);
+    } else if (fail_class(r->fail.code) == FAIL_RETRY) {
         r->failed_at = addr_tag(&l->addr);
     }
     leave_lane(n, r);
@@ -179,6 +198,7 @@ void net_submit(struct net *n, struct net_request *r)
     r->received = 0;
     r->left = false;
     r->wire_sent = 0;
+    r->no_h2 = false;
     r->failed_at = 0;
     r->net = n;
     r->lane = NULL;
@@ -214,19 +234,39 @@ void net_cancel(struct net *n, struct net_request *r)
 
 /* ---- what hosts and lanes tell ---- */
 
-void net_resolved(struct host *h)
+void net_host_failed(struct host *h, const struct fail *f, uint64_t failed_at)
 {
     struct net *n = h->path->net;
     LIST_FOR_SAFE (node, &n->waiting) {
         struct net_request *r = CONTAINER_OF(node, struct net_request, link);
-        if (r->host == h && h->names.set.count == 0) {
+        if (r->host == h) {
             list_remove(node);
-            r->fail = h->names.fail;
+            r->fail = *f;
+            r->failed_at = failed_at;
             path_ended(h->path, r);
             fail_later(n, r);
         }
     }
     start_waiting(n);
+}
+
+void net_host_known(struct host *h)
+{
+    start_waiting(h->path->net);
+}
+
+void net_resolved(struct host *h)
+{
+    if (h->names.set.count == 0) {
+        net_host_failed(h, &h->names.fail, 0);
+    } else {
+        start_waiting(h->path->net);
+    }
+}
+
+void net_lane_spent(struct lane *l)
+{
+    pool_spent(l);
 }
 
 /* Once for each answer that differs: a host without BBR would say it for every connection. */
@@ -276,6 +316,7 @@ static void finish_close(void *arg)
         path_done(&n->paths[i]);
     }
     curl_share_cleanup(n->common.share);
+    tls_context_free(n->common.tls);
     mem_free(n->common.ca_file);
     mem_free(n->common.congestion);
     mem_free(n->name);

@@ -83,6 +83,7 @@ struct net_request {
     size_t received;    /* bytes in `into` */
     bool left;          /* the server may have seen it */
     uint64_t wire_sent; /* body bytes that left */
+    bool no_h2;         /* REPL_EPROTO: this host does better in HTTP/1.1 */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
 
     /* Private to net. */

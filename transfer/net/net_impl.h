@@ -4,6 +4,7 @@
 
 #include "daemon/base/stat.h"
 #include "transfer/net/lane.h"
+#include "transfer/net/probe.h"
 #include "transfer/net/resolve.h"
 #include "transfer/net/route.h"
 
@@ -40,6 +41,8 @@ struct path {
     struct stat *rtt;
 };
 
+enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
+
 /* A name and port, with all connections to it. A bucket that is part of the name has its own. */
 struct host {
     struct list link;
@@ -49,6 +52,10 @@ struct host {
     bool tls;
     struct list lanes;
     struct resolve names;
+    enum host_http http;
+    uint64_t probed_ms;         /* when that was learnt */
+    struct probe *probe;        /* under way, or NULL */
+    struct probe_result probed; /* the newest */
 };
 
 struct net {
@@ -71,6 +78,14 @@ struct net {
     void *closed_arg;
 };
 
+/* ---- net.c ---- */
+
+/* What the TLS connections of the endpoint share. */
+struct tls_context *net_tls(struct net *n);
+/* It is known what the host speaks; or it cannot be reached, and those that wait for it fail. */
+void net_host_known(struct host *h);
+void net_host_failed(struct host *h, const struct fail *f, uint64_t failed_at);
+
 /* ---- path.c ---- */
 
 void path_init(struct path *p, struct net *n, const struct net_path_options *options);
@@ -83,6 +98,15 @@ void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);
 /* The host of a URL, made when first asked for; NULL: the URL names none. */
 struct host *path_host(struct path *p, const char *url);
+
+/* ---- host.c ---- */
+
+/* Whether it is known what the host speaks; if not, host_ask() finds out, once at a time. */
+bool host_is_known(const struct host *h);
+void host_ask(struct host *h, const union addr *addr);
+void host_stop(struct host *h);
+/* HTTP/2 with it has failed: new lanes are of the other kind. */
+void host_fall_back(struct host *h, const struct fail *why);
 
 /* ---- sample.c ---- */
 
@@ -97,6 +121,8 @@ struct lane *pool_lane(const struct net_request *r);
 /* The lane has this request more, or less: the latter may close it. */
 void pool_taken(struct lane *l);
 void pool_left(struct lane *l, const struct net_request *r);
+/* The lane takes no more requests. */
+void pool_spent(struct lane *l);
 /* Those without a request: all, or those that were idle for long. */
 void pool_close_idle(struct net *n);
 void pool_close_old(struct net *n);

@@ -68,7 +68,9 @@ void path_refresh(struct path *p)
 void path_stop(struct path *p)
 {
     LIST_FOR (node, &p->hosts) {
-        resolve_cancel(&CONTAINER_OF(node, struct host, link)->names);
+        struct host *h = CONTAINER_OF(node, struct host, link);
+        resolve_cancel(&h->names);
+        host_stop(h);
     }
 }
 

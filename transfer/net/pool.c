@@ -33,17 +33,22 @@ static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avo
 {
     struct net *n = h->path->net;
     struct lane *in_the_way = n->lanes >= n->lane_limit ? least_used(n) : NULL;
-    if (n->lanes >= n->lane_limit && in_the_way == NULL) {
+    if ((n->lanes >= n->lane_limit && in_the_way == NULL) || h->probe != NULL) {
         return NULL;
     }
     const union addr *addr = resolve_take(&h->names, avoid);
     if (addr == NULL) {
         return NULL;
     }
+    if (!host_is_known(h)) {
+        host_ask(h, addr);
+        return NULL;
+    }
     if (in_the_way != NULL) {
         close_lane(in_the_way);
     }
-    struct lane *l = lane_h1_new(h, &n->common, addr);
+    struct lane *l = h->http == HOST_HTTP_2 ? lane_h2_new(h, &n->common, addr)
+                                            : lane_h1_new(h, &n->common, addr);
     l->class = class;
     list_push_front(&h->lanes, &l->link);
     h->path->lanes++;
@@ -123,6 +128,14 @@ void pool_left(struct lane *l, const struct net_request *r)
     list_remove(&l->link);
     list_push_front(&l->host->lanes, &l->link);
     l->idle_ms = l->active == 0 ? loop_now_ms(l->net->common.loop) : 0;
+}
+
+void pool_spent(struct lane *l)
+{
+    l->is_spent = true;
+    if (l->active == 0) {
+        close_lane(l);
+    }
 }
 
 void pool_close_idle(struct net *n)

@@ -11,6 +11,9 @@ static void add_lane(struct path_sample *s, struct lane *l, uint64_t now_us)
 {
     struct tcpinfo now = {0};
     struct tcpinfo_delta d = {0};
+    if (l->ops->sample != NULL) {
+        l->ops->sample(l);
+    }
     if (l->fd < 0 || tcpinfo_read(l->fd, now_us, &now) != 0) {
         return;
     }

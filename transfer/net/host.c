@@ -1,0 +1,76 @@
+/* What a host speaks: asked once by a probe, and remembered for an hour. */
+#include "transfer/net/net_impl.h"
+
+#define KNOWN_FOR_MS 3600000
+
+bool host_is_known(const struct host *h)
+{
+    uint64_t now_ms = loop_now_ms(h->path->net->common.loop);
+    return !h->tls || (h->http != HOST_HTTP_UNKNOWN && now_ms - h->probed_ms < KNOWN_FOR_MS);
+}
+
+static void learn(struct host *h, enum host_http http)
+{
+    h->http = http;
+    h->probed_ms = loop_now_ms(h->path->net->common.loop);
+}
+
+static void on_done(void *arg, const struct probe_result *r)
+{
+    struct host *h = arg;
+    struct net *n = h->path->net;
+    h->probe = NULL;
+    h->probed = *r;
+    if (r->fail.code != 0) {
+        addr_failed(&h->names.set, &r->addr, loop_now_ms(n->common.loop));
+        net_host_failed(h, &r->fail, addr_tag(&r->addr));
+        return;
+    }
+    bool is_h2 = strcmp(r->alpn, "h2") == 0;
+    learn(h, is_h2 ? HOST_HTTP_2 : HOST_HTTP_1);
+    LOG_INFO(n->common.log, "net", "endpoint %s: %s speaks HTTP/%s over %s, round trip %.1f ms",
+             n->name, h->name, is_h2 ? "2" : "1.1", r->version, (double)r->rtt_us / 1000);
+    net_host_known(h);
+}
+
+static void on_closed(void *arg)
+{
+    struct host *h = arg;
+    net_handle_closed(h->path->net);
+}
+
+void host_ask(struct host *h, const union addr *addr)
+{
+    struct net *n = h->path->net;
+    net_handle_opened(n);
+    h->probe = probe_start(&(struct probe_options){.loop = n->common.loop,
+                                                   .tls = net_tls(n),
+                                                   .address = addr,
+                                                   .host = h->name,
+                                                   .port = h->port,
+                                                   .done = on_done,
+                                                   .closed = on_closed,
+                                                   .arg = h});
+}
+
+void host_stop(struct host *h)
+{
+    if (h->probe != NULL) {
+        probe_cancel(h->probe);
+        h->probe = NULL;
+    }
+}
+
+void host_fall_back(struct host *h, const struct fail *why)
+{
+    struct net *n = h->path->net;
+    if (h->http != HOST_HTTP_2) {
+        return;
+    }
+    learn(h, HOST_HTTP_1);
+    LOG_WARNING(n->common.log, "net", "endpoint %s: going on with HTTP/1.1 to %s: %s", n->name,
+                h->name, why->text);
+    LIST_FOR (node, &h->lanes) {
+        CONTAINER_OF(node, struct lane, link)->is_spent = true;
+    }
+}
