@@ -18,6 +18,7 @@ static void tick(void *arg)
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
         path_sample(&n->paths[i]);
+        path_steer(&n->paths[i]);
     }
     if (n->lanes > 0) {
         timer_start(&n->tick, n->busy > 0 ? TICK_MS : QUIET_MS);

@@ -4,6 +4,7 @@
 
 #include "daemon/base/stat.h"
 #include "transfer/net/lane.h"
+#include "transfer/net/pace.h"
 #include "transfer/net/probe.h"
 #include "transfer/net/resolve.h"
 #include "transfer/net/route.h"
@@ -31,6 +32,7 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
+    struct pace pace; /* of bulk */
 
     struct stat *sent; /* NULL without statistics, as the others */
     struct stat *received;
@@ -39,6 +41,7 @@ struct path {
     struct stat *tcp_sent;
     struct stat *tcp_retrans;
     struct stat *rtt;
+    struct stat *bulk_slots;
 };
 
 enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
@@ -93,6 +96,8 @@ void path_done(struct path *p); /* without lanes */
 void path_stats(struct path *p, struct stat_set *set, const char *cost);
 /* Requests of a class that it is worth to have under way on this path alone. */
 unsigned path_slots(const struct path *p, enum net_class class);
+/* After path_sample(): lets pace decide. */
+void path_steer(struct path *p);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);

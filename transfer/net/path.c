@@ -78,8 +78,35 @@ void path_stop(struct path *p)
 
 unsigned path_slots(const struct path *p, enum net_class class)
 {
-    (void)class;
-    return p->net->lane_limit;
+    unsigned most = p->net->lane_limit;
+    return class == NET_BULK ? pace_lanes(&p->pace, most) : most;
+}
+
+void path_steer(struct path *p)
+{
+    const struct path_sample *s = &p->sample;
+    struct pace_input in = {
+        .now_us = p->sampled_us,
+        .span_us = s->span_us,
+        .moved_bytes = s->moved_bytes,
+        .sent_bytes = s->sent_bytes,
+        .retrans_bytes = s->retrans_bytes,
+        .busy_us = s->busy_us,
+        .window_us = s->window_us,
+        .min_rtt_us = s->min_rtt_us,
+        .in_use = p->under_way[NET_BULK],
+        .most = p->net->lane_limit,
+        .is_patient = strcmp(p->net->grant.congestion, "bbr") == 0,
+    };
+    if (p->under_way[NET_BULK] == 0 || !pace_sample(&p->pace, &in)) {
+        return;
+    }
+    if (p->bulk_slots != NULL) {
+        stat_put(p->bulk_slots, p->pace.lanes);
+    }
+    LOG_DEBUG(p->net->common.log, "path", "%s/%s: %u bulk requests at a time (%s), %.1f MB/s",
+              p->net->name, p->name, p->pace.lanes, pace_reason_name(p->pace.reason),
+              p->pace.goodput / 1e6);
 }
 
 static bool is_lost(const struct net_request *r)
@@ -168,6 +195,9 @@ void path_stats(struct path *p, struct stat_set *set, const char *cost)
     p->rtt = stat_get(stat_family(set, STAT_GAUGE, "repl_path_rtt_seconds",
                                   "Round trip time, mean of busy connections.", plain),
                       labels);
+    p->bulk_slots = stat_get(stat_family(set, STAT_GAUGE, "repl_path_bulk_slots",
+                                         "Bulk requests at a time that are worth it.", plain),
+                             labels);
     stat_put(p->up, 1);
 }
 
@@ -176,6 +206,7 @@ void path_init(struct path *p, struct net *n, const struct net_path_options *o)
     p->net = n;
     p->name = mem_strdup(o->name);
     route_init(&p->route, o->use);
+    pace_init(&p->pace);
     list_init(&p->hosts);
 }
 
