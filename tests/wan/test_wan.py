@@ -303,31 +303,26 @@ def test_rgw_at_the_far_end(wan):
         assert round_trip(server) == b"body"
 
 
-def namespaces():
-    return {path.name for path in NETNS.glob("replwan-*")}
-
-
 def test_nothing_is_left(wan):
     wan()  # or a skip
-    before = namespaces()
     script = ("import sys, time\nfrom lib.wan import Wan\n"
               "with Wan() as path:\n"
               "    with path.near.entered():\n"
               "        import subprocess; child = subprocess.Popen(['sleep', '600'])\n"
-              "    print(path.near.netns, child.pid, flush=True)\n"
+              "    print(path.near.netns, path.far.netns, child.pid, flush=True)\n"
               "    sys.stdin.read()\n")
     for kill in (False, True):
         with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True,
                               stdout=subprocess.PIPE, cwd=ROOT / "tests") as run:
-            netns, pid = run.stdout.readline().split()
-            assert netns in namespaces() - before
+            near, far, pid = run.stdout.readline().split()
+            assert (NETNS / near).exists() and (NETNS / far).exists()
             if kill:
                 run.send_signal(signal.SIGKILL)
             run.stdin.close()
         if kill:
-            assert netns in namespaces()
+            assert (NETNS / near).exists() and (NETNS / far).exists()
             remove_leftovers()
-        assert namespaces() == before
+        assert not (NETNS / near).exists() and not (NETNS / far).exists()
         wait_until(lambda: is_gone(int(pid)), 10, "the end of a process in the namespace")
 
 
