@@ -8,6 +8,7 @@
 #include "daemon/base/fail.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
+#include "daemon/conf/limit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +59,8 @@ struct conf_endpoint {
     const char *congestion; /* auto, or a congestion control of the kernel by name */
     const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
+    struct limit bandwidth; /* bytes a second of bodies sent to it; default off */
+    struct limit requests;  /* a second; default off */
     struct conf_path *paths;
     size_t path_count;               /* 1 … CONF_PATHS_MAX */
     struct conf_path *written_paths; /* the key `paths`; `paths` above is made from it */

@@ -288,6 +288,9 @@ void engine_stats_rule(struct engine_rule *r);
 void engine_stats_show(struct engine_rule *r);
 void engine_stats_drop(struct engine_rule *r);
 
+/* engine_limits.c: what holds at this time of the day. */
+void engine_limits_apply(struct engine *e);
+
 /* engine_reload.c */
 void engine_sched_start(struct engine *e);
 void engine_shares(const struct engine *e, unsigned to[COPY_CLASSES]);

@@ -18,6 +18,7 @@
 struct sched;
 struct endpoint;
 struct batch;
+struct group;
 
 #define COPY_RESTARTS      3  /* the source changed, or the upload or the bytes were lost */
 #define COPY_VERIFY_BYTES  16 /* one-byte reads after an ambiguous end, at most */
@@ -67,6 +68,8 @@ struct copy_op {
     struct batch *batch;   /* it is in flight with */
     uint64_t need;         /* bytes of body memory it must have before it may go */
     struct ticket ticket;
+    bool has_passed;    /* limits on bytes let its body pass, which is not sent yet … */
+    double paid;        /* … and so many were used up for it */
     struct arena arena; /* results of the part steps; the others' are the copy's */
     struct timer delay;
     struct list link;
@@ -90,14 +93,14 @@ struct copy_note { /* a record waiting for its turn */
     uint32_t part; /* index */
 };
 
-enum entry_place { ENTRY_NOWHERE, ENTRY_READY, ENTRY_PARKED, ENTRY_BUDGET };
+enum entry_place { ENTRY_NOWHERE, ENTRY_READY, ENTRY_PARKED, ENTRY_BUDGET, ENTRY_LIMITED };
 
 /* A side of a copy as the queues of its endpoint see it. */
 struct entry {
     struct copy *copy;
     enum copy_side side;
     enum entry_place place;
-    struct queue *queue; /* READY, PARKED; what follows is what it was put in with */
+    struct queue *queue; /* READY, PARKED, LIMITED; what follows is what it was put in with */
     bool busy;
     enum copy_class class;
     enum store_class size;
@@ -116,6 +119,7 @@ struct copy {
     struct list woken;
     struct entry entry[COPY_SIDES];
     struct endpoint *at[COPY_SIDES];
+    struct group *group;
     unsigned in_flight[COPY_SIDES];
     bool is_new, is_committed, is_cancelled;
     bool is_late;
