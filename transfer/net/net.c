@@ -200,6 +200,8 @@ void net_submit(struct net *n, struct net_request *r)
     r->left = false;
     r->wire_sent = 0;
     r->no_h2 = false;
+    r->sent_us = 0;
+    r->first_us = 0;
     r->failed_at = 0;
     r->net = n;
     r->lane = NULL;

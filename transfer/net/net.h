@@ -84,6 +84,8 @@ struct net_request {
     bool left;          /* the server may have seen it */
     uint64_t wire_sent; /* body bytes that left */
     bool no_h2;         /* REPL_EPROTO: this host does better in HTTP/1.1 */
+    uint64_t sent_us;   /* monotonic: the last byte was handed to the kernel; 0: not yet */
+    uint64_t first_us;  /* the first byte of the answer came; 0: not yet */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
 
     /* Private to net. */

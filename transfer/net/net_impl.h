@@ -3,6 +3,7 @@
 #define REPL_NET_NET_IMPL_H
 
 #include "daemon/base/stat.h"
+#include "transfer/net/gradient.h"
 #include "transfer/net/lane.h"
 #include "transfer/net/pace.h"
 #include "transfer/net/probe.h"
@@ -32,7 +33,8 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
-    struct pace pace; /* of bulk */
+    struct pace pace;         /* of bulk */
+    struct gradient gradient; /* of small requests */
 
     struct stat *sent; /* NULL without statistics, as the others */
     struct stat *received;
@@ -42,6 +44,7 @@ struct path {
     struct stat *tcp_retrans;
     struct stat *rtt;
     struct stat *bulk_slots;
+    struct stat *small_slots;
 };
 
 enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
