@@ -1,8 +1,9 @@
 /* A way to the endpoint: its hosts, what it is worth, and what is counted of it. */
 #include "transfer/net/net_impl.h"
 
-#define HTTPS_PORT 443
-#define HTTP_PORT  80
+#define FIRST_ANSWERS 32 /* to learn from how long an answer takes */
+#define HTTPS_PORT    443
+#define HTTP_PORT     80
 
 /* ---- hosts ---- */
 
@@ -177,9 +178,10 @@ static void learn_latency(struct path *p, const struct net_request *r)
 {
     if (r->class == NET_SMALL && r->status < 400 && r->sent_us != 0 && r->first_us > r->sent_us) {
         uint64_t latency = r->first_us - r->sent_us;
-        gradient_add(&p->gradient, loop_now_us(p->net->common.loop),
-                     latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX,
+        uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
+        gradient_add(&p->gradient, loop_now_us(p->net->common.loop), us,
                      p->under_way[NET_SMALL] + 1);
+        firstbyte_came(&p->firstbyte, us, p->sample.rtt_us);
     }
 }
 
@@ -249,6 +251,7 @@ void path_init(struct path *p, struct net *n, const struct net_path_options *o)
     route_init(&p->route, o->use);
     pace_init(&p->pace, true, n->lane_limit);
     gradient_init(&p->gradient, n->lane_limit);
+    firstbyte_init(&p->firstbyte, FIRST_ANSWERS);
     list_init(&p->hosts);
 }
 
