@@ -719,15 +719,37 @@ static void counters_agree_with_a_count(void **state)
 static void a_failed_call_takes_only_its_own_back(void **state)
 {
     struct world *w = *state;
-    append_put(w, "kept", NOW);
+    struct append_result first = append_put(w, "kept 1", NOW);
     assert_int_equal(ops(w)->save(w->b), 0);
     append_put(w, "lost", NOW);
-    ops(w)->rollback_to(w->b);
+    assert_int_equal(ops(w)->rollback_to(w->b), 0);
+    assert_int_equal(ops(w)->save(w->b), 0);
+    append_put(w, "kept 2", NOW + 1);
+    assert_int_equal(ops(w)->release(w->b), 0);
+    struct append_result last = append_put(w, "kept 3", NOW + 2);
+    assert_int_equal(last.last_seq, first.first_seq + 2);
     assert_int_equal(ops(w)->commit(w->b), 0);
     assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(counts(w).pending_objects, 3);
     struct task_list list = claim(w, TASK_LIVE, 10);
-    assert_int_equal(list.count, 1);
-    assert_true(span_eq_str(list.tasks[0].key, "kept"));
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.tasks[0].key, "kept 1"));
+    assert_true(span_eq_str(list.tasks[1].key, "kept 2"));
+    assert_true(span_eq_str(list.tasks[2].key, "kept 3"));
+}
+
+static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
+{
+    struct world *w = *state;
+    struct append_result first = append_put(w, "a", NOW);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    append_put(w, "b", NOW);
+    ops(w)->rollback(w->b);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    struct append_result again = append_put(w, "c", NOW);
+    assert_int_equal(again.first_seq, first.last_seq + 1);
+    assert_int_equal(counts(w).pending_objects, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -764,6 +786,7 @@ int main(void)
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
         TEST(a_failed_call_takes_only_its_own_back),
+        TEST(numbers_and_counters_of_a_transaction_go_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
