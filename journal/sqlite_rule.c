@@ -155,10 +155,11 @@ static int remove_rule(struct backend *b, uint32_t rule)
 
 int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
 {
-    static const char tasks[] = "DELETE FROM tasks WHERE (rule, key) IN"
-                                " (SELECT rule, key FROM tasks WHERE rule = ? LIMIT ?)";
-    static const char replicas[] = "DELETE FROM replicas WHERE (rule, key) IN"
-                                   " (SELECT rule, key FROM replicas WHERE rule = ? LIMIT ?)";
+    static const char tasks[] = "DELETE FROM tasks WHERE rowid IN"
+                                " (SELECT rowid FROM tasks WHERE rule = ? LIMIT ?)";
+    static const char replicas[] =
+        "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     uint64_t removed = 0;
     int r = purge_table(b, tasks, rule, limit, &removed);
     if (r == 0) {
