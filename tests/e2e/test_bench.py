@@ -25,8 +25,8 @@ def test_journal(tmp_path):
 
 def test_loopback(rclone):
     found = rows("loopback", "--small", 40, "--large", 1, "--rounds", 1)
-    assert [(row["row"], row["program"]) for row in found] == [
-        (row, program) for row in ("16KiB", "64MiB") for program in ("replctl", "rclone")]
+    assert {(row["row"], row["program"].split()[0]) for row in found} == {
+        (row, program) for row in ("16KiB", "64MiB") for program in ("replctl", "rclone")}
     assert all(row["objects_per_s"] > 0 and row["cpu_s"] > 0 for row in found)
 
 
