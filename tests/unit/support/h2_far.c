@@ -268,7 +268,9 @@ static void greet(struct h2_far *f, const struct h2_far_options *o)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
     };
     nghttp2_submit_settings(f->session, NGHTTP2_FLAG_NONE, settings, 2);
-    nghttp2_session_set_local_window_size(f->session, NGHTTP2_FLAG_NONE, 0, (int32_t)window);
+    nghttp2_session_set_local_window_size(
+        f->session, NGHTTP2_FLAG_NONE, 0,
+        (int32_t)(o->connection_bytes > 0 ? o->connection_bytes : window));
 }
 
 struct h2_far *h2_far_new(const struct h2_far_options *o, struct h2_far_counts *counts)

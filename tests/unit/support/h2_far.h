@@ -24,9 +24,10 @@
 struct h2_far;
 
 struct h2_far_options {
-    uint32_t window_bytes; /* of streams and the connection; 0: as large as can be */
-    uint32_t max_streams;  /* 0: 100 */
-    bool holds;            /* gives no window back before h2_far_release() */
+    uint32_t window_bytes;     /* of streams; 0: as large as can be */
+    uint32_t connection_bytes; /* of the connection; 0: window_bytes */
+    uint32_t max_streams;      /* 0: 100 */
+    bool holds;                /* gives no window back before h2_far_release() */
 };
 
 struct h2_far_counts {
