@@ -211,7 +211,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     }
     st->head_bytes += name_len + value_len;
     if (st->head_bytes > HEAD_MAX) {
-        fail_set(&st->request->fail, REPL_EPROTO, "head of the answer is larger than %zu bytes",
+        fail_set(&st->request->fail, REPL_ETOOBIG, "head of the answer is larger than %zu bytes",
                  HEAD_MAX);
         h2_stream_give_up(st);
     } else if (span_eq_str(n, ":status")) {
