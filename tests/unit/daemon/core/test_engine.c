@@ -501,6 +501,60 @@ static void test_preflight_finds_the_check(void **state)
 
 #define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
+/* ---- classes ---- */
+
+static size_t count_prefix(struct engine_bench *b, const char *prefix, int count)
+{
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        char key[32];
+        struct fake_object o;
+        snprintf(key, sizeof(key), "%s%d", prefix, i);
+        n += fake_get(b->far, "dst", span_str(key), &o);
+    }
+    return n;
+}
+
+static void set_paused(struct engine_bench *b, bool paused)
+{
+    struct rule rule = engine_bench_rule(RULE);
+    rule.enabled = !paused;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+}
+
+/* Behind a backlog that is past its objective fresh work has its share, and the backlog is counted
+ * and taken from both ends. */
+static void test_fresh_work_passes_a_late_backlog(void **state)
+{
+    struct engine_bench *b = *state;
+    set_paused(b, true);
+    for (int i = 0; i < 300; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "late%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    loop_run_for(b->loop, 660000);
+    for (int i = 0; i < 40; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "fresh%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    assert_int_equal(engine_bench_lag(b, RULE).counts.late_objects, 300);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 340);
+    set_paused(b, false);
+    for (int i = 0; i < 1000 && count_prefix(b, "fresh", 40) < 40; i++) {
+        loop_run_for(b->loop, 1);
+    }
+    size_t late = count_prefix(b, "late", 300);
+    assert_int_equal(count_prefix(b, "fresh", 40), 40);
+    assert_in_range(late, 5, 60);
+    assert_in_range(count_prefix(b, "late", 150), late / 2 - 2, late / 2 + 2);
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.late_objects, 0);
+    assert_int_equal(lag.counts.late_bytes, 0);
+}
+
 /* ---- limits ---- */
 
 static void write_many(struct engine_bench *b, const char *prefix, int count)
@@ -607,6 +661,7 @@ int main(void)
         ENGINE_TEST(test_forbidden_object_blocks_nobody),
         ENGINE_TEST(test_journal_has_one_owner),
         ENGINE_TEST(test_history_is_trimmed),
+        ENGINE_TEST(test_fresh_work_passes_a_late_backlog),
         ENGINE_TEST(test_limit_follows_its_timetable),
         ENGINE_TEST(test_reload_changes_a_limit),
     };
