@@ -38,14 +38,15 @@ enum pace_move {
 enum pace_reason {
     PACE_STARTED,
     PACE_TRIES_MORE,
-    PACE_PEER_WINDOW, /* more, since the peer's window holds those that are */
-    PACE_PAID,        /* more were worth it, and more are tried */
-    PACE_ENOUGH,      /* more were worth it, but little: no more are tried for now */
-    PACE_NO_GAIN,     /* undone */
-    PACE_TRIES_FEWER, /* TCP repeats more than the path loses */
-    PACE_SAVED,       /* fewer do as much, with less repeated */
-    PACE_NEEDED,      /* undone: fewer brought less */
-    PACE_PATH_LOSES,  /* undone: fewer repeat as much, the loss is the path's own */
+    PACE_PEER_WINDOW,   /* more, since the peer's window holds those that are */
+    PACE_PAID,          /* more were worth it, and more are tried */
+    PACE_ENOUGH,        /* more were worth it, but little: no more are tried for now */
+    PACE_NO_GAIN,       /* undone */
+    PACE_TRIES_FEWER,   /* TCP repeats more than the path loses */
+    PACE_SAVED,         /* fewer do as much, with less repeated */
+    PACE_NEEDED,        /* undone: fewer brought less */
+    PACE_PATH_LOSES,    /* undone: fewer repeat as much, the loss is the path's own */
+    PACE_TRIES_WITHOUT, /* the growth that paid little */
     PACE_TRIMMED,
     PACE_PATH_FELL, /* goodput fell without a move of ours, or more than it can explain */
     PACE_PATH_ROSE,
@@ -116,6 +117,7 @@ struct pace {
     double stride;     /* the next growth: × so much */
     double anchor;     /* goodput when shrinking began; 0 = it has not */
     unsigned anchored; /* lanes then */
+    unsigned doubtful; /* lanes before growth that paid little; 0 = there was none */
     uint64_t grow_us;  /* not before */
     uint64_t shrink_us;
     uint64_t shrink_wait_us;
@@ -128,6 +130,7 @@ struct pace {
     unsigned high_lanes;
     uint64_t high_us;
     uint64_t fresh_us; /* not before */
+    uint64_t fresh_gap_us;
     struct pace_meter glance;
     double glance_rtt; /* mean ÷ least, weighted by time */
     bool had_queue;    /* since the path fell */

@@ -1,19 +1,26 @@
 /* Moves and verdicts. */
 #include "transfer/net/pace_impl.h"
 
-#define PAYS        0.05 /* more goodput: a growth is kept and another tried */
-#define NO_LOSS     0.03 /* less than that: it is undone */
-#define CLEAR       0.15 /* a gain below this is measured twice */
-#define LINEAR      0.6  /* of the lanes added: they all count, the next step is longer */
-#define SPREAD      1.3  /* × what the lanes explain: it was the path */
-#define COSTS       0.95 /* of the goodput: fewer lanes cost too much … */
-#define CLEARLY     0.90 /* … and below this need no second look */
+#include <math.h>
+
+#define PAYS        0.05   /* more goodput: a growth is kept and another tried */
+#define NO_LOSS     0.03   /* less than that: it is undone */
+#define CLEAR       0.15   /* a gain below this is measured twice */
+#define LINEAR      0.6    /* of the lanes added: they all count, the next step is longer */
+#define CROWDED     0.01   /* more repeated than before the step: the bottleneck is full */
+#define SPREAD      1.3    /* × what the lanes explain: it was the path */
+#define SPOILT      (-0.2) /* more lanes do not bring so much less: it was the path */
+#define COSTS       0.95   /* of the goodput: fewer lanes cost too much … */
+#define CLEARLY     0.90   /* … and below this need no second look */
+#define SAVES       0.03   /* of the excess, by fewer lanes: it is theirs */
+#define SAVES_LEAST 0.005
 #define EXCESS      0.05 /* share repeated beyond the path's loss that is worth a try with fewer */
 #define STEP        1.25
 #define LONG_STEP   2.0
 #define LONGEST     4.0
 #define FELL        0.75 /* × base, in an epoch without a move */
 #define ROSE        1.33
+#define RISES       1.03
 #define BASE_EPOCHS 4 /* the base is a mean of about so many */
 
 #define AGAIN_US      (60 * PACE_SECOND) /* more lanes are tried so often */
@@ -37,6 +44,7 @@ void pace_forget(struct pace *p)
     p->base = (struct pace_seen){0};
     p->base_of = 0;
     p->anchor = 0;
+    p->doubtful = 0;
     p->stride = p->is_bbr ? STEP : LONG_STEP;
     p->shrink_wait_us = AGAIN_US;
 }
@@ -80,7 +88,7 @@ static unsigned grown(const struct pace *p)
     return lanes < pace_most(p) ? lanes : pace_most(p);
 }
 
-static void try_more(struct pace *p, enum pace_reason reason)
+static bool try_more(struct pace *p, enum pace_reason reason)
 {
     if (p->is_held) {
         p->is_windowed = true;
@@ -88,10 +96,12 @@ static void try_more(struct pace *p, enum pace_reason reason)
         reason = PACE_PEER_WINDOW;
     }
     unsigned lanes = grown(p);
-    if (lanes > p->wanted) {
-        p->anchor = 0;
-        begin(p, PACE_GROW, lanes, reason);
+    if (lanes <= p->wanted) {
+        return false;
     }
+    p->anchor = 0;
+    begin(p, PACE_GROW, lanes, reason);
+    return true;
 }
 
 /* While every lane added brings as much as the others did, the steps become longer. */
@@ -117,12 +127,30 @@ static bool trim(struct pace *p, double gain)
     return true;
 }
 
+/* What brought little may have been luck or the path: when the climb ends, its first step of that
+ * kind is taken back for a trial. */
+static void doubt(struct pace *p, bool is_linear, double more)
+{
+    if (is_linear) {
+        p->doubtful = 0;
+    } else if (p->doubtful == 0 && more < LONG_STEP - 1) {
+        p->doubtful = p->steady;
+    }
+}
+
 static void growth_pays(struct pace *p, const struct pace_seen *seen, double gain, double more)
 {
-    bool is_linear = gain >= LINEAR * more;
+    bool is_crowded = seen->repeats > p->base.repeats + CROWDED;
+    bool is_linear = gain >= LINEAR * more && !is_crowded;
+    doubt(p, is_linear, more);
     keep(p, seen, gain > SPREAD * (1 + more) - 1 ? PACE_PATH_ROSE : PACE_PAID);
     set_stride(p, is_linear);
     if (!is_linear && more >= LONG_STEP - 1 && trim(p, gain)) {
+        return;
+    }
+    if (is_crowded) {
+        p->reason = PACE_ENOUGH;
+        p->grow_us = p->now_us + AGAIN_US;
         return;
     }
     try_more(p, p->reason);
@@ -132,15 +160,16 @@ static void judge_growth(struct pace *p, const struct pace_seen *seen)
 {
     double more = (double)p->wanted / p->steady - 1;
     double gain = seen->goodput / p->base.goodput - 1;
-    if (gain >= PAYS && gain < CLEAR && p->judged < 2) {
+    if (gain >= NO_LOSS && gain < CLEAR && p->judged < 2) {
         return; /* measured again */
     }
     if (gain >= PAYS) {
         growth_pays(p, seen, gain, more);
-    } else if (gain >= NO_LOSS) {
+    } else if (gain >= NO_LOSS && more < LONG_STEP - 1) {
+        doubt(p, false, more);
         keep(p, seen, PACE_ENOUGH);
         p->grow_us = p->now_us + AGAIN_US;
-    } else if (gain < -0.2) {
+    } else if (gain < SPOILT) {
         pace_fell(p);
         pace_undo(p, PACE_PATH_FELL);
         pace_forget(p);
@@ -165,6 +194,15 @@ static void try_fewer(struct pace *p)
     begin(p, PACE_SHRINK, lanes, PACE_TRIES_FEWER);
 }
 
+static void try_without_doubtful(struct pace *p)
+{
+    unsigned lanes = p->doubtful;
+    p->doubtful = 0;
+    p->anchor = p->base.goodput;
+    p->anchored = p->wanted;
+    begin(p, PACE_TRIM, lanes, PACE_TRIES_WITHOUT);
+}
+
 static void shrink_fails(struct pace *p, enum pace_reason reason)
 {
     p->anchor = 0;
@@ -183,10 +221,10 @@ static void shrink_pays(struct pace *p, const struct pace_seen *seen)
     p->is_windowed = p->is_windowed && p->wanted > PACE_BBR_MOST;
 }
 
-/* Fewer lanes must repeat less by a tenth of the excess, or it is not they that cause it. */
+/* Fewer lanes must repeat less by a part of the excess, or it is not they that cause it. */
 static bool has_saved(const struct pace *p, const struct pace_seen *seen)
 {
-    double least = pace_excess(p) * 0.1 > 0.005 ? pace_excess(p) * 0.1 : 0.005;
+    double least = pace_excess(p) * SAVES > SAVES_LEAST ? pace_excess(p) * SAVES : SAVES_LEAST;
     return seen->repeats <= p->base.repeats - least;
 }
 
@@ -253,7 +291,7 @@ static void update_base(struct pace *p, const struct pace_seen *seen)
 {
     p->base_of += p->base_of < BASE_EPOCHS ? 1 : 0;
     mix(&p->base.goodput, seen->goodput, p->base_of);
-    mix(&p->base.repeats, seen->repeats, p->base_of);
+    mix(&p->base.repeats, seen->repeats, p->base_of < 2 ? p->base_of : 2);
     mix(&p->base.held, seen->held, p->base_of);
     pace_learn_loss(p, seen->repeats);
 }
@@ -264,11 +302,21 @@ void pace_steady(struct pace *p, const struct pace_seen *seen)
     if (seen->goodput <= 0 || path_changed(p, seen)) {
         return;
     }
+    bool rises = p->base_of > 0 && seen->goodput > RISES * p->base.goodput;
+    bool is_settled = fabs(seen->repeats - p->base.repeats) < CROWDED;
     update_base(p, seen);
-    bool wastes = pace_excess(p) > EXCESS && !p->is_held;
+    if (p->is_bbr && (rises || p->base_of < 2)) {
+        return; /* lanes that find their rate by themselves would look like the gain of more */
+    }
+    if (p->doubtful > 0 && p->doubtful < p->wanted && p->now_us < p->grow_us) {
+        try_without_doubtful(p);
+        return;
+    }
+    bool wastes = pace_excess(p) > EXCESS && is_settled && !p->is_held;
+    if (p->now_us >= p->grow_us && try_more(p, PACE_TRIES_MORE)) {
+        return;
+    }
     if (wastes && p->now_us >= p->shrink_us && p->wanted > pace_least(p)) {
         try_fewer(p);
-    } else if (p->now_us >= p->grow_us) {
-        try_more(p, PACE_TRIES_MORE);
     }
 }
