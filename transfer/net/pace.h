@@ -9,7 +9,14 @@
  *
  *   SETTLING ──► MEASURING ──► move judged: kept, or undone (to SETTLING)
  *                    └───────► no move: the base is brought up to date, perhaps a move begun
- *   any ──► SILENT ──► SETTLING   nothing acknowledged: an outage; the number stays as it was */
+ *   any ──► SILENT ──► SETTLING   nothing acknowledged: an outage; the number stays as it was
+ *
+ * Most jobs last less than a minute. Therefore BBR starts with as many lanes as are enough on every
+ * path measured (8: 474 of 500 Mbit/s with 2 % repeated; 4 start as well but later), epochs are
+ * short until a first move was undone, and steps become long while goodput is linear in the lanes.
+ * A gain that noise or the path could explain is measured twice, and taken back for a trial when
+ * the climb has ended. The excess that is worth a trial with fewer lanes is low (5 points), since a
+ * trial that costs goodput is undone. */
 #ifndef REPL_NET_PACE_H
 #define REPL_NET_PACE_H
 
