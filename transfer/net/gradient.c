@@ -46,7 +46,8 @@ static double median_us(const struct gradient *g)
     size_t count = g->count < GRADIENT_KEPT ? g->count : GRADIENT_KEPT;
     memcpy(sorted, g->kept_us, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare);
-    return fmax(1, sorted[count / 2]);
+    uint32_t median = sorted[count / 2];
+    return median > 0 ? median : 1;
 }
 
 /* A rise is believed at once only while few are under way: else it may be of our making. */

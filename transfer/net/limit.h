@@ -10,8 +10,8 @@
 
 #define LIMIT_NONE    UINT64_MAX /* as a rate: no bound */
 #define LIMIT_PERIODS 16
-#define LIMIT_ASK_US  ((uint64_t)1000000) /* no wait is longer: the rate may have changed by then  \
-                                           */
+/* No wait is longer: the rate may have changed by then. */
+#define LIMIT_ASK_US ((uint64_t)1000000)
 
 /* "08:00-20:00 100mbit": from 480 to 1200, 12,500,000. From 1200 to 480 is the night; from and to
  * the same is the whole day. */
