@@ -182,16 +182,15 @@ static void set_limit(struct pace *p, unsigned limit)
 
 unsigned pace_sample(struct pace *p, const struct pace_sample *s)
 {
-    uint64_t span_us = p->now_us == 0 || s->now_us < p->now_us ? 0 : s->now_us - p->now_us;
-    p->now_us = s->now_us;
-    if (span_us == 0) {
-        p->state_us = p->own_loss_us = p->now_us;
-        return p->wanted;
+    uint64_t span_us = p->now_us == 0 ? 0 : s->now_us - p->now_us;
+    if (p->now_us == 0) {
+        p->state_us = p->own_loss_us = s->now_us;
     }
+    p->now_us = s->now_us;
     p->min_rtt_us = s->min_rtt_us != 0 ? s->min_rtt_us : p->min_rtt_us;
     set_control(p, s->is_bbr);
     set_limit(p, s->limit);
-    if (pace_is_silent(p, s, span_us)) {
+    if (span_us == 0 || pace_is_silent(p, s, span_us)) {
         return p->wanted;
     }
     pace_watch_return(p, s, span_us);
@@ -216,6 +215,7 @@ const char *pace_reason_text(enum pace_reason reason)
         [PACE_SAVED] = "fewer lanes do as much",
         [PACE_NEEDED] = "fewer lanes brought less",
         [PACE_PATH_LOSES] = "fewer lanes repeat as much: the loss is the path's",
+        [PACE_TRIES_WITHOUT] = "tries without those that paid little",
         [PACE_TRIMMED] = "back to what the step was worth",
         [PACE_PATH_FELL] = "the path became slower",
         [PACE_PATH_ROSE] = "the path became faster",
