@@ -7,6 +7,7 @@
 #include "transfer/copy/bucket.h"
 #include "transfer/copy/copy_impl.h"
 #include "transfer/copy/sched.h"
+#include "transfer/net/throttle.h"
 
 #define SCHED_REQUEST_BYTES 65536 /* a request without a body counts as so much work */
 #define SCHED_OUTAGE_MS     1000
@@ -138,9 +139,8 @@ struct endpoint {
     uint64_t sent_bytes;
     uint64_t extra_bytes; /* of those, of second attempts that were no use */
     unsigned copies_to;   /* copies whose destination it is */
-    double limit;         /* operations at a time while it throttles; 0 = none */
-    unsigned old_news;    /* results to come of what was sent before the last halving */
-    double rate_bps;      /* of one lane, smoothed; 0 = not known */
+    struct throttle throttle;
+    double rate_bps; /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
@@ -190,7 +190,9 @@ void endpoint_free(struct endpoint *e);
 bool endpoint_result(struct endpoint *e, const struct store_op *op);
 unsigned endpoint_in_flight(const struct endpoint *e);
 /* Operations of this size that may be started now. */
-unsigned endpoint_room(const struct endpoint *e, enum store_class size);
+unsigned endpoint_room(struct endpoint *e, enum store_class size);
+/* Milliseconds until the server stands another request; 0: now. */
+uint64_t endpoint_pause_ms(struct endpoint *e);
 /* As a destination for which so much is held: may one more body of `bytes` be read for it? One that
  * is slow must not fill the memory of the others. */
 bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes);
