@@ -10,6 +10,8 @@
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
+        {"bandwidth", "RATE", "at most 200mbit, 25MB/s, by time: 08:00-20:00 100mbit, off"},       \
+        {"requests", "RATE", "at most 500/s, by time: 08:00-20:00 100/s, 500/s"},                  \
         {"paused", NULL, "accept changes, do not copy yet"},                                       \
         {"no-marker", NULL, "do not write the marker metadata"},                                   \
         {"no-replicas", NULL, "do not remember what is at the destination"},                       \
@@ -94,7 +96,7 @@ static const struct cli_option migrate_options[] = {
     {"storage-class", "CLASS", "instead of the source's"},
     {"journal", "FILE", "where the job keeps its place (default: below $XDG_STATE_HOME/repld)"},
     {"memory", "SIZE", "for parts and bodies (default 512MiB)"},
-    {"copies", "N", "objects in work at a time (default 256)"},
+    {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
     {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},

@@ -92,6 +92,43 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
+{
+    const char *bandwidth = cli_text(limited, "bandwidth_now");
+    const char *requests = cli_text(limited, "requests_now");
+    struct buf text = {0};
+    if (bandwidth[0] != '\0' || requests[0] != '\0') {
+        buf_printf(&text, "%s %s", what, name);
+        table_buf(t, TABLE_PLAIN, &text);
+        table_cell(t, TABLE_YELLOW, bandwidth[0] != '\0' ? bandwidth : "-");
+        table_cell(t, TABLE_YELLOW, requests[0] != '\0' ? requests : "-");
+    }
+    buf_done(&text);
+}
+
+/* Nothing where nothing is limited now. */
+static void print_limits(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"LIMITED NOW", "BANDWIDTH", "REQUESTS", NULL};
+    struct table t;
+    size_t i;
+    json_t *row;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "rules"), i, row)
+    {
+        limit_row(&t, "rule", cli_text(row, "rule"), row);
+    }
+    json_array_foreach(json_object_get(answer, "endpoints"), i, row)
+    {
+        limit_row(&t, "endpoint", cli_text(row, "name"), row);
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void print_daemon(const json_t *answer)
 {
     struct buf text = {0};
@@ -117,6 +154,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_rules(c, answer);
         putchar('\n');
         print_endpoints(c, answer);
+        print_limits(c, answer);
         json_decref(answer);
     }
     return code;

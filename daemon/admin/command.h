@@ -48,6 +48,9 @@ bool query_number(struct httpd_request *r, const char *name, uint64_t otherwise,
 bool query_flag(struct httpd_request *r, const char *name);
 /* Name of a rule by its number, "" when it is gone. */
 const char *rule_name(struct admin *a, uint32_t number);
+/* Limits in force now, as text or null. */
+void limit_members(struct admin *a, const struct limit *bandwidth, const struct limit *requests,
+                   struct buf *to);
 /* The members of rule_lag, without brackets. */
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to);
 

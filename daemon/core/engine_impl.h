@@ -41,7 +41,10 @@ enum engine_stat {
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
+    STAT_RULE_LATE_OBJECTS,
+    STAT_RULE_LATE_BYTES,
     STAT_RULE_BACKFILL_OBJECTS,
+    STAT_RULE_BACKFILL_BYTES,
     STAT_RULE_OLDEST_AGE,
     STAT_RULE_FAILED_OBJECTS,
     STAT_RULE_REPLICATED_OBJECTS,
@@ -287,6 +290,9 @@ void engine_stats_init(struct engine *e);
 void engine_stats_rule(struct engine_rule *r);
 void engine_stats_show(struct engine_rule *r);
 void engine_stats_drop(struct engine_rule *r);
+
+/* engine_limits.c: what holds at this time of the day. */
+void engine_limits_apply(struct engine *e);
 
 /* engine_reload.c */
 void engine_sched_start(struct engine *e);

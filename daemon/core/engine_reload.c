@@ -21,6 +21,7 @@ void engine_sched_start(struct engine *e)
     engine_shares(e, options.shares);
     e->sched = sched_new(&options);
     e->sched_stopping = false;
+    engine_limits_apply(e);
 }
 
 static bool same(const char *a, const char *b)
@@ -231,6 +232,7 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     if (limits || !list_is_empty(&e->retired)) {
         restart_sched(e);
     }
+    engine_limits_apply(e);
     engine_lag_soon(e);
     return 0;
 }

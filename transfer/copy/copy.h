@@ -39,6 +39,7 @@ struct copy_job {
     int64_t deadline_ms;       /* wall; earlier first, past it the job is late */
     int priority;              /* a point goes before SCHED_PRIORITY_MS of deadline */
     bool backfill;
+    uint32_t group; /* whose limits it is under; jobs of one rule have the same */
 
     /* What is already at the destination, to skip what is equal; absent = not known. */
     struct span known_etag;

@@ -123,6 +123,9 @@ static void make_stats(struct sched *s)
                         by_endpoint);
     s->throttled = stat_family(set, STAT_COUNTER, "repl_endpoint_throttled_total",
                                "Answers that asked to slow down.", by_endpoint);
+    s->hedged_bytes =
+        stat_family(set, STAT_COUNTER, "repl_endpoint_hedged_bytes_total",
+                    "Bytes of parts sent a second time that were not needed.", by_endpoint);
     s->operations = stat_family(set, STAT_COUNTER, "repl_endpoint_operations_total",
                                 "Operations of copies, by how they ended.", by_operation);
     s->memory = stat_get(
@@ -139,6 +142,7 @@ struct sched *sched_new(const struct sched_options *options)
     list_init(&s->copies);
     list_init(&s->woken);
     list_init(&s->endpoints);
+    list_init(&s->groups);
     budget_init(&s->budget, options->memory_bytes, sched_granted, s);
     deferred_init(&s->pump, options->loop, pump, s);
     timer_init(&s->stop_timer, options->loop, limit_over, s);
@@ -158,6 +162,9 @@ void sched_free(struct sched *s)
     timer_stop(&s->stop_timer);
     while (!list_is_empty(&s->endpoints)) {
         endpoint_free(CONTAINER_OF(list_first(&s->endpoints), struct endpoint, link));
+    }
+    while (!list_is_empty(&s->groups)) {
+        group_free(CONTAINER_OF(list_first(&s->groups), struct group, link));
     }
     budget_done(&s->budget);
     mem_free(s);
@@ -196,6 +203,7 @@ struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
     struct copy *c = copy_new(s, job, owner, s->next_seq++);
     c->at[COPY_SOURCE] = endpoint_get(s, job->from);
     c->at[COPY_DEST] = endpoint_get(s, job->to);
+    c->group = group_get(s, job->group);
     c->is_new = true;
     watch_deadline(c);
     s->destinations += c->at[COPY_DEST]->copies_to++ == 0 ? 1 : 0;
@@ -241,11 +249,9 @@ void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg)
 
 void sched_forget(struct sched *s, const struct store *store)
 {
-    LIST_FOR_SAFE (node, &s->endpoints) {
-        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
-        if (e->store == store) {
-            endpoint_free(e);
-        }
+    struct endpoint *e = endpoint_find(s, store);
+    if (e != NULL) {
+        endpoint_free(e);
     }
 }
 
@@ -287,9 +293,20 @@ struct loop *sched_loop(const struct copy *c)
     return c->sched->o.loop;
 }
 
+/* A lane cannot expect more of a limit than this, so that a part does not use up many seconds. */
+static uint64_t limited(uint64_t rate_bps, const struct valves *v)
+{
+    uint64_t expected = rate_bps > 0 ? rate_bps : PLAN_PART_DEFAULT / PLAN_PART_SECONDS;
+    uint64_t limit = valves_rate_bps(v);
+    uint64_t most = limit / PLAN_PART_SECONDS + 1;
+    return limit > 0 && expected > most ? most : rate_bps;
+}
+
 struct plan_input sched_plan_input(const struct copy *c)
 {
-    return (struct plan_input){.rate_bps = (uint64_t)c->at[COPY_DEST]->rate_bps,
+    const struct endpoint *to = c->at[COPY_DEST];
+    uint64_t rate_bps = limited((uint64_t)to->rate_bps, &to->valves);
+    return (struct plan_input){.rate_bps = limited(rate_bps, &c->group->valves),
                                .part_max = c->job.part_max,
                                .memory_bytes = c->sched->o.memory_bytes,
                                .to = &c->job.to->features};
@@ -307,15 +324,13 @@ bool sched_bucket_is_seen(const struct copy *c)
 enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,
                                          struct fail *ret_fail)
 {
-    LIST_FOR (node, &s->endpoints) {
-        const struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
-        if (e->store == store) {
-            *ret_fail = e->fail;
-            return e->state;
-        }
+    const struct endpoint *e = endpoint_find(s, store);
+    if (e == NULL) {
+        fail_clear(ret_fail);
+        return SCHED_UP;
     }
-    fail_clear(ret_fail);
-    return SCHED_UP;
+    *ret_fail = e->fail;
+    return e->state;
 }
 
 uint64_t sched_memory_used(const struct sched *s)

@@ -37,6 +37,17 @@ void sched_free(struct sched *s);
 /* How many more jobs it wants now. */
 size_t sched_room(const struct sched *s);
 /* job is copied (its spans are not: they live until done()). */
+/* How much may go in a second, 0 = no limit: bytes of bodies on their way to the destination, and
+ * requests of both sides. Operations that would exceed it wait without holding up others; a body
+ * goes as one piece and the time for it is made up for afterwards. */
+struct sched_limit {
+    uint64_t bytes;
+    uint64_t requests;
+};
+
+/* From now on; those that wait are looked at again. */
+void sched_limit_group(struct sched *s, uint32_t group, const struct sched_limit *limit);
+void sched_limit_endpoint(struct sched *s, struct store *store, const struct sched_limit *limit);
 /* From now on. */
 void sched_share(struct sched *s, const unsigned shares[COPY_CLASSES]);
 struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner);

@@ -23,6 +23,7 @@ static void make_stats(struct endpoint *e)
     if (e->sched->up != NULL) {
         e->up = stat_get(e->sched->up, labels);
         e->throttled = stat_get(e->sched->throttled, labels);
+        e->hedged_bytes = stat_get(e->sched->hedged_bytes, labels);
         stat_put(e->up, 1);
     }
 }
@@ -54,13 +55,14 @@ static struct endpoint *endpoint_new(struct sched *s, struct store *store)
     e->name = mem_strdup(store->name);
     queue_init(&e->ready, s->o.shares);
     queue_init(&e->parked, s->o.shares);
+    valves_init(&e->valves, s);
     timer_init(&e->probe_timer, s->o.loop, probe_due, e);
     list_push_back(&s->endpoints, &e->link);
     make_stats(e);
     return e;
 }
 
-struct endpoint *endpoint_get(struct sched *s, struct store *store)
+struct endpoint *endpoint_find(const struct sched *s, const struct store *store)
 {
     LIST_FOR (node, &s->endpoints) {
         struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
@@ -68,7 +70,13 @@ struct endpoint *endpoint_get(struct sched *s, struct store *store)
             return e;
         }
     }
-    return endpoint_new(s, store);
+    return NULL;
+}
+
+struct endpoint *endpoint_get(struct sched *s, struct store *store)
+{
+    struct endpoint *e = endpoint_find(s, store);
+    return e != NULL ? e : endpoint_new(s, store);
 }
 
 void endpoint_free(struct endpoint *e)
@@ -81,6 +89,7 @@ void endpoint_free(struct endpoint *e)
     }
     queue_done(&e->ready);
     queue_done(&e->parked);
+    valves_done(&e->valves);
     mem_free(e->name);
     mem_free(e);
 }

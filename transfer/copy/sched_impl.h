@@ -4,6 +4,7 @@
 #ifndef REPL_COPY_SCHED_IMPL_H
 #define REPL_COPY_SCHED_IMPL_H
 
+#include "transfer/copy/bucket.h"
 #include "transfer/copy/copy_impl.h"
 #include "transfer/copy/sched.h"
 
@@ -55,6 +56,59 @@ struct entry *queue_top(const struct queue *q, unsigned sizes);
 /* Takes note that it gets its turn; it may have left. */
 void queue_serve(struct queue *q, const struct entry *e, uint64_t body_bytes);
 
+/* ---- valves: limits by time ---- */
+
+struct valve {
+    struct sched *sched;
+    bool counts_bytes; /* else requests */
+    struct bucket bucket;
+    struct queue waiting;
+    struct timer timer; /* runs while somebody waits */
+};
+
+struct valves { /* of a rule or an endpoint */
+    struct valve bytes;
+    struct valve requests;
+};
+
+void valves_init(struct valves *v, struct sched *s);
+void valves_done(struct valves *v);
+void valves_set(struct valves *v, const struct sched_limit *limit);
+uint64_t valves_rate_bps(const struct valves *v); /* 0 = no limit */
+/* The first on its way that does not let it pass now, or NULL. */
+struct valve *valves_closed(const struct copy_op *o);
+/* Somebody waits in it now. */
+void valve_wait(struct valve *v);
+void valves_pass(struct copy_op *o);
+/* What was paid for a body that is not sent. */
+void valves_refund(struct copy_op *o);
+
+struct group {
+    struct list link;
+    uint32_t number;
+    struct valves valves;
+    double mean_bytes; /* of the bodies whose size was not known before, smoothed */
+};
+
+struct group *group_get(struct sched *s, uint32_t number);
+void group_free(struct group *g);
+
+/* ---- hedges: second attempts of the last parts ---- */
+
+#define PACE_LOG 15
+
+struct pace_log { /* of parts that were sent */
+    double ms_a_byte[PACE_LOG];
+    size_t count;
+    size_t next;
+};
+
+/* It is in flight now, or was. */
+void hedge_watch(struct copy_op *o);
+void hedge_ended(struct copy_op *o);
+
+/* ---- endpoints ---- */
+
 struct bodies { /* in memory */
     unsigned count[STORE_CLASSES];
     uint64_t bytes;
@@ -77,12 +131,16 @@ struct endpoint {
 
     struct queue ready;
     struct queue parked;
+    struct valves valves;
     unsigned in_flight[STORE_CLASSES];
     struct bodies held; /* whose destination it is */
-    unsigned copies_to; /* copies whose destination it is */
-    double limit;       /* operations at a time while it throttles; 0 = none */
-    unsigned old_news;  /* results to come of what was sent before the last halving */
-    double rate_bps;    /* of one lane, smoothed; 0 = not known */
+    struct pace_log pace;
+    uint64_t sent_bytes;
+    uint64_t extra_bytes; /* of those, of second attempts that were no use */
+    unsigned copies_to;   /* copies whose destination it is */
+    double limit;         /* operations at a time while it throttles; 0 = none */
+    unsigned old_news;    /* results to come of what was sent before the last halving */
+    double rate_bps;      /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
@@ -99,6 +157,7 @@ struct endpoint {
 
     struct stat *up;
     struct stat *throttled;
+    struct stat *hedged_bytes;
     struct stat *operations[SCHED_OPERATIONS][SCHED_RESULTS];
 };
 
@@ -109,6 +168,7 @@ struct sched {
     struct list copies;
     struct list woken;
     struct list endpoints;
+    struct list groups;
     size_t count;
     unsigned destinations; /* with copies */
     size_t probes;
@@ -120,9 +180,10 @@ struct sched {
     void *stopped_arg;
     struct stat *memory;
     struct stat *running;
-    struct stat_family *up, *throttled, *operations;
+    struct stat_family *up, *throttled, *hedged_bytes, *operations;
 };
 
+struct endpoint *endpoint_find(const struct sched *s, const struct store *store); /* or NULL */
 struct endpoint *endpoint_get(struct sched *s, struct store *store);
 void endpoint_free(struct endpoint *e);
 /* Takes note of a result; false: the failure is the endpoint's, not the operation's. */
@@ -136,6 +197,7 @@ bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, ui
 void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
+void sched_start(struct endpoint *at, struct copy_op *o);
 /* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */
 bool sched_start_batch(struct endpoint *at, struct copy_op *first);
 void sched_unpark(struct endpoint *e);

@@ -80,6 +80,7 @@ void sched_update(struct copy *c)
 void sched_release(struct copy_op *o)
 {
     struct copy *c = o->copy;
+    valves_refund(o);
     if (o->ticket.state == TICKET_HELD) {
         struct bodies *held = &c->at[COPY_DEST]->held;
         held->count[sched_size(o->ticket.bytes)]--;
@@ -158,6 +159,19 @@ static bool has_memory(struct entry *e, struct copy_op *o)
     return false;
 }
 
+/* ---- limits ---- */
+
+static bool passes(struct entry *e, const struct copy_op *o)
+{
+    struct valve *closed = valves_closed(o);
+    if (closed != NULL) {
+        entry_leave(e);
+        enter(e, &closed->waiting, ENTRY_LIMITED);
+        valve_wait(closed);
+    }
+    return closed == NULL;
+}
+
 /* ---- starting ---- */
 
 static void on_done(struct store_op *op)
@@ -170,13 +184,15 @@ static void on_done(struct store_op *op)
     e->in_flight[o->size]--;
     c->in_flight[side]--;
     o->counts = endpoint_result(e, op);
+    hedge_ended(o);
     copy_result(o);
     sched_pump_soon(s);
 }
 
-static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
+void sched_start(struct endpoint *at, struct copy_op *o)
 {
-    struct copy *c = e->copy;
+    struct copy *c = o->copy;
+    struct entry *e = &c->entry[copy_side(o->step)];
     uint64_t bytes = copy_op_bytes(o);
     copy_fill(o);
     o->op.done = on_done;
@@ -186,6 +202,7 @@ static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
     queue_serve(&at->ready, e, bytes);
     c->in_flight[e->side]++;
     endpoint_started(at);
+    hedge_watch(o);
     store_submit(at->store, &o->op);
     sched_update(c);
 }
@@ -193,7 +210,7 @@ static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
 static void try_start(struct entry *e, struct endpoint *at)
 {
     struct copy_op *o = copy_peek(e->copy, e->side);
-    if (!has_memory(e, o)) {
+    if (!passes(e, o) || !has_memory(e, o)) {
         return;
     }
     if (o->need > 0 && budget_buffer(&e->copy->sched->budget, &o->ticket) == NULL) {
@@ -204,8 +221,9 @@ static void try_start(struct entry *e, struct endpoint *at)
         return;
     }
     entry_leave(e);
+    valves_pass(o);
     if (!sched_start_batch(at, o)) {
-        start(e, at, o);
+        sched_start(at, o);
     }
 }
 

@@ -283,6 +283,7 @@ static struct copy_job job_spec(struct bench_job *j)
                            .part_max = b->o.part_max,
                            .deadline_ms = j->deadline_ms,
                            .priority = j->priority,
+                           .group = j->group,
                            .backfill = j->backfill,
                            .version_id = j->version_id,
                            .known_etag = j->known_etag};

@@ -29,6 +29,7 @@ struct bench_job {
     bool backfill;
     int64_t deadline_ms; /* a day after it was added */
     int priority;
+    uint32_t group;
     struct span known_etag;
     struct span version_id;
     struct copy *copy; /* while it runs */

@@ -501,6 +501,86 @@ static void test_preflight_finds_the_check(void **state)
 
 #define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
+/* ---- limits ---- */
+
+static void write_many(struct engine_bench *b, const char *prefix, int count)
+{
+    char body[1000];
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = 0;
+    for (int i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%d", prefix, i);
+        engine_bench_write(b, key, body);
+    }
+}
+
+static uint64_t sent_in(struct engine_bench *b, uint64_t ms)
+{
+    uint64_t before = fake_body_bytes(b->far);
+    loop_run_for(b->loop, ms);
+    return fake_body_bytes(b->far) - before;
+}
+
+/* The limit of the minutes to come, from one minute to the next. */
+static struct limit next_minutes(struct engine_bench *b, unsigned from, unsigned to,
+                                 struct arena *a)
+{
+    struct fail f;
+    struct limit l;
+    unsigned now = time_minute_of_day(loop_wall_ms(b->loop));
+    unsigned x = (now + from) % 1440, y = (now + to) % 1440;
+    const char *text =
+        arena_printf(a, "%02u:%02u-%02u:%02u 2kB/s, 4kB/s", x / 60, x % 60, y / 60, y % 60);
+    assert_int_equal(limit_parse_bandwidth(span_str(text), a, &l, &f), 0);
+    return l;
+}
+
+static void test_limit_follows_its_timetable(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.enabled = false;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    write_many(b, "k", 800);
+    rule.enabled = true;
+    rule.bandwidth = next_minutes(b, 2, 4, &b->conf.arena);
+    loop_run_for(b->loop, 60000 - (uint64_t)(loop_wall_ms(b->loop) % 60000));
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    loop_run_for(b->loop, 2000);
+    assert_in_range(sent_in(b, 56000), 215000, 233000); /* 4 kB/s */
+    assert_string_equal(engine_limit_now(b->engine, &rule.bandwidth), "4kB/s");
+    loop_run_for(b->loop, 4000);
+    assert_in_range(sent_in(b, 56000), 105000, 119000); /* 2 kB/s */
+    assert_string_equal(engine_limit_now(b->engine, &rule.bandwidth), "2kB/s");
+    loop_run_for(b->loop, 64000);
+    assert_in_range(sent_in(b, 56000), 215000, 233000);
+    rule.bandwidth = (struct limit){0};
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    assert_int_equal(fake_objects(b->far, "dst"), 800);
+}
+
+/* A reload changes the limit of an endpoint without touching the work. */
+static void test_reload_changes_a_limit(void **state)
+{
+    struct engine_bench *b = *state;
+    struct conf conf = b->conf;
+    struct conf_endpoint endpoints[2] = {b->endpoints[0], b->endpoints[1]};
+    struct fail f = {0};
+    conf.endpoints = endpoints;
+    assert_int_equal(
+        limit_parse_requests(span_str("5/s"), &b->conf.arena, &endpoints[1].requests, &f), 0);
+    assert_int_equal(engine_reload(b->engine, &conf, &f), 0);
+    write_many(b, "k", 100);
+    unsigned before = fake_count(b->far, STORE_PUT);
+    loop_run_for(b->loop, 10000);
+    assert_in_range(fake_count(b->far, STORE_PUT) - before, 45, 52);
+    assert_int_equal(engine_reload(b->engine, &b->conf, &f), 0);
+    assert_true(engine_bench_settle(b, RULE, 5000));
+    assert_int_equal(fake_objects(b->far, "dst"), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +607,8 @@ int main(void)
         ENGINE_TEST(test_forbidden_object_blocks_nobody),
         ENGINE_TEST(test_journal_has_one_owner),
         ENGINE_TEST(test_history_is_trimmed),
+        ENGINE_TEST(test_limit_follows_its_timetable),
+        ENGINE_TEST(test_reload_changes_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
