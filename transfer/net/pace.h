@@ -144,7 +144,8 @@ struct pace {
     unsigned rising;   /* glances in a row */
 };
 
-/* limit: lanes at most, for now; at least 1. */
+/* limit: lanes at most, for now; at least 1. While there is no work there need be no samples: after
+ * a gap of seconds pace begins to measure anew, with the lanes that were proven. */
 void pace_init(struct pace *p, bool is_bbr, unsigned limit);
 /* Returns the number of lanes wanted. */
 unsigned pace_sample(struct pace *p, const struct pace_sample *s);

@@ -275,6 +275,26 @@ static void move_without_data_is_undone(void **state)
     assert_int_equal(b.pace.wanted, 8);
 }
 
+/* An hour without work, and without samples, is neither an outage nor a slow path. */
+static void rest_proves_nothing(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, true, full_at_40);
+    run_until(&b, PACE_NO_GAIN);
+    run(&b, 20);
+    b.sample.now_us += 3600 * (uint64_t)1000000;
+    sample(&b);
+    run(&b, 2); /* the next try is due, but not before a new epoch */
+    assert_int_equal(b.pace.reason, PACE_NO_GAIN);
+    assert_true(b.pace.base.goodput == 40 * MB);
+    run_until(&b, PACE_TRIES_MORE);
+    b.sample.now_us += 3600 * (uint64_t)1000000; /* and in the middle of a move */
+    sample(&b);
+    assert_int_equal(b.pace.reason, PACE_NOT_JUDGED);
+    assert_int_equal(b.pace.wanted, 8);
+}
+
 static void outage_keeps_the_number(void **state)
 {
     (void)state;
@@ -441,6 +461,7 @@ int main(void)
         cmocka_unit_test(peer_window_goes_past_the_limit_of_bbr),
         cmocka_unit_test(starved_samples_do_not_count),
         cmocka_unit_test(move_without_data_is_undone),
+        cmocka_unit_test(rest_proves_nothing),
         cmocka_unit_test(outage_keeps_the_number),
         cmocka_unit_test(outage_within_a_move_undoes_it),
         cmocka_unit_test(fall_and_return),
