@@ -85,6 +85,7 @@ struct net_request {
     uint64_t wire_sent; /* body bytes that left */
     bool no_h2;         /* REPL_EPROTO: this host does better in HTTP/1.1 */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
+    uint32_t rtt_us;    /* of that connection, or of its path; 0: not known */
 
     /* Private to net. */
     struct net *net;
