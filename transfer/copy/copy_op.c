@@ -214,14 +214,17 @@ void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms)
 
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms)
 {
-    *ret_delay_ms = 0;
+    uint32_t least_ms = o->op.ambiguous ? retry_settle_ms(o->op.rtt_us) : 0;
+    *ret_delay_ms = least_ms;
     if (!o->counts) {
         return true;
     }
     o->attempts++;
     c->outcome.retries++;
     uint64_t chance = loop_random(sched_loop(c), UINT64_MAX);
-    return retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms) == RETRY_AGAIN;
+    enum retry_action action = retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms);
+    *ret_delay_ms = *ret_delay_ms > least_ms ? *ret_delay_ms : least_ms;
+    return action == RETRY_AGAIN;
 }
 
 bool copy_is_mute(const struct copy_op *o)

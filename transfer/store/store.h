@@ -154,6 +154,7 @@ struct store_op {
     size_t tag_count;
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
+    uint32_t rtt_us;    /* of that connection; 0: not known */
     uint64_t started_us;
     uint64_t ended_us;
 

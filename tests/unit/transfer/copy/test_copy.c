@@ -424,6 +424,47 @@ static void repeats_avoid_the_address_that_failed(void **state)
 
 /* ---- lost answers ---- */
 
+struct repeats {
+    struct loop *loop;
+    int kind;
+    uint64_t at_ms[4]; /* they reached the server, or were lost */
+    size_t count;
+};
+
+static void see_repeats(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct repeats *r = arg;
+    (void)f;
+    if ((int)op->kind == r->kind && op->part_number <= 1) {
+        assert_true(r->count < 4);
+        r->at_ms[r->count++] = loop_now_ms(r->loop);
+    }
+}
+
+/* The bytes of the first one may arrive still: it is not sent again before two round trips. */
+static void write_without_an_answer_settles_first(void **state)
+{
+    (void)state;
+    static const int kinds[] = {STORE_PUT, STORE_PART, STORE_CREATE, STORE_DELETE};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct bench_options o = {.from = {.latency_ms = 1}, .to = {.latency_ms = 300}};
+        struct bench *b = bench_new(&o);
+        struct repeats seen = {.loop = b->loop, .kind = kinds[i]};
+        bool deletes = kinds[i] == STORE_DELETE;
+        fake_fault(b->to, &(struct fake_fault){.kind = kinds[i], .count = 1, .in_vain = true});
+        fake_hook(b->to, see_repeats, &seen);
+        copy_one(b, "k", kinds[i] == STORE_PUT ? 1000 : 4096 * 3)->kind =
+            deletes ? COPY_DELETE : COPY_OBJECT;
+        if (deletes) {
+            fake_remove(b->from, "src", span_str("k"));
+        }
+        run(b, deletes ? COPY_DELETED : COPY_DONE);
+        assert_int_equal(seen.count, 2);
+        assert_true(seen.at_ms[1] - seen.at_ms[0] >= 600 + 300);
+        bench_free(b);
+    }
+}
+
 static void lost_answer(int kind, bool marker, size_t size, bool lost)
 {
     struct bench_options o = {
@@ -737,6 +778,7 @@ int main(void)
         cmocka_unit_test(source_that_never_rests_fails),
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
         cmocka_unit_test(repeats_avoid_the_address_that_failed),
+        cmocka_unit_test(write_without_an_answer_settles_first),
         cmocka_unit_test(lost_answers_are_asked_for),
         cmocka_unit_test(older_copy_is_no_proof),
         cmocka_unit_test(older_version_is_not_taken_for_the_new_one),
