@@ -233,12 +233,15 @@ struct backend_ops {
     void (*close)(struct backend *b);
 
     /* Transactions. begin() on a writer takes the write lock; on a reader it makes a snapshot.
-     * save()/rollback_to() nest once, around one call of a group. */
+     * save() marks a point, around one call of a group; then either release() keeps what came after
+     * it or rollback_to() takes it back. When one of them fails the transaction cannot be used any
+     * more (a full disk makes the database give all of it up): rollback() is due. */
     int (*begin)(struct backend *b);
     int (*commit)(struct backend *b);
     void (*rollback)(struct backend *b);
     int (*save)(struct backend *b);
-    void (*rollback_to)(struct backend *b);
+    int (*release)(struct backend *b);
+    int (*rollback_to)(struct backend *b);
 
     /* The lease: one row, one heartbeat. take() succeeds when nobody holds it, when it has expired
      * at now_ms, or for the same owner; it gives a new, higher epoch and puts the claimed tasks of

@@ -176,14 +176,34 @@ static int is_replicated(struct backend *b, const struct append_entry *e)
     return r < 0 ? r : same;
 }
 
-static int take_sequence(struct backend *b, size_t count, uint64_t *ret_first)
+static int read_sequence(struct backend *b, uint64_t *ret)
 {
-    struct sql q = sql_start(b, "UPDATE sequence SET seq = seq + ? RETURNING seq");
-    sql_u64(&q, count);
+    struct sql q = sql_start(b, "SELECT seq FROM sequence");
     if (sql_step(&q) == 1) {
-        *ret_first = sql_get_u64(&q) - count + 1;
+        *ret = sql_get_u64(&q);
     }
     return sql_done(&q);
+}
+
+static int take_sequence(struct backend *b, size_t count, uint64_t *ret_first)
+{
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    int r = u->seq == 0 ? read_sequence(b, &u->seq) : 0;
+    *ret_first = u->seq + 1;
+    u->seq += count;
+    return r;
+}
+
+int sequence_flush(struct backend *b)
+{
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    if (u->seq == 0) {
+        return 0;
+    }
+    struct sql q = sql_start(b, "UPDATE sequence SET seq = ?");
+    sql_u64(&q, u->seq);
+    u->seq = 0;
+    return sql_run(&q);
 }
 
 static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,

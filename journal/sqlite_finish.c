@@ -290,7 +290,7 @@ int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t 
     static const char one[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
                               " WHERE rule = ? AND key = ? AND state = 3 RETURNING origin, size";
     static const char all[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
-                              " WHERE (rule, key) IN (SELECT rule, key FROM tasks WHERE rule = ?"
+                              " WHERE rowid IN (SELECT rowid FROM tasks WHERE rule = ?"
                               " AND origin IN (0, 1) AND state = 3 LIMIT ?) RETURNING origin, size";
     int r = move_failed(b, rule, key.ptr != NULL ? one : all, key, limit, ret_n);
     return r == 0 && key.ptr != NULL && *ret_n == 0 ? REPL_ENOTFOUND : r;

@@ -585,6 +585,96 @@ static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
     assert_true(number > w->rule);
 }
 
+static void copy_all(struct world *w, const char *prefix, int count)
+{
+    char key[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%s%02d", prefix, i);
+        append_put(w, key, NOW);
+    }
+    struct task_list list = claim(w, TASK_LIVE, (size_t)count);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(finish(w, &list.tasks[i], FINISH_DONE), 0);
+    }
+}
+
+static size_t replicas_left(struct world *w, uint32_t rule, const char *prefix, int count)
+{
+    char key[16];
+    struct replica replica;
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%s%02d", prefix, i);
+        n += ops(w)->replica_get(w->b, &w->arena, rule, span_str(key), &replica) == 0;
+    }
+    return n;
+}
+
+static void replicas_are_purged_a_few_at_a_time(void **state)
+{
+    struct world *w = *state;
+    struct rule_record r = {.name = span_str("other"), .text = span_str("{}")};
+    uint32_t first = w->rule;
+    copy_all(w, "k", 25);
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &w->rule), 0);
+    copy_all(w, "k", 5);
+    assert_int_equal(ops(w)->rule_delete(w->b, first, NOW), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(replicas_left(w, first, "k", 25), 15);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(replicas_left(w, first, "k", 25), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), REPL_EDONE);
+    assert_int_equal(replicas_left(w, w->rule, "k", 5), 5);
+}
+
+/* All pages together: rule and key of each task, each with a blank behind it. */
+static void expect_failed(struct world *w, uint32_t rule, const char *want)
+{
+    struct task_filter filter = {.rule = rule, .state = TASK_FAILED, .limit = 2};
+    struct task *page;
+    size_t n;
+    char have[64] = "";
+    do {
+        assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &page, &n), 0);
+        for (size_t i = 0; i < n; i++) {
+            snprintf(have + strlen(have), sizeof(have) - strlen(have), "%u%.*s ", page[i].rule,
+                     SPAN_ARG(page[i].key));
+        }
+        if (n > 0) {
+            filter.after_rule = page[n - 1].rule;
+            filter.after_key = page[n - 1].key;
+        }
+    } while (n == 2);
+    assert_string_equal(have, want);
+}
+
+static void fail_some(struct world *w)
+{
+    char key[2] = "j";
+    for (; key[0] >= 'a'; key[0]--) {
+        append_put(w, key, NOW);
+    }
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    for (size_t i = 0; i < list.count; i++) {
+        bool odd = list.tasks[i].key.ptr[0] % 2 == 1;
+        assert_int_equal(finish(w, &list.tasks[i], odd ? FINISH_FAILED : FINISH_RETRY), 0);
+    }
+}
+
+static void failed_tasks_come_in_pages_by_key(void **state)
+{
+    struct world *w = *state;
+    struct rule_record r = {.name = span_str("other"), .text = span_str("{}")};
+    fail_some(w);
+    expect_failed(w, 0, "1a 1c 1e 1g 1i ");
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &w->rule), 0);
+    fail_some(w);
+    expect_failed(w, 1, "1a 1c 1e 1g 1i ");
+    expect_failed(w, 2, "2a 2c 2e 2g 2i ");
+    expect_failed(w, 0, "1a 1c 1e 1g 1i 2a 2c 2e 2g 2i ");
+}
+
 static void values(void **state)
 {
     struct world *w = *state;
@@ -719,15 +809,37 @@ static void counters_agree_with_a_count(void **state)
 static void a_failed_call_takes_only_its_own_back(void **state)
 {
     struct world *w = *state;
-    append_put(w, "kept", NOW);
+    struct append_result first = append_put(w, "kept 1", NOW);
     assert_int_equal(ops(w)->save(w->b), 0);
     append_put(w, "lost", NOW);
-    ops(w)->rollback_to(w->b);
+    assert_int_equal(ops(w)->rollback_to(w->b), 0);
+    assert_int_equal(ops(w)->save(w->b), 0);
+    append_put(w, "kept 2", NOW + 1);
+    assert_int_equal(ops(w)->release(w->b), 0);
+    struct append_result last = append_put(w, "kept 3", NOW + 2);
+    assert_int_equal(last.last_seq, first.first_seq + 2);
     assert_int_equal(ops(w)->commit(w->b), 0);
     assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(counts(w).pending_objects, 3);
     struct task_list list = claim(w, TASK_LIVE, 10);
-    assert_int_equal(list.count, 1);
-    assert_true(span_eq_str(list.tasks[0].key, "kept"));
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.tasks[0].key, "kept 1"));
+    assert_true(span_eq_str(list.tasks[1].key, "kept 2"));
+    assert_true(span_eq_str(list.tasks[2].key, "kept 3"));
+}
+
+static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
+{
+    struct world *w = *state;
+    struct append_result first = append_put(w, "a", NOW);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    append_put(w, "b", NOW);
+    ops(w)->rollback(w->b);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    struct append_result again = append_put(w, "c", NOW);
+    assert_int_equal(again.first_seq, first.last_seq + 1);
+    assert_int_equal(counts(w).pending_objects, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -758,12 +870,15 @@ int main(void)
         TEST(an_upload_and_its_parts),
         TEST(rules_have_unique_names_and_numbers_of_their_own),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
+        TEST(replicas_are_purged_a_few_at_a_time),
+        TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
         TEST(a_failed_call_takes_only_its_own_back),
+        TEST(numbers_and_counters_of_a_transaction_go_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
