@@ -33,6 +33,7 @@ struct schema_key {
     size_t offset;
     size_t count_offset;
     bool required;
+    bool hidden;  /* what is written there may be a secret by mistake: errors do not quote it */
     uint64_t min; /* COUNT, BYTES, DURATION*: range; max 0 = none */
     uint64_t max;
     const char *const *words;      /* NULL-terminated */
