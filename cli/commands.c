@@ -96,7 +96,7 @@ static const struct cli_option migrate_options[] = {
     {"storage-class", "CLASS", "instead of the source's"},
     {"journal", "FILE", "where the job keeps its place (default: below $XDG_STATE_HOME/repld)"},
     {"memory", "SIZE", "for parts and bodies (default 512MiB)"},
-    {"copies", "N", "objects in work at a time (default 256)"},
+    {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
     {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},

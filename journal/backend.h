@@ -183,6 +183,8 @@ struct finish_result {
 struct rule_counts {
     uint64_t pending_objects; /* ready, claimed, waiting; live */
     uint64_t pending_bytes;   /* of those whose size is known */
+    uint64_t late_objects;    /* of the pending ones, see late() */
+    uint64_t late_bytes;
     uint64_t backfill_objects;
     uint64_t backfill_bytes;
     uint64_t failed_objects; /* dead letters */
@@ -309,6 +311,10 @@ struct backend_ops {
     int (*frontier)(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
     int (*watermark_put)(struct backend *b, uint32_t rule, int64_t watermark_ms);
     int (*counts)(struct backend *b, uint32_t rule, struct rule_counts *ret);
+    /* From now on pending tasks whose oldest_ms is below before_ms count as late. Costs what the
+     * tasks between the time of the last call and this one cost; when there are more than about
+     * `limit` the time moves only a part of the way, and a later call goes on. */
+    int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,

@@ -272,6 +272,7 @@ static const struct backend_ops sqlite_ops = {
     .frontier = sqlite_frontier,
     .watermark_put = sqlite_watermark_put,
     .counts = sqlite_counts,
+    .late = sqlite_late,
     .task_get = sqlite_task_get,
     .replica_get = sqlite_replica_get,
     .task_page = sqlite_task_page,

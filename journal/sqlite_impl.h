@@ -14,9 +14,11 @@
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"            \
     "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
 
-/* What a task adds to the counters of its rule. */
+/* What tasks add to the counters of their rule, between counts_begin() and counts_apply(). */
 struct counts_delta {
+    int64_t late_before_ms; /* the rule's */
     int64_t pending_objects, pending_bytes, backfill_objects, backfill_bytes, failed_objects;
+    int64_t late_objects, late_bytes;
     int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
     int64_t replicas, replica_bytes;
 };
@@ -80,8 +82,14 @@ int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f);
 struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size);
 void sqlite_fail_unpack(struct span packed, struct fail *ret);
 
-void counts_task(struct counts_delta *d, enum task_state state, enum task_origin origin,
-                 int64_t size, int sign);
+int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret);
+struct counted { /* of a task */
+    enum task_state state;
+    enum task_origin origin;
+    int64_t size;
+    int64_t oldest_ms;
+};
+void counts_task(struct counts_delta *d, const struct counted *task, int sign);
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
 
 /* Write what is unwritten: sqlite_append.c, sqlite_rule.c. */
@@ -123,6 +131,7 @@ int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct s
                      const struct upload **ret);
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
+int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);

@@ -14,7 +14,9 @@ static const char *const steps[] = {
     "CREATE TABLE rules (rule INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,"
     " text BLOB NOT NULL, deleting INTEGER NOT NULL DEFAULT 0,"
     " watermark_ms INTEGER NOT NULL DEFAULT 0);"
-    "CREATE TABLE counts (rule INTEGER PRIMARY KEY,"
+    /* Live tasks whose oldest_ms is below late_before_ms are counted as late. */
+    "CREATE TABLE counts (rule INTEGER PRIMARY KEY, late_before_ms INTEGER NOT NULL DEFAULT 0,"
+    " late_objects INTEGER NOT NULL DEFAULT 0, late_bytes INTEGER NOT NULL DEFAULT 0,"
     " pending_objects INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
     " backfill_objects INTEGER NOT NULL DEFAULT 0, backfill_bytes INTEGER NOT NULL DEFAULT 0,"
     " failed_objects INTEGER NOT NULL DEFAULT 0, done_objects INTEGER NOT NULL DEFAULT 0,"

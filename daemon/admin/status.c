@@ -11,6 +11,8 @@ static void count_members(const struct rule_counts *c, struct buf *to)
 {
     json_int(to, "pending_objects", (int64_t)c->pending_objects);
     json_int(to, "pending_bytes", (int64_t)c->pending_bytes);
+    json_int(to, "late_objects", (int64_t)c->late_objects);
+    json_int(to, "late_bytes", (int64_t)c->late_bytes);
     json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
     json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
     json_int(to, "failed_objects", (int64_t)c->failed_objects);

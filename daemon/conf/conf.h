@@ -91,7 +91,7 @@ struct conf {
     const char *instance;     /* default: host name */
     const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
     uint64_t memory_bytes;    /* budget; default 512 MiB, at least 64 MiB */
-    uint32_t copies;          /* objects in work at a time; default 256 */
+    uint32_t copies;          /* objects in work at a time; default 512 */
     struct conf_shares shares; /* default 60, 25, 15; each 1 … 100 */
     uint64_t part_max_bytes;   /* default 64 MiB */
     uint64_t history_ms;       /* default 7 d */

@@ -107,7 +107,7 @@ const struct schema_key conf_schema[] = {
     {"journal", SCHEMA_GROUP, .keys = journal_schema},
     {"memory", SCHEMA_BYTES, CONF(memory_bytes), .min = 64 * MIB, .max = 1024 * 1024 * MIB,
      .preset = "512MiB"},
-    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "256"},
+    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "512"},
     {"shares", SCHEMA_GROUP, .keys = shares_schema},
     {"part_max", SCHEMA_BYTES, CONF(part_max_bytes), .min = 5 * MIB, .max = 5120 * MIB,
      .preset = "64MiB"},

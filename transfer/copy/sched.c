@@ -123,6 +123,9 @@ static void make_stats(struct sched *s)
                         by_endpoint);
     s->throttled = stat_family(set, STAT_COUNTER, "repl_endpoint_throttled_total",
                                "Answers that asked to slow down.", by_endpoint);
+    s->hedged_bytes =
+        stat_family(set, STAT_COUNTER, "repl_endpoint_hedged_bytes_total",
+                    "Bytes of parts sent a second time that were not needed.", by_endpoint);
     s->operations = stat_family(set, STAT_COUNTER, "repl_endpoint_operations_total",
                                 "Operations of copies, by how they ended.", by_operation);
     s->memory = stat_get(

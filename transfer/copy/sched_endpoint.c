@@ -23,6 +23,7 @@ static void make_stats(struct endpoint *e)
     if (e->sched->up != NULL) {
         e->up = stat_get(e->sched->up, labels);
         e->throttled = stat_get(e->sched->throttled, labels);
+        e->hedged_bytes = stat_get(e->sched->hedged_bytes, labels);
         stat_put(e->up, 1);
     }
 }

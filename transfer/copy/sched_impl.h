@@ -93,6 +93,20 @@ struct group {
 struct group *group_get(struct sched *s, uint32_t number);
 void group_free(struct group *g);
 
+/* ---- hedges: second attempts of the last parts ---- */
+
+#define PACE_LOG 15
+
+struct pace_log { /* of parts that were sent */
+    double ms_a_byte[PACE_LOG];
+    size_t count;
+    size_t next;
+};
+
+/* It is in flight now, or was. */
+void hedge_watch(struct copy_op *o);
+void hedge_ended(struct copy_op *o);
+
 /* ---- endpoints ---- */
 
 struct bodies { /* in memory */
@@ -120,10 +134,13 @@ struct endpoint {
     struct valves valves;
     unsigned in_flight[STORE_CLASSES];
     struct bodies held; /* whose destination it is */
-    unsigned copies_to; /* copies whose destination it is */
-    double limit;       /* operations at a time while it throttles; 0 = none */
-    unsigned old_news;  /* results to come of what was sent before the last halving */
-    double rate_bps;    /* of one lane, smoothed; 0 = not known */
+    struct pace_log pace;
+    uint64_t sent_bytes;
+    uint64_t extra_bytes; /* of those, of second attempts that were no use */
+    unsigned copies_to;   /* copies whose destination it is */
+    double limit;         /* operations at a time while it throttles; 0 = none */
+    unsigned old_news;    /* results to come of what was sent before the last halving */
+    double rate_bps;      /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
@@ -140,6 +157,7 @@ struct endpoint {
 
     struct stat *up;
     struct stat *throttled;
+    struct stat *hedged_bytes;
     struct stat *operations[SCHED_OPERATIONS][SCHED_RESULTS];
 };
 
@@ -162,7 +180,7 @@ struct sched {
     void *stopped_arg;
     struct stat *memory;
     struct stat *running;
-    struct stat_family *up, *throttled, *operations;
+    struct stat_family *up, *throttled, *hedged_bytes, *operations;
 };
 
 struct endpoint *endpoint_find(const struct sched *s, const struct store *store); /* or NULL */
@@ -179,6 +197,7 @@ bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, ui
 void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
+void sched_start(struct endpoint *at, struct copy_op *o);
 /* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */
 bool sched_start_batch(struct endpoint *at, struct copy_op *first);
 void sched_unpark(struct endpoint *e);

@@ -730,7 +730,7 @@ static void latency_is_counted(void **state)
 
 /* ---- a random walk: the counters always agree with a count ---- */
 
-static void recount(struct world *w, struct rule_counts *ret)
+static void recount(struct world *w, int64_t late_before_ms, struct rule_counts *ret)
 {
     struct task_filter filter = {.rule = w->rule, .state = -1};
     struct task *list;
@@ -743,6 +743,8 @@ static void recount(struct world *w, struct rule_counts *ret)
         } else if (list[i].origin == TASK_LIVE) {
             ret->pending_objects++;
             ret->pending_bytes += (uint64_t)list[i].size;
+            ret->late_objects += list[i].oldest_ms < late_before_ms;
+            ret->late_bytes += list[i].oldest_ms < late_before_ms ? (uint64_t)list[i].size : 0;
         } else {
             ret->backfill_objects++;
             ret->backfill_bytes += (uint64_t)list[i].size;
@@ -750,7 +752,8 @@ static void recount(struct world *w, struct rule_counts *ret)
     }
 }
 
-static void step(struct world *w, unsigned dice, struct task *held, size_t *held_n)
+static void step(struct world *w, unsigned dice, struct task *held, size_t *held_n,
+                 int64_t *late_before_ms)
 {
     char key[8];
     uint64_t n;
@@ -781,6 +784,10 @@ static void step(struct world *w, unsigned dice, struct task *held, size_t *held
             assert_int_equal(finish(w, &held[--*held_n], (enum finish_outcome)(dice / 16 % 6)), 0);
         }
         break;
+    case 8:
+        *late_before_ms = NOW - (int64_t)(dice / 16 % 999);
+        assert_int_equal(ops(w)->late(w->b, w->rule, *late_before_ms, 1000), 0);
+        break;
     default:
         append(w, &e, NOW);
     }
@@ -791,19 +798,45 @@ static void counters_agree_with_a_count(void **state)
     struct world *w = *state;
     struct task held[32];
     size_t held_n = 0;
+    int64_t late_before_ms = 0;
     unsigned dice = 12345;
     for (int i = 0; i < 3000; i++) {
         dice = dice * 1103515245u + 12345u;
-        step(w, dice >> 8, held, &held_n);
+        step(w, dice >> 8, held, &held_n, &late_before_ms);
         struct rule_counts want;
         struct rule_counts have = counts(w);
-        recount(w, &want);
+        recount(w, late_before_ms, &want);
         assert_int_equal(have.pending_objects, want.pending_objects);
         assert_int_equal(have.pending_bytes, want.pending_bytes);
+        assert_int_equal(have.late_objects, want.late_objects);
+        assert_int_equal(have.late_bytes, want.late_bytes);
         assert_int_equal(have.backfill_objects, want.backfill_objects);
         assert_int_equal(have.backfill_bytes, want.backfill_bytes);
         assert_int_equal(have.failed_objects, want.failed_objects);
     }
+}
+
+/* Many that turn late at once are counted over several calls; as many at the same time as there
+ * are, at once. */
+static void late_moves_on_in_pieces(void **state)
+{
+    struct world *w = *state;
+    char key[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        append_put(w, key, NOW - 1000 + (i < 50 ? i : 50));
+    }
+    uint64_t last = 0;
+    int calls = 0;
+    for (; last < 100 && calls < 100; calls++) {
+        assert_int_equal(ops(w)->late(w->b, w->rule, NOW, 10), 0);
+        uint64_t now = counts(w).late_objects;
+        assert_true(now > last && (now <= last + 10 || now == 100));
+        last = now;
+    }
+    assert_in_range(calls, 6, 10);
+    assert_int_equal(ops(w)->late(w->b, w->rule, NOW - 990, 10), 0);
+    assert_int_equal(counts(w).late_objects, 10);
 }
 
 static void a_failed_call_takes_only_its_own_back(void **state)
@@ -877,6 +910,7 @@ int main(void)
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
+        TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
     };

@@ -1,0 +1,109 @@
+#include "transfer/net/gradient.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOLERANCE  1.5
+#define QUEUE      4
+#define SMOOTH     0.2
+#define LONG       600 /* windows in the usual latency … */
+#define WARM       10  /* … but at first a plain mean of so many */
+#define DRIFT      0.95
+#define SAMPLES    10     /* a window has at least so many … */
+#define WINDOW_US  100000 /* … and lasts so long, or as long as a request */
+#define FLAT_AGAIN 4      /* windows without a rise: longer steps again */
+
+void gradient_init(struct gradient *g, unsigned most)
+{
+    *g = (struct gradient){.is_calm = true};
+    g->most = most < GRADIENT_MOST ? most : GRADIENT_MOST;
+    g->limit = fmin(GRADIENT_START, g->most);
+}
+
+unsigned gradient_limit(const struct gradient *g)
+{
+    return (unsigned)g->limit;
+}
+
+void gradient_forget(struct gradient *g)
+{
+    g->usual_us = 0;
+    g->count = 0;
+    g->window_us = 0;
+    g->in_flight = 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_us(const struct gradient *g)
+{
+    uint32_t sorted[GRADIENT_KEPT];
+    size_t count = g->count < GRADIENT_KEPT ? g->count : GRADIENT_KEPT;
+    memcpy(sorted, g->kept_us, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), compare);
+    return fmax(1, sorted[count / 2]);
+}
+
+static void update_usual(struct gradient *g, double now_us)
+{
+    if (g->usual_us == 0) {
+        g->usual_us = now_us;
+    }
+    double weight = g->is_calm ? 1.0 / WARM : 2.0 / (LONG + 1);
+    g->usual_us += (now_us - g->usual_us) * weight;
+    if (g->usual_us > 2 * now_us) { /* comes down faster than up: it was busy when it was learnt */
+        g->usual_us *= DRIFT;
+    }
+}
+
+/* Longer steps while nothing rises: a burst lasts seconds, and Gradient2 adds one a window. */
+static double grown(const struct gradient *g)
+{
+    if (g->is_calm) {
+        return 2 * g->limit;
+    }
+    if (g->flat >= FLAT_AGAIN) {
+        return 1.25 * g->limit;
+    }
+    return g->limit + QUEUE * SMOOTH;
+}
+
+static void window_ends(struct gradient *g)
+{
+    double now_us = median_us(g);
+    bool is_used = g->in_flight >= g->limit / 2;
+    update_usual(g, now_us);
+    double slope = fmax(0.5, fmin(1, TOLERANCE * g->usual_us / now_us));
+    if (slope < 1) {
+        g->is_calm = false;
+        g->flat = 0;
+        g->limit = (1 - SMOOTH) * g->limit + SMOOTH * (g->limit * slope + QUEUE);
+    } else if (is_used) {
+        g->flat++;
+        g->limit = grown(g);
+    }
+    g->limit = fmax(fmin(GRADIENT_LEAST, g->most), fmin(g->limit, g->most));
+}
+
+unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, unsigned in_flight)
+{
+    if (g->window_us == 0) {
+        g->window_us = now_us;
+    }
+    g->kept_us[g->count++ % GRADIENT_KEPT] = latency_us;
+    g->in_flight = in_flight > g->in_flight ? in_flight : g->in_flight;
+    double span_us = fmax(WINDOW_US, fmax(g->usual_us, latency_us));
+    if (g->count >= SAMPLES && (double)(now_us - g->window_us) >= span_us) {
+        window_ends(g);
+        g->count = 0;
+        g->in_flight = 0;
+        g->window_us = now_us;
+    }
+    return gradient_limit(g);
+}
