@@ -65,7 +65,6 @@ void schema_print_yaml(const struct schema_key *keys, const void *source, unsign
 void schema_print_json(const struct schema_key *keys, const void *source, struct buf *to);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void schema_quote(struct span text, struct buf *to);
-bool schema_is_utf8(struct span text);
 
 /* The known name nearest to a misspelt one; NULL when none is near. */
 const char *schema_nearest(const struct schema_key *keys, const char *name);
