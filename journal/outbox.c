@@ -338,6 +338,16 @@ static struct span or_default(struct span value, const char *fallback, struct ar
     return value.len > 0 ? value : arena_span(a, span_str(fallback));
 }
 
+/* A key cut in the middle of a character, or one that no request can name, would be a task that
+ * fails for ever. */
+static int check_key(struct span key, struct fail *f)
+{
+    if (key.len > 0 && memchr(key.ptr, '\0', key.len) != NULL) {
+        return fail_set(f, REPL_EBADINPUT, "key holds a NUL byte");
+    }
+    return span_is_utf8(key) ? 0 : fail_set(f, REPL_EBADINPUT, "key is not UTF-8");
+}
+
 static int read_row(struct outbox *o, struct arena *a, struct change *c, struct fail *f)
 {
     sqlite3_stmt *s = o->read_stmt;
@@ -366,7 +376,8 @@ static int read_row(struct outbox *o, struct arena *a, struct change *c, struct 
     if (c->etag.len >= 2 && c->etag.ptr[0] == '"' && c->etag.ptr[c->etag.len - 1] == '"') {
         c->etag = span_of(c->etag.ptr + 1, c->etag.len - 2);
     }
-    return change_check(c, f);
+    int r = check_key(c->key, f);
+    return r == 0 ? change_check(c, f) : r;
 }
 
 static void note_bad_row(struct outbox_batch *batch, int64_t id, const struct fail *f)

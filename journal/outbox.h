@@ -24,7 +24,8 @@ struct outbox_options {
     const char *group;    /* of a file that we make; NULL = unchanged */
 };
 
-/* A row that cannot be a change (no key, too long, unknown kind): reported, passed over. */
+/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind): it is reported and
+ * passed over. */
 struct outbox_bad_row {
     int64_t id;
     char text[160];

@@ -21,16 +21,17 @@ static const char *const levels[] = {"error", "warning", "notice", "info", "debu
 static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
 
 static const struct schema_key credentials_schema[] = {
-    {"environment", SCHEMA_TEXT, ENDPOINT(written.environment), .check = check_prefix_of_env},
-    {"profile", SCHEMA_TEXT, ENDPOINT(written.profile), .check = check_word},
-    {"file", SCHEMA_TEXT, ENDPOINT(written.file), .check = check_path},
-    {"systemd", SCHEMA_TEXT, ENDPOINT(written.systemd), .check = check_word},
-    {"anonymous", SCHEMA_BOOL, ENDPOINT(written.anonymous)},
+    {"environment", SCHEMA_TEXT, ENDPOINT(written.environment), .hidden = true,
+     .check = check_prefix_of_env},
+    {"profile", SCHEMA_TEXT, ENDPOINT(written.profile), .hidden = true, .check = check_word},
+    {"file", SCHEMA_TEXT, ENDPOINT(written.file), .hidden = true, .check = check_path},
+    {"systemd", SCHEMA_TEXT, ENDPOINT(written.systemd), .hidden = true, .check = check_word},
+    {"anonymous", SCHEMA_BOOL, ENDPOINT(written.anonymous), .hidden = true},
     {0},
 };
 
 static const struct schema_key path_schema[] = {
-    {"url", SCHEMA_TEXT, WAY(url), .check = check_url},
+    {"url", SCHEMA_TEXT, WAY(url), .hidden = true, .check = check_url},
     {"addressing", SCHEMA_SWITCH, WAY(virtual_host), .words = addressings, .preset = "path"},
     {"use", SCHEMA_CHOICE, WAY(use), .words = uses, .preset = "auto"},
     {"cost", SCHEMA_TEXT, WAY(cost), .check = check_word, .preset = "default"},
@@ -39,7 +40,7 @@ static const struct schema_key path_schema[] = {
 
 static const struct schema_key endpoint_schema[] = {
     {"kind", SCHEMA_WORD, ENDPOINT(kind), .words = kinds, .preset = "s3"},
-    {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .check = check_url},
+    {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .hidden = true, .check = check_url},
     {"region", SCHEMA_TEXT, ENDPOINT(region), .check = check_region},
     {"addressing", SCHEMA_SWITCH, ENDPOINT(virtual_host), .words = addressings, .preset = "path"},
     {"ca_file", SCHEMA_TEXT, ENDPOINT(ca_file), .check = check_path},

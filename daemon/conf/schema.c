@@ -119,11 +119,23 @@ static int read_word(const struct schema_reader *r, const struct schema_key *k,
     return REPL_EBADINPUT;
 }
 
+/* A value as errors name it. */
+static const char *shown(const struct schema_key *k, const char *text, char to[84])
+{
+    if (k->hidden) {
+        return "the value";
+    }
+    snprintf(to, 84, "\"%.80s\"", text);
+    return to;
+}
+
 static int read_bool(const struct schema_reader *r, const struct schema_key *k,
                      const struct doc *node, bool *ret)
 {
+    char value[84];
     if (node->kind != DOC_BOOL) {
-        schema_refuse(r, node, "%s: \"%.60s\" is neither true nor false", k->name, node->text.ptr);
+        schema_refuse(r, node, "%s: %s is neither true nor false", k->name,
+                      shown(k, node->text.ptr, value));
         fail_hint(r->f, "write true or false, without quotes");
         return REPL_EBADINPUT;
     }
@@ -186,11 +198,12 @@ static int read_number(const struct schema_reader *r, const struct schema_key *k
 static int check_text(const struct schema_reader *r, const struct schema_key *k,
                       const struct doc *node, const char *text)
 {
+    char value[84];
     const char *must = k->check != NULL ? k->check(text) : NULL;
     if (must == NULL) {
         return 0;
     }
-    return schema_refuse(r, node, "%s: \"%.80s\" %s", k->name, text, must);
+    return schema_refuse(r, node, "%s: %s %s", k->name, shown(k, text, value), must);
 }
 
 static int read_texts(const struct schema_reader *r, const struct schema_key *k,

@@ -87,7 +87,7 @@ static void rows_become_changes(void **state)
     run(w, "PRAGMA journal_mode=WAL;" TABLE);
     run(w, "INSERT INTO repl_outbox (key) VALUES ('a')");
     run(w, "INSERT INTO repl_outbox (bucket, key, kind, endpoint, version_id, etag, size,"
-           " event_time) VALUES ('b', x'00ff', 'delete', 'e', 'v', '\"t\"', 5, 1700000000123)");
+           " event_time) VALUES ('b', x'c3a9', 'delete', 'e', 'v', '\"t\"', 5, 1700000000123)");
     run(w, "INSERT INTO repl_outbox (key, event_time) VALUES (7, '2023-11-14T22:13:20Z')");
     struct outbox_batch batch = read_ok(w, 0, 10);
     assert_int_equal(batch.count, 3);
@@ -99,7 +99,7 @@ static void rows_become_changes(void **state)
     assert_true(span_eq_str(c[0].endpoint, "overseas"));
     assert_int_equal(c[0].kind, CHANGE_PUT);
     assert_int_equal(c[0].size, CHANGE_SIZE_UNKNOWN);
-    assert_true(span_eq(c[1].key, span_of("\0\xff", 2)));
+    assert_true(span_eq(c[1].key, span_of("\xc3\xa9", 2)));
     assert_int_equal(c[1].kind, CHANGE_DELETE);
     assert_true(span_eq_str(c[1].bucket, "b"));
     assert_true(span_eq_str(c[1].etag, "t"));
@@ -138,13 +138,16 @@ static void bad_rows_are_passed_over_and_named(void **state)
     run(w, "INSERT INTO repl_outbox (key, size) VALUES ('x', 'big')");
     run(w, "INSERT INTO repl_outbox (key, event_time) VALUES ('x', 'yesterday')");
     run(w, "INSERT INTO repl_outbox (key) VALUES (hex(zeroblob(600)))");
+    run(w, "INSERT INTO repl_outbox (key) VALUES (x'610062'), (CAST(x'61c3' AS TEXT))");
     run(w, "INSERT INTO repl_outbox (key) VALUES ('last')");
     struct outbox_batch batch = read_ok(w, 0, 100);
     assert_int_equal(batch.count, 2);
-    assert_int_equal(batch.bad_count, 5);
+    assert_int_equal(batch.bad_count, 7);
     assert_int_equal(batch.bad[1].id, 3);
     assert_non_null(strstr(batch.bad[1].text, "rename"));
-    assert_int_equal(batch.last_id, 7);
+    assert_non_null(strstr(batch.bad[5].text, "NUL"));
+    assert_non_null(strstr(batch.bad[6].text, "UTF-8"));
+    assert_int_equal(batch.last_id, 9);
 }
 
 static void missing_then_there(void **state)

@@ -92,6 +92,30 @@ static void test_bad_inputs(void **state)
     }
 }
 
+/* What stands in the wrong place may be a secret. */
+static void test_secrets_are_not_quoted(void **state)
+{
+    static const char *const texts[] = {
+        "endpoints:\n  home:\n    url: https://u:hunter2@x\n",
+        "endpoints:\n  home:\n    url: u:hunter2@x\n",
+        EP "    paths:\n      a: {url: https://u:hunter2@x}\n",
+        EP "    credentials: {environment: hunter2/}\n",
+        EP "    credentials: {profile: hunter2/}\n",
+        EP "    credentials: {file: hunter2}\n",
+        EP "    credentials: {systemd: hunter2/}\n",
+        EP "    credentials: {anonymous: hunter2}\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct conf *c = NULL;
+        struct fail f = {0};
+        assert_int_equal(conf_parse(span_str(texts[i]), "c.yaml", &c, &f), REPL_EBADINPUT);
+        assert_non_null(strstr(f.text, ": the value "));
+        assert_null(strstr(f.text, "hunter2"));
+        assert_null(strstr(f.hint, "hunter2"));
+    }
+}
+
 static void test_aliases_do_not_explode(void **state)
 {
     (void)state;
@@ -259,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_secrets_are_not_quoted),
         cmocka_unit_test(test_aliases_do_not_explode),
         cmocka_unit_test(test_empty_is_all_defaults),
         cmocka_unit_test(test_small_memory_lowers_the_part),
