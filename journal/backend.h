@@ -206,7 +206,11 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
+    uint64_t existing_failed;
 };
+
+#define FRONTIER_FAILED_MAX 1000
 
 /* ---- questions ---- */
 
