@@ -105,6 +105,9 @@ struct journal *engine_journal(struct engine *e);
 /* Text about a key in work: "sending parts 3/17", or NULL when no copy of it runs. */
 const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, char *to,
                              size_t size);
+/* The endpoint of the rule that takes no work now, and why (*f stays empty when it just does not
+ * answer); valid until the next turn. NULL = none. */
+const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f);
 /* Dead letters: retry or drop; key absent = all of the rule (retry only). */
 void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
                        void *arg);

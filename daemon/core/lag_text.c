@@ -33,6 +33,13 @@ bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const c
     return false;
 }
 
+const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f)
+{
+    const struct engine_rule *r = engine_rule_by_name(e, rule);
+    const char *name = NULL;
+    return r != NULL && engine_endpoint_blocks(r, f, &name) ? name : NULL;
+}
+
 static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
 {
     char when[32], copy[96];
