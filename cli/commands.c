@@ -41,6 +41,7 @@ static const struct cli_option watch_options[] = {
 
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
+    {"existing", NULL, "and existing objects, which the watermark does not wait for"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
 };

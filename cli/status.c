@@ -55,6 +55,21 @@ static void rule_row(struct table *t, const json_t *rule)
     buf_done(&text);
 }
 
+/* Existing objects do not hold the watermark: what is left of them stands by itself. */
+static void print_existing(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        const char *existing = cli_text(rule, "existing");
+        if (existing[0] != '\0') {
+            printf("%s: existing objects, which the watermark does not wait for: %s\n",
+                   cli_text(rule, "rule"), existing);
+        }
+    }
+}
+
 static void print_rules(const struct cli *c, const json_t *answer)
 {
     static const char *const headings[] = {"RULE",  "WATERMARK", "LAG",  "PENDING",
@@ -70,6 +85,7 @@ static void print_rules(const struct cli *c, const json_t *answer)
     }
     table_print(&t, c->terminal);
     table_done(&t);
+    print_existing(json_object_get(answer, "rules"));
 }
 
 static void print_endpoints(const struct cli *c, const json_t *answer)

@@ -171,6 +171,18 @@ static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, en
     return sql_done(&q);
 }
 
+static int existing_failed(struct backend *b, uint32_t rule, uint64_t *ret)
+{
+    struct sql q = sql_start(b, "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE rule = ?"
+                                " AND origin = 1 AND state = 3 LIMIT ?)");
+    sql_int(&q, rule);
+    sql_int(&q, FRONTIER_FAILED_MAX);
+    if (sql_step(&q) == 1) {
+        *ret = sql_get_u64(&q);
+    }
+    return sql_done(&q);
+}
+
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -187,7 +199,7 @@ int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct fr
     for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
         r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
     }
-    return r;
+    return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
 }
 
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)

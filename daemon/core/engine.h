@@ -81,20 +81,33 @@ struct rule_lag {
     uint64_t listed_bytes;
     uint64_t listed_equal;     /* of those: at the destination already, not copied */
     struct fail listing_fail;  /* code 0 = none */
+    uint64_t existing_failed;  /* dead letters of existing objects */
+    bool existing_done;        /* nothing of them is left to list or to copy */
+    char existing[320];        /* a sentence about existing objects; "" = none is left or failed */
     struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
     bool known;                /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
-/* done when the watermark of the rule is >= until_ms, or after timeout_ms (UV_ETIMEDOUT; 0 = no
- * limit), or REPL_ENOTFOUND when the rule is gone. */
-void engine_wait(struct engine *e, const char *rule, int64_t until_ms, uint64_t timeout_ms,
-                 engine_done_fn *done, void *arg);
+
+struct engine_wait_options {
+    const char *rule;
+    int64_t until_ms;
+    uint64_t timeout_ms; /* 0 = no limit */
+    bool existing;       /* existing objects too, which the watermark does not wait for */
+};
+/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
+ * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
+                 void *arg);
 
 /* For questions of admin and jobs that go straight to the journal (JOURNAL_READ). */
 struct journal *engine_journal(struct engine *e);
 /* Text about a key in work: "sending parts 3/17", or NULL when no copy of it runs. */
 const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, char *to,
                              size_t size);
+/* The endpoint of the rule that takes no work now, and why (*f stays empty when it just does not
+ * answer); valid until the next turn. NULL = none. */
+const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f);
 /* Dead letters: retry or drop; key absent = all of the rule (retry only). */
 void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
                        void *arg);

@@ -25,6 +25,22 @@ def test_existing_objects(local):
     local.compare()
 
 
+def test_existing_objects_are_waited_for_when_asked(local):
+    """They do not hold the watermark, which says so; --existing waits for them."""
+    local.put("old", b"x")
+    local.put("old/2", b"y")
+    local.add_rule("--existing", "--paused")
+    shown = local.repld.ctl("lag").stdout
+    assert "existing objects" in shown and "listing goes on" in shown
+    late = local.repld.ctl("wait", "rule", "--existing", "--timeout", "1", check=False)
+    assert late.returncode == 1
+    local.repld.ctl("rule", "resume", "rule")
+    done = local.repld.ctl("wait", "rule", "--existing", "--timeout", "60")
+    assert "existing objects" not in done.stdout
+    assert local.destination_keys() == ["old", "old/2"]
+    assert "existing objects" not in local.repld.ctl("status").stdout
+
+
 @pytest.mark.smoke
 def test_pause_and_resume(local):
     local.add_rule()

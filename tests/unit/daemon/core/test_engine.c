@@ -220,13 +220,16 @@ static void test_wait(void **state)
 {
     struct engine_bench *b = *state;
     int status = 1, gone = 1, late = 1;
-    engine_wait(b->engine, RULE, loop_wall_ms(b->loop), 0, engine_bench_done_fn, &status);
+    struct engine_wait_options what = {.rule = RULE, .until_ms = loop_wall_ms(b->loop)};
+    engine_wait(b->engine, &what, engine_bench_done_fn, &status);
     assert_int_equal(status, 1);
     assert_int_equal(engine_bench_wait(b, &status), 0);
-    engine_wait(b->engine, "nobody", 0, 0, engine_bench_done_fn, &gone);
+    struct engine_wait_options nobody = {.rule = "nobody"};
+    engine_wait(b->engine, &nobody, engine_bench_done_fn, &gone);
     assert_int_equal(engine_bench_wait(b, &gone), REPL_ENOTFOUND);
-    engine_wait(b->engine, RULE, loop_wall_ms(b->loop) + 3600000, 5000, engine_bench_done_fn,
-                &late);
+    what.until_ms += 3600000;
+    what.timeout_ms = 5000;
+    engine_wait(b->engine, &what, engine_bench_done_fn, &late);
     assert_int_equal(engine_bench_wait(b, &late), UV_ETIMEDOUT);
 }
 
@@ -304,6 +307,30 @@ static void test_existing_objects_are_listed(void **state)
     assert_int_equal(lag.counts.done_objects, 2000);
     assert_int_equal(fake_objects(b->far, "dst"), 2500);
     assert_true(lag.lag_ms < 3000); /* backfill does not hold the watermark */
+}
+
+/* They hold nothing, so it must be said elsewhere, and who waits for them must hear of it. */
+static void test_existing_objects_that_failed_are_told(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct fake_fault fault = {
+        .kind = STORE_PUT, .key = "bad", .code = REPL_EREFUSED, .http_status = 400};
+    struct engine_wait_options what = {.rule = RULE, .until_ms = 1, .existing = true};
+    int status = 1;
+    fake_fault(b->far, &fault);
+    fake_put(b->near, "src", span_str("bad"), span_str("1"), NULL);
+    fake_put(b->near, "src", span_str("good"), span_str("1"), NULL);
+    rule.existing = true;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    engine_wait(b->engine, &what, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(b, &status), REPL_ECONFLICT);
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_true(engine_bench_has(b, "good", "1"));
+    assert_int_equal(lag.blocker, LAG_NONE);
+    assert_true(lag.existing_done);
+    assert_int_equal(lag.existing_failed, 1);
+    assert_non_null(strstr(lag.existing, "1 failed"));
 }
 
 static void test_reload(void **state)
@@ -655,6 +682,7 @@ int main(void)
         ENGINE_TEST(test_preflight_names_what_is_missing),
         ENGINE_TEST(test_preflight_finds_the_check),
         ENGINE_TEST(test_existing_objects_are_listed),
+        ENGINE_TEST(test_existing_objects_that_failed_are_told),
         ENGINE_TEST(test_reload),
         ENGINE_TEST(test_reload_moves_an_endpoint),
         ENGINE_TEST(test_outage_of_one_rule_leaves_others_alone),
