@@ -9,6 +9,7 @@
 #define BATCH_LINES    10000
 #define BATCH_BYTES    ((size_t)4 * 1024 * 1024)
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
+#define REST_MS        20 /* the rest of a line that was begun comes within so long, or later */
 
 /* Lines from standard input to requests. What has come is sent when no more is there, so that a
  * writer that keeps the pipe open need not wait. */
@@ -66,20 +67,27 @@ static int send_lines(struct feed *feed)
 /* Counts what came; false when a line is longer than any change can be. */
 static bool find_lines(struct feed *feed)
 {
-    const char *end;
-    while (feed->whole_count < BATCH_LINES &&
-           (end = memchr(feed->lines.data + feed->whole, '\n', feed->lines.len - feed->whole)) !=
-               NULL) {
-        feed->whole = (size_t)(end - feed->lines.data) + 1;
+    while (feed->whole_count < BATCH_LINES) {
+        const char *line = feed->lines.data + feed->whole;
+        size_t left = feed->lines.len - feed->whole;
+        const char *end = memchr(line, '\n', left);
+        size_t length = end != NULL ? (size_t)(end - line) : left;
+        if (length >= LINE_MAX_BYTES) {
+            return false;
+        }
+        if (end == NULL) {
+            return true;
+        }
+        feed->whole += length + 1;
         feed->whole_count++;
     }
-    return feed->lines.len - feed->whole < LINE_MAX_BYTES || feed->whole_count == BATCH_LINES;
+    return true;
 }
 
-static bool more_is_there(void)
+static bool more_is_there(const struct feed *feed)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    return poll(&input, 1, 0) > 0;
+    return poll(&input, 1, feed->lines.len > feed->whole ? REST_MS : 0) > 0;
 }
 
 static int read_some(struct feed *feed)
@@ -107,7 +115,7 @@ static int send_what_came(struct feed *feed)
             return cli_fail(feed->cli, &f);
         }
         bool full = feed->whole_count == BATCH_LINES || feed->whole >= BATCH_BYTES;
-        if (!full && !feed->ended && more_is_there()) {
+        if (!full && !feed->ended && more_is_there(feed)) {
             return CLI_DONE;
         }
         int code = send_lines(feed);

@@ -49,6 +49,11 @@ int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct spa
 int cli_pages(const struct cli *c, enum proto_id id, const char *query,
               void (*each)(void *arg, json_t *answer), void *arg);
 
+/* Asks and prints, once or every second until the daemon or the output is gone; with --json the
+ * answer as it is. Returns the exit code. */
+typedef void cli_print_fn(const struct cli *c, const json_t *answer);
+int cli_watch(struct cli *c, enum proto_id id, const char *query, bool again, cli_print_fn *print);
+
 /* "name=value&" with the value percent-encoded; nothing when value is NULL. */
 void cli_query(struct buf *query, const char *name, const char *value);
 const char *cli_text(const json_t *object, const char *name); /* "" when it is none */

@@ -10,6 +10,8 @@
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
+        {"bandwidth", "RATE", "at most 200mbit, 25MB/s, by time: 08:00-20:00 100mbit, off"},       \
+        {"requests", "RATE", "at most 500/s, by time: 08:00-20:00 100/s, 500/s"},                  \
         {"paused", NULL, "accept changes, do not copy yet"},                                       \
         {"no-marker", NULL, "do not write the marker metadata"},                                   \
         {"no-replicas", NULL, "do not remember what is at the destination"},                       \
@@ -32,7 +34,7 @@ static const struct cli_option apply_options[] = {
     {0},
 };
 
-static const struct cli_option lag_options[] = {
+static const struct cli_option watch_options[] = {
     {"watch", NULL, "again every second"},
     {0},
 };
@@ -94,7 +96,7 @@ static const struct cli_option migrate_options[] = {
     {"storage-class", "CLASS", "instead of the source's"},
     {"journal", "FILE", "where the job keeps its place (default: below $XDG_STATE_HOME/repld)"},
     {"memory", "SIZE", "for parts and bodies (default 512MiB)"},
-    {"copies", "N", "objects in work at a time (default 256)"},
+    {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
     {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},
@@ -103,7 +105,7 @@ static const struct cli_option migrate_options[] = {
 
 const struct cli_command cli_commands[] = {
     {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
-    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
+    {"lag", "[RULE]", 0, 1, watch_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
@@ -120,6 +122,8 @@ const struct cli_command cli_commands[] = {
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
+    {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
+     run_lanes},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

@@ -154,7 +154,9 @@ static bool read_number(const struct doctor *d, const char *path, uint64_t *ret)
     struct buf text = {0};
     unsigned long long value;
     bool good = doctor_read(d, path, &text) && sscanf(buf_cstr(&text), "%llu", &value) == 1;
-    *ret = good ? value : *ret;
+    if (good) {
+        *ret = value;
+    }
     buf_done(&text);
     return good;
 }

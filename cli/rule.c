@@ -21,6 +21,8 @@ static const struct {
     {"no-existing", "existing", "false"},
     {"objective", "objective", NULL},
     {"priority", "priority", NULL},
+    {"bandwidth", "bandwidth", NULL},
+    {"requests", "requests", NULL},
     {"paused", "enabled", "false"},
     {"no-marker", "marker", "false"},
     {"no-replicas", "keep_replicas", "false"},
@@ -187,6 +189,15 @@ static void show_member(const char *name, const json_t *value)
     free(text);
 }
 
+/* What a timetable makes of it, where it limits anything now. */
+static void show_now(const json_t *row, const char *member, const char *title)
+{
+    const json_t *value = json_object_get(row, member);
+    if (json_is_string(value)) {
+        show_member(title, value);
+    }
+}
+
 int run_rule_show(struct cli *c, const struct cli_args *args)
 {
     struct fail f = {0};
@@ -206,6 +217,8 @@ int run_rule_show(struct cli *c, const struct cli_args *args)
         {
             show_member(name, value);
         }
+        show_now(row, "bandwidth_now", "bandwidth now");
+        show_now(row, "requests_now", "requests now");
     }
     json_decref(answer);
     return CLI_DONE;

@@ -1,7 +1,6 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "daemon/base/loop.h"
 
 #include <stdio.h>
 
@@ -93,6 +92,43 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
+{
+    const char *bandwidth = cli_text(limited, "bandwidth_now");
+    const char *requests = cli_text(limited, "requests_now");
+    struct buf text = {0};
+    if (bandwidth[0] != '\0' || requests[0] != '\0') {
+        buf_printf(&text, "%s %s", what, name);
+        table_buf(t, TABLE_PLAIN, &text);
+        table_cell(t, TABLE_YELLOW, bandwidth[0] != '\0' ? bandwidth : "-");
+        table_cell(t, TABLE_YELLOW, requests[0] != '\0' ? requests : "-");
+    }
+    buf_done(&text);
+}
+
+/* Nothing where nothing is limited now. */
+static void print_limits(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"LIMITED NOW", "BANDWIDTH", "REQUESTS", NULL};
+    struct table t;
+    size_t i;
+    json_t *row;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "rules"), i, row)
+    {
+        limit_row(&t, "rule", cli_text(row, "rule"), row);
+    }
+    json_array_foreach(json_object_get(answer, "endpoints"), i, row)
+    {
+        limit_row(&t, "endpoint", cli_text(row, "name"), row);
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void print_daemon(const json_t *answer)
 {
     struct buf text = {0};
@@ -118,52 +154,17 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_rules(c, answer);
         putchar('\n');
         print_endpoints(c, answer);
+        print_limits(c, answer);
         json_decref(answer);
     }
     return code;
 }
 
-struct watch {
-    struct cli *cli;
-    struct loop *loop;
-    struct timer timer;
-    const char *query;
-    bool again;
-    int code;
-};
-
-static void look(void *arg)
-{
-    struct watch *w = arg;
-    json_t *answer = NULL;
-    w->code = cli_call(w->cli, PROTO_LAG, w->query, span_str(""), &answer, NULL);
-    if (answer != NULL) {
-        if (w->again && w->cli->terminal) {
-            fputs("\033[H\033[J", stdout);
-        }
-        print_rules(w->cli, answer);
-        json_decref(answer);
-    }
-    fflush(stdout);
-    if (w->again && w->code == CLI_DONE && ferror(stdout) == 0) {
-        timer_start(&w->timer, 1000);
-    } else {
-        loop_stop(w->loop);
-    }
-}
-
 int run_lag(struct cli *c, const struct cli_args *args)
 {
     struct buf query = {0};
-    struct watch w = {.cli = c, .again = cli_args_has(args, "watch")};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);
-    w.query = buf_cstr(&query);
-    w.loop = loop_new(0);
-    timer_init(&w.timer, w.loop, look, &w);
-    timer_start(&w.timer, 0);
-    loop_run(w.loop);
-    timer_stop(&w.timer);
-    loop_free(w.loop);
+    int code = cli_watch(c, PROTO_LAG, buf_cstr(&query), cli_args_has(args, "watch"), print_rules);
     buf_done(&query);
-    return w.code;
+    return code;
 }

@@ -125,16 +125,19 @@ struct task {
     const struct replica *replica; /* or NULL (claim, task_get) */
 };
 
+/* By oldest_ms. */
 enum claim_order {
-    CLAIM_OLDEST, /* by oldest_ms: earliest deadline first within a rule */
-    CLAIM_NEWEST, /* by event time, newest first */
+    CLAIM_OLDEST, /* earliest deadline first within a rule */
+    CLAIM_NEWEST,
 };
 
 struct claim {
     uint32_t rule;
     enum task_origin origin;
     enum claim_order order;
-    size_t limit; /* at most BACKEND_PAGE_MAX */
+    int64_t from_ms;  /* only tasks whose oldest_ms is at least this … */
+    int64_t until_ms; /* … and below this; 0 = whatever it is */
+    size_t limit;     /* at most BACKEND_PAGE_MAX */
     uint64_t epoch;
     int64_t now_ms;
 };
@@ -180,6 +183,8 @@ struct finish_result {
 struct rule_counts {
     uint64_t pending_objects; /* ready, claimed, waiting; live */
     uint64_t pending_bytes;   /* of those whose size is known */
+    uint64_t late_objects;    /* of the pending ones, see late() */
+    uint64_t late_bytes;
     uint64_t backfill_objects;
     uint64_t backfill_bytes;
     uint64_t failed_objects; /* dead letters */
@@ -230,12 +235,15 @@ struct backend_ops {
     void (*close)(struct backend *b);
 
     /* Transactions. begin() on a writer takes the write lock; on a reader it makes a snapshot.
-     * save()/rollback_to() nest once, around one call of a group. */
+     * save() marks a point, around one call of a group; then either release() keeps what came after
+     * it or rollback_to() takes it back. When one of them fails the transaction cannot be used any
+     * more (a full disk makes the database give all of it up): rollback() is due. */
     int (*begin)(struct backend *b);
     int (*commit)(struct backend *b);
     void (*rollback)(struct backend *b);
     int (*save)(struct backend *b);
-    void (*rollback_to)(struct backend *b);
+    int (*release)(struct backend *b);
+    int (*rollback_to)(struct backend *b);
 
     /* The lease: one row, one heartbeat. take() succeeds when nobody holds it, when it has expired
      * at now_ms, or for the same owner; it gives a new, higher epoch and puts the claimed tasks of
@@ -303,6 +311,10 @@ struct backend_ops {
     int (*frontier)(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
     int (*watermark_put)(struct backend *b, uint32_t rule, int64_t watermark_ms);
     int (*counts)(struct backend *b, uint32_t rule, struct rule_counts *ret);
+    /* From now on pending tasks whose oldest_ms is below before_ms count as late. Costs what the
+     * tasks between the time of the last call and this one cost; when there are more than about
+     * `limit` the time moves only a part of the way, and a later call goes on. */
+    int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,

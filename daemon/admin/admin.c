@@ -23,6 +23,7 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_FAILURES_DROP] = command_failures_drop,
     [PROTO_UPLOADS] = command_uploads,
     [PROTO_FOREIGN] = command_foreign,
+    [PROTO_LANES] = command_lanes,
     [PROTO_RELOAD] = command_reload,
 };
 

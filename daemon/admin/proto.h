@@ -54,6 +54,8 @@ enum proto_access {
       "multipart uploads that are open or being aborted")                                          \
     X(FOREIGN, "GET", "/v1/uploads/foreign", PROTO_GROUP, "uploads --foreign", "rule", "",         \
       "uploads at a rule's destination that are not ours")                                         \
+    X(LANES, "GET", "/v1/lanes", PROTO_GROUP, "lanes", "endpoint", "",                             \
+      "paths and connections of endpoints, with what is measured of them")                         \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

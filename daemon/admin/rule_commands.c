@@ -1,12 +1,13 @@
 #include "daemon/admin/command.h"
 
-static void rule_members(const struct rule *rule, struct buf *to)
+static void rule_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct buf text = {0};
     json_int(to, "number", rule->number);
     rule_to_json(rule, &text);
     json_raw(to, "rule", buf_view(&text));
     buf_done(&text);
+    limit_members(a, &rule->bandwidth, &rule->requests, to);
 }
 
 void command_rules(struct admin *a, struct httpd_request *r)
@@ -23,7 +24,7 @@ void command_rules(struct admin *a, struct httpd_request *r)
     for (size_t i = 0; i < n; i++) {
         if (name == NULL || strcmp(name, rules[i]->name) == 0) {
             json_open(&body, NULL, '{');
-            rule_members(rules[i], &body);
+            rule_members(a, rules[i], &body);
             json_close(&body, '}');
         }
     }

@@ -11,6 +11,8 @@ static void count_members(const struct rule_counts *c, struct buf *to)
 {
     json_int(to, "pending_objects", (int64_t)c->pending_objects);
     json_int(to, "pending_bytes", (int64_t)c->pending_bytes);
+    json_int(to, "late_objects", (int64_t)c->late_objects);
+    json_int(to, "late_bytes", (int64_t)c->late_bytes);
     json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
     json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
     json_int(to, "failed_objects", (int64_t)c->failed_objects);
@@ -33,11 +35,19 @@ static void latency_members(const struct rule_lag *lag, struct buf *to)
     json_close(to, '}');
 }
 
+void limit_members(struct admin *a, const struct limit *bandwidth, const struct limit *requests,
+                   struct buf *to)
+{
+    json_str(to, "bandwidth_now", engine_limit_now(a->options.engine, bandwidth));
+    json_str(to, "requests_now", engine_limit_now(a->options.engine, requests));
+}
+
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct rule_lag lag = {0};
     json_str(to, "rule", rule->name);
     json_bool(to, "enabled", rule->enabled);
+    limit_members(a, &rule->bandwidth, &rule->requests, to);
     if (engine_lag(a->options.engine, rule->name, &lag) != 0) {
         return;
     }
@@ -88,6 +98,7 @@ static void endpoint_list(struct admin *a, struct buf *to)
         json_str(to, "congestion_wish", endpoint->congestion);
         json_str(to, "congestion", granted[0] != '\0' ? granted : NULL);
         json_fail(to, "failure", &f);
+        limit_members(a, &endpoint->bandwidth, &endpoint->requests, to);
         json_close(to, '}');
     }
     json_close(to, ']');

@@ -84,6 +84,8 @@ void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *arg);
 /* "2026-11-23T10:20:30Z" / "20261123T102030Z" / HTTP date, from Unix milliseconds. */
 void time_iso(int64_t wall_ms, char to[32]);
 void time_iso_basic(int64_t wall_ms, char to[32]);
+/* 0 … 1439, in the host's time zone. */
+unsigned time_minute_of_day(int64_t wall_ms);
 /* Reads RFC 3339 with optional fraction and zone, ISO basic, HTTP dates; REPL_EBADINPUT. */
 int time_parse(const char *text, size_t len, int64_t *ret_wall_ms);
 

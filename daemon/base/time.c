@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 struct civil {
     int64_t year;
@@ -279,4 +280,12 @@ int time_parse(const char *text, size_t len, int64_t *ret_wall_ms)
     struct cursor c = {.at = text, .end = text + len};
     bool digit = *text >= '0' && *text <= '9';
     return (digit ? parse_iso(c, ret_wall_ms) : parse_http(c, ret_wall_ms)) ? 0 : REPL_EBADINPUT;
+}
+
+unsigned time_minute_of_day(int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm local = {0};
+    localtime_r(&seconds, &local);
+    return (unsigned)(local.tm_hour * 60 + local.tm_min);
 }

@@ -8,6 +8,7 @@
 #include "daemon/base/fail.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
+#include "daemon/conf/limit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +59,8 @@ struct conf_endpoint {
     const char *congestion; /* auto, or a congestion control of the kernel by name */
     const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
+    struct limit bandwidth; /* bytes a second of bodies sent to it; default off */
+    struct limit requests;  /* a second; default off */
     struct conf_path *paths;
     size_t path_count;               /* 1 … CONF_PATHS_MAX */
     struct conf_path *written_paths; /* the key `paths`; `paths` above is made from it */
@@ -75,16 +78,24 @@ struct conf_outbox {
     bool trim;
 };
 
+/* How classes of work share what they compete for: relative to each other. */
+struct conf_shares {
+    uint32_t fresh;
+    uint32_t late;
+    uint32_t backfill;
+};
+
 struct conf {
     struct arena arena; /* owns everything below */
     const char *file;
     const char *instance;     /* default: host name */
     const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
     uint64_t memory_bytes;    /* budget; default 512 MiB, at least 64 MiB */
-    uint32_t copies;          /* objects in work at a time; default 256 */
-    uint64_t part_max_bytes;  /* default 64 MiB */
-    uint64_t history_ms;      /* default 7 d */
-    uint64_t late_ms;         /* default 5 min */
+    uint32_t copies;          /* objects in work at a time; default 512 */
+    struct conf_shares shares; /* default 60, 25, 15; each 1 … 100 */
+    uint64_t part_max_bytes;   /* default 64 MiB */
+    uint64_t history_ms;       /* default 7 d */
+    uint64_t late_ms;          /* default 5 min */
     const char
         *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
     const char *admin_group;    /* may use the socket besides root and repld; NULL = none */

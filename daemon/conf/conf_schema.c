@@ -49,6 +49,10 @@ static const struct schema_key endpoint_schema[] = {
     {"congestion", SCHEMA_TEXT, ENDPOINT(congestion), .check = check_congestion, .preset = "auto"},
     {"check", SCHEMA_WORD, ENDPOINT(check), .words = checks, .preset = "auto"},
     {"reupload_safe", SCHEMA_BOOL, ENDPOINT(reupload_safe)},
+    {"bandwidth", SCHEMA_PARSED, ENDPOINT(bandwidth), .parse = limit_parse_bandwidth,
+     .format = limit_print, .preset = "off"},
+    {"requests", SCHEMA_PARSED, ENDPOINT(requests), .parse = limit_parse_requests,
+     .format = limit_print, .preset = "off"},
     {"paths", SCHEMA_TABLE, ENDPOINT(written_paths),
      .count_offset = offsetof(struct conf_endpoint, written_path_count), .keys = path_schema,
      .entry_size = sizeof(struct conf_path), .name_offset = offsetof(struct conf_path, name),
@@ -69,6 +73,13 @@ static const struct schema_key outbox_schema[] = {
 static const struct schema_key journal_schema[] = {
     {"path", SCHEMA_TEXT, CONF(journal_path), .check = check_path},
     {"history", SCHEMA_DURATION, CONF(history_ms), .min = 0, .max = 3650 * DAY, .preset = "7d"},
+    {0},
+};
+
+static const struct schema_key shares_schema[] = {
+    {"fresh", SCHEMA_COUNT, CONF(shares.fresh), .min = 1, .max = 100, .preset = "60"},
+    {"late", SCHEMA_COUNT, CONF(shares.late), .min = 1, .max = 100, .preset = "25"},
+    {"backfill", SCHEMA_COUNT, CONF(shares.backfill), .min = 1, .max = 100, .preset = "15"},
     {0},
 };
 
@@ -95,7 +106,8 @@ const struct schema_key conf_schema[] = {
     {"journal", SCHEMA_GROUP, .keys = journal_schema},
     {"memory", SCHEMA_BYTES, CONF(memory_bytes), .min = 64 * MIB, .max = 1024 * 1024 * MIB,
      .preset = "512MiB"},
-    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "256"},
+    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "512"},
+    {"shares", SCHEMA_GROUP, .keys = shares_schema},
     {"part_max", SCHEMA_BYTES, CONF(part_max_bytes), .min = 5 * MIB, .max = 5120 * MIB,
      .preset = "64MiB"},
     {"late", SCHEMA_DURATION, CONF(late_ms), .min = SECOND, .max = 30 * DAY, .preset = "5min"},

@@ -41,6 +41,10 @@ static const struct schema_key rule_schema[] = {
     {"objective", SCHEMA_DURATION32, RULE(objective_ms), .min = 1000, .max = 30 * DAY_MS,
      .preset = "10min"},
     {"priority", SCHEMA_COUNT, RULE(priority), .max = 100, .preset = "50"},
+    {"bandwidth", SCHEMA_PARSED, RULE(bandwidth), .parse = limit_parse_bandwidth,
+     .format = limit_print, .preset = "off"},
+    {"requests", SCHEMA_PARSED, RULE(requests), .parse = limit_parse_requests,
+     .format = limit_print, .preset = "off"},
     {0},
 };
 

@@ -7,6 +7,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/fail.h"
 #include "daemon/base/mem.h"
+#include "daemon/conf/limit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +38,8 @@ struct rule {
     bool marker;               /* write the marker metadata; default true */
     uint32_t objective_ms;     /* default 10 min */
     int priority;              /* 0 … 100, higher first; default 50 */
+    struct limit bandwidth;    /* bytes a second to the destination; default off */
+    struct limit requests;     /* a second, of both sides; default off */
 };
 
 /* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */

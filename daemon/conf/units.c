@@ -23,6 +23,12 @@ static const struct unit byte_units[] = {
     {"KB", 1000},
     {NULL, 0},
 };
+static const struct unit bit_units[] = {
+    {"gbit", 1000000000},
+    {"mbit", 1000000},
+    {"kbit", 1000},
+    {NULL, 0},
+};
 static const struct unit time_units[] = {
     {"d", 86400000}, {"h", 3600000},   {"min", 60000}, {"s", 1000},
     {"ms", 1},       {"w", 604800000}, {NULL, 0},
@@ -115,6 +121,18 @@ static bool parse_terms(struct span text, const struct unit *units, bool several
     }
     *ret = value;
     return true;
+}
+
+bool units_parse_rate(struct span text, uint64_t *ret)
+{
+    struct span amount = span_trim(text);
+    bool by_second = span_ends_with(amount, span_str("/s"));
+    amount.len -= by_second ? 2 : 0;
+    if (parse_terms(amount, bit_units, false, ret)) {
+        *ret /= 8;
+        return true;
+    }
+    return by_second && parse_terms(amount, byte_units, false, ret);
 }
 
 /* What an error text repeats of it. */

@@ -102,6 +102,7 @@ static void on_tick(void *arg)
     if (!e->sched_stopping) {
         yield_places(e);
     }
+    engine_limits_apply(e);
     engine_claim_soon(e);
 }
 

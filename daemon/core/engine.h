@@ -62,6 +62,9 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
 size_t engine_rules(struct engine *e, const struct rule *const **ret);
 const struct rule *engine_rule_find(struct engine *e, const char *name);
 
+/* The rate of a limit that is in force now, as it was written; NULL = none. */
+const char *engine_limit_now(struct engine *e, const struct limit *l);
+
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
 enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
 

@@ -204,6 +204,7 @@ void engine_append_to(struct engine *e, uint32_t only_rule, const struct change 
     c->arg = arg;
     c->call.run = run_append;
     c->call.done = append_done;
+    c->call.fails_with_group = true;
     journal_submit(e->journal, &c->call);
 }
 

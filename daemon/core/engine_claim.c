@@ -10,49 +10,43 @@ struct claim_call {
     struct journal_call call;
     struct engine *engine;
     struct claim_batch *batch;
-    size_t room;
     uint64_t epoch;
     int64_t now_ms;
+    struct claim_plan plan;
     struct claim_rule *rules;
-    size_t rule_count;
+    int64_t *objective_ms; /* by rule, as the next */
     int64_t *next_try_ms;
-    size_t *got;
-    struct claim_step *steps;
-    size_t step_count;
+    size_t rule_count;
     struct task_list *lists; /* one a step */
-    size_t claimed;
+    size_t list_count;
+    size_t list_cap;
 };
 
-static size_t rule_at(const struct claim_call *c, uint32_t rule)
+static struct task_list *new_list(struct claim_call *c)
 {
-    size_t i = 0;
-    while (i + 1 < c->rule_count && c->rules[i].rule != rule) {
-        i++;
+    if (c->list_count == c->list_cap) {
+        c->list_cap = c->list_cap == 0 ? 16 : 2 * c->list_cap;
+        c->lists = mem_realloc(c->lists, c->list_cap * sizeof(*c->lists));
     }
-    return i;
+    c->lists[c->list_count] = (struct task_list){0};
+    return &c->lists[c->list_count++];
 }
 
-static int run_step(struct backend *b, struct claim_call *c, size_t at)
+static int run_step(struct backend *b, struct claim_call *c, const struct claim_step *step)
 {
-    const struct claim_step *step = &c->steps[at];
-    size_t rule = rule_at(c, step->rule);
-    size_t left = c->room - c->claimed;
-    size_t allowed = c->rules[rule].limit - c->got[rule];
-    size_t limit = step->limit < left ? step->limit : left;
-    limit = limit < allowed ? limit : allowed;
-    if (limit == 0) {
-        return 0;
-    }
-    struct claim what = {.rule = step->rule,
-                         .origin = step->origin,
+    int64_t late_ms = c->now_ms - c->objective_ms[step->rule - c->rules];
+    struct task_list *list = new_list(c);
+    struct claim what = {.rule = step->rule->rule,
+                         .origin = step->class == COPY_BACKFILL ? TASK_BACKFILL : TASK_LIVE,
                          .order = step->order,
-                         .limit = limit,
+                         .from_ms = step->class == COPY_FRESH ? late_ms : 0,
+                         .until_ms = step->class == COPY_LATE ? late_ms : 0,
+                         .limit = step->limit,
                          .epoch = c->epoch,
                          .now_ms = c->now_ms};
-    int status = b->ops->claim(b, &what, &c->batch->arena, &c->lists[at]);
+    int status = b->ops->claim(b, &what, &c->batch->arena, list);
     if (status == 0) {
-        c->got[rule] += c->lists[at].count;
-        c->claimed += c->lists[at].count;
+        claim_plan_got(&c->plan, step, list->count);
     }
     return status;
 }
@@ -60,9 +54,10 @@ static int run_step(struct backend *b, struct claim_call *c, size_t at)
 static int run_claim(struct backend *b, struct journal_call *call)
 {
     struct claim_call *c = CONTAINER_OF(call, struct claim_call, call);
+    struct claim_step step;
     int status = 0;
-    for (size_t i = 0; status == 0 && i < c->step_count && c->claimed < c->room; i++) {
-        status = run_step(b, c, i);
+    while (status == 0 && claim_plan_next(&c->plan, &step)) {
+        status = run_step(b, c, &step);
     }
     for (size_t i = 0; status == 0 && i < c->rule_count; i++) {
         status = b->ops->next_try(b, c->rules[i].rule, &c->next_try_ms[i]);
@@ -75,22 +70,22 @@ static int run_claim(struct backend *b, struct journal_call *call)
 /* With room left over everything claimable was taken: the rule is quiet until something happens. */
 static void settle_rule(struct claim_call *c, size_t at)
 {
-    struct engine_rule *r = engine_rule_by_number(c->engine, c->rules[at].rule);
+    const struct claim_rule *now = &c->rules[at];
+    struct engine_rule *r = engine_rule_by_number(c->engine, now->rule);
     if (r == NULL) {
         return;
     }
-    r->credit = c->rules[at].credit - (double)c->got[at];
-    r->backfill_credit = c->rules[at].backfill_credit;
-    r->newest_first = c->rules[at].newest_first;
+    memcpy(r->credit, now->credit, sizeof(r->credit));
+    r->newest_first = now->newest_first;
     r->next_try_ms = c->next_try_ms[at];
-    if (c->claimed < c->room && c->got[at] < c->rules[at].limit) {
+    if (c->plan.room > 0 && now->got < now->limit) {
         r->ready = false;
     }
 }
 
 static void start_works(struct claim_call *c)
 {
-    for (size_t i = 0; i < c->step_count; i++) {
+    for (size_t i = 0; i < c->list_count; i++) {
         for (size_t k = 0; k < c->lists[i].count; k++) {
             engine_work_start(c->engine, &c->lists[i].tasks[k], c->batch);
         }
@@ -101,9 +96,9 @@ static void free_call(struct claim_call *c)
 {
     engine_batch_unref(c->batch);
     mem_free(c->rules);
+    mem_free(c->objective_ms);
     mem_free(c->next_try_ms);
-    mem_free(c->got);
-    mem_free(c->steps);
+    mem_free(c->plan.parts);
     mem_free(c->lists);
     mem_free(c);
 }
@@ -145,50 +140,52 @@ static size_t limit_of(struct engine_rule *r, size_t room)
     return room;
 }
 
-static bool is_late(const struct engine_rule *r)
+static void add_rule(struct claim_call *c, const struct engine_rule *r, size_t limit)
 {
-    return r->any && loop_wall_ms(r->engine->loop) - r->oldest_ms > r->rule.objective_ms;
+    struct claim_rule *to = &c->rules[c->rule_count];
+    *to = (struct claim_rule){.rule = r->rule.number,
+                              .weight = claim_weight(r->rule.priority),
+                              .limit = limit,
+                              .newest_first = r->newest_first};
+    memcpy(to->credit, r->credit, sizeof(to->credit));
+    c->objective_ms[c->rule_count++] = r->rule.objective_ms;
 }
 
-static size_t collect_rules(struct engine *e, size_t room, struct claim_rule *to)
+static void collect_rules(struct claim_call *c, size_t room)
 {
-    size_t n = 0;
-    LIST_FOR (link, &e->rules) {
+    LIST_FOR (link, &c->engine->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         size_t limit = limit_of(r, room);
         if (limit > 0) {
-            to[n++] = (struct claim_rule){.rule = r->rule.number,
-                                          .weight = (unsigned)r->rule.priority + 1,
-                                          .limit = limit,
-                                          .late = is_late(r),
-                                          .backfill = true,
-                                          .credit = r->credit,
-                                          .backfill_credit = r->backfill_credit,
-                                          .newest_first = r->newest_first};
+            add_rule(c, r, limit);
         }
     }
-    return n;
 }
 
-static void submit(struct engine *e, struct claim_rule *rules, size_t count, size_t room)
+static struct claim_call *new_call(struct engine *e, size_t rules_most)
 {
     struct claim_call *c = MEM_NEW(struct claim_call);
     c->engine = e;
     c->batch = MEM_NEW(struct claim_batch);
     c->batch->refs = 1;
     arena_init(&c->batch->arena);
-    c->room = room;
     c->epoch = journal_epoch(e->journal);
     c->now_ms = loop_wall_ms(e->loop);
-    c->rules = rules;
-    c->rule_count = count;
-    c->next_try_ms = mem_array(count, sizeof(*c->next_try_ms));
-    c->got = mem_array(count, sizeof(*c->got));
-    c->steps = mem_array(count * CLAIM_STEPS_PER_RULE, sizeof(*c->steps));
-    c->lists = mem_array(count * CLAIM_STEPS_PER_RULE, sizeof(*c->lists));
-    c->step_count = claim_plan_make(rules, count, room, c->steps);
+    c->rules = mem_array(rules_most, sizeof(*c->rules));
+    c->objective_ms = mem_array(rules_most, sizeof(*c->objective_ms));
     c->call.run = run_claim;
     c->call.done = claim_done;
+    return c;
+}
+
+static void submit(struct claim_call *c, size_t room)
+{
+    struct engine *e = c->engine;
+    struct claim_part *parts = mem_array(CLAIM_PARTS(c->rule_count), sizeof(*parts));
+    c->next_try_ms = mem_array(c->rule_count, sizeof(*c->next_try_ms));
+    c->plan.room = room;
+    engine_shares(e, c->plan.shares);
+    claim_plan_start(&c->plan, c->rules, c->rule_count, parts);
     e->claiming = true;
     journal_submit(e->journal, &c->call);
 }
@@ -236,13 +233,13 @@ static void pump(void *arg)
     if (room == 0 || most == 0) {
         return;
     }
-    struct claim_rule *rules = mem_array(most, sizeof(*rules));
-    size_t count = collect_rules(e, room, rules);
-    if (count == 0) {
-        mem_free(rules);
-        return;
+    struct claim_call *c = new_call(e, most);
+    collect_rules(c, room);
+    if (c->rule_count > 0) {
+        submit(c, room);
+    } else {
+        free_call(c);
     }
-    submit(e, rules, count, room);
 }
 
 void engine_claim_soon(struct engine *e)

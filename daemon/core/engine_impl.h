@@ -41,7 +41,10 @@ enum engine_stat {
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
+    STAT_RULE_LATE_OBJECTS,
+    STAT_RULE_LATE_BYTES,
     STAT_RULE_BACKFILL_OBJECTS,
+    STAT_RULE_BACKFILL_BYTES,
     STAT_RULE_OLDEST_AGE,
     STAT_RULE_FAILED_OBJECTS,
     STAT_RULE_REPLICATED_OBJECTS,
@@ -71,11 +74,10 @@ struct engine_rule {
     /* Claiming. */
     struct list works;
     size_t work_count;
-    bool ready;               /* the journal may have a claimable task */
-    int64_t next_try_ms;      /* wall; when a waiting task is due (INT64_MAX: none known) */
-    double credit;            /* tasks that it has a right to, by its weight */
-    unsigned backfill_credit; /* hundredths */
-    bool newest_first;        /* late tasks: whose turn it is */
+    bool ready;                  /* the journal may have a claimable task */
+    int64_t next_try_ms;         /* wall; when a waiting task is due (INT64_MAX: none known) */
+    double credit[COPY_CLASSES]; /* tasks that it has a right to */
+    bool newest_first;           /* late tasks: whose turn it is */
 
     /* An endpoint that refuses or does not answer: one task at a time until it does. */
     uint64_t hold_until_ms; /* monotonic */
@@ -289,8 +291,12 @@ void engine_stats_rule(struct engine_rule *r);
 void engine_stats_show(struct engine_rule *r);
 void engine_stats_drop(struct engine_rule *r);
 
+/* engine_limits.c: what holds at this time of the day. */
+void engine_limits_apply(struct engine *e);
+
 /* engine_reload.c */
 void engine_sched_start(struct engine *e);
+void engine_shares(const struct engine *e, unsigned to[COPY_CLASSES]);
 /* Callbacks of public calls come later, never inside them. */
 void engine_done_later(struct engine *e, engine_done_fn *done, void *arg, int status,
                        const struct fail *f);

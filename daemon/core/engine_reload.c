@@ -2,16 +2,26 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+void engine_shares(const struct engine *e, unsigned to[COPY_CLASSES])
+{
+    to[COPY_FRESH] = e->conf->shares.fresh;
+    to[COPY_LATE] = e->conf->shares.late;
+    to[COPY_BACKFILL] = e->conf->shares.backfill;
+}
+
 void engine_sched_start(struct engine *e)
 {
-    e->sched = sched_new(&(struct sched_options){.loop = e->loop,
-                                                 .log = e->log,
-                                                 .stats = e->stats,
-                                                 .memory_bytes = e->conf->memory_bytes,
-                                                 .copies = e->conf->copies,
-                                                 .sink = &engine_copy_sink,
-                                                 .sink_arg = e});
+    struct sched_options options = {.loop = e->loop,
+                                    .log = e->log,
+                                    .stats = e->stats,
+                                    .memory_bytes = e->conf->memory_bytes,
+                                    .copies = e->conf->copies,
+                                    .sink = &engine_copy_sink,
+                                    .sink_arg = e};
+    engine_shares(e, options.shares);
+    e->sched = sched_new(&options);
     e->sched_stopping = false;
+    engine_limits_apply(e);
 }
 
 static bool same(const char *a, const char *b)
@@ -211,12 +221,18 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     change_outboxes(e, conf);
     bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
     e->conf = conf;
+    if (e->sched != NULL) {
+        unsigned shares[COPY_CLASSES];
+        engine_shares(e, shares);
+        sched_share(e->sched, shares);
+    }
     LIST_FOR (link, &e->rules) {
         engine_rule_resolve(CONTAINER_OF(link, struct engine_rule, link));
     }
     if (limits || !list_is_empty(&e->retired)) {
         restart_sched(e);
     }
+    engine_limits_apply(e);
     engine_lag_soon(e);
     return 0;
 }

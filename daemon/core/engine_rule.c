@@ -177,6 +177,7 @@ static void put_done(struct journal_call *call)
         }
         LOG_NOTICE(e->log, ENGINE_SUBJECT, "rule %s is stored%s", p->rule.name,
                    p->rule.enabled ? "" : " and paused");
+        engine_limits_apply(e);
         engine_lag_soon(e);
         engine_claim_soon(e);
     }

@@ -84,6 +84,7 @@ static struct copy_job make_job(struct engine_work *w)
                            .part_max = e->conf->part_max_bytes,
                            .deadline_ms = task->oldest_ms + rule->objective_ms,
                            .priority = rule->priority,
+                           .group = rule->number,
                            .backfill = task->origin == TASK_BACKFILL};
     if (w->completed != NULL) {
         job.known_etag = w->completed->source.etag;

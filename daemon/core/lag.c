@@ -8,11 +8,13 @@
 
 #define REFRESH_SOON_MS 50
 #define REFRESH_IDLE_MS 1000
+#define LATE_PAGE       20000 /* tasks that are counted as late a refresh, about */
 
 struct lag_row {
     uint32_t rule;
     bool frozen;        /* paused, or its feeds have brought nothing yet */
     int64_t through_ms; /* of the feeds */
+    int64_t late_before_ms;
     uint64_t handed_over;
     /* Answers. */
     struct rule_counts counts;
@@ -58,6 +60,9 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
     if (!row->frozen && t > row->watermark_ms) {
         status = b->ops->watermark_put(b, row->rule, t);
         row->watermark_ms = t;
+    }
+    if (status == 0) {
+        status = b->ops->late(b, row->rule, row->late_before_ms, LATE_PAGE);
     }
     return status == 0 ? b->ops->counts(b, row->rule, &row->counts) : status;
 }
@@ -119,6 +124,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
 {
     size_t n = 0;
     int64_t through = engine_complete_through(e, NULL);
+    int64_t now_ms = loop_wall_ms(e->loop);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
@@ -128,6 +134,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .frozen = !r->rule.enabled || through == 0,
                                        .through_ms = through,
+                                       .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over};
         }
         n++;

@@ -7,7 +7,7 @@ import yaml
 
 from lib.repld import command, program
 
-GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "failures",
+GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "lanes", "failures",
           "doctor", "reload", "migrate")
 
 
@@ -94,7 +94,7 @@ def test_json_everywhere(local):
     local.put_all({"k": b"x"})
     local.settle()
     for args in (["status"], ["lag"], ["lag", "rule"], ["explain", "rule", "k"], ["rule", "list"],
-                 ["rule", "show", "rule"], ["uploads"], ["failures", "list"],
+                 ["rule", "show", "rule"], ["uploads"], ["lanes"], ["failures", "list"],
                  ["wait", "rule", "--until", "now", "--timeout", "30"], ["reload"]):
         json.loads(local.repld.ctl(*args, "--json").stdout)
 
@@ -121,6 +121,22 @@ def test_bad_appends_are_refused_as_a_whole(local, line):
     assert "2" in done.stderr, "the line is named"
     local.settle()
     assert local.destination_keys() == []
+
+
+def test_lanes_show_what_was_used(local, noise):
+    local.add_rule()
+    local.put_all({"small": b"x", "large": noise(12 << 20)})
+    local.settle()
+    answer = local.repld.ctl("lanes", "dst", json_out=True)
+    assert [path["path"] for path in answer["paths"]] == ["direct"]
+    assert len(answer["lanes"]) == answer["paths"][0]["lanes"] > 0
+    assert {lane["endpoint"] for lane in answer["lanes"]} == {"dst"}
+    assert sum(lane["sent_bytes"] for lane in answer["lanes"]) >= 12 << 20
+    assert all(lane["congestion"] for lane in answer["lanes"])
+    shown = local.repld.ctl("lanes").stdout
+    assert "src" in shown and "dst" in shown and "direct" in shown
+    refused = local.repld.ctl("lanes", "nowhere", check=False)
+    assert refused.returncode == 1 and "nowhere" in refused.stderr
 
 
 def test_append_by_flags(local):

@@ -108,6 +108,25 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
 
 
+def test_limits_by_time_of_day(local):
+    """What is set is shown, and apart from it what is in force."""
+    local.add_rule("--requests", "00:00-12:00 40/s, 12:00-24:00 40/s")
+    shown = local.repld.ctl("rule", "show", "rule").stdout
+    assert "00:00-12:00 40/s, 12:00-24:00 40/s" in shown
+    assert "requests now   40/s" in shown
+    assert "LIMITED NOW" in local.repld.ctl("status").stdout
+    local.put_all({f"k{number:03d}": b"x" for number in range(20)})
+    local.settle()
+    local.compare()
+    local.repld.ctl("rule", "update", "rule", "--requests", "off", "--bandwidth", "8mbit")
+    rule = local.repld.ctl("rule", "show", "rule", json_out=True)
+    assert (rule["bandwidth_now"], rule["requests_now"]) == ("8mbit", None)
+    done = local.repld.ctl("rule", "update", "rule", "--bandwidth", "8Mb", check=False)
+    assert done.returncode == 2 and "8Mb" in done.stderr and "200mbit" in done.stderr
+    local.repld.ctl("rule", "update", "rule", "--bandwidth", "off")
+    assert "LIMITED NOW" not in local.repld.ctl("status").stdout
+
+
 def test_update(local):
     local.add_rule()
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")

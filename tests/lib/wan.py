@@ -25,6 +25,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 from .process import BUILD, Place, Process, StartError, tail, wait_until, work_dir
 from .servers import Missing, need, run
@@ -121,6 +122,7 @@ class Wan:
         self.settings = {"delay": _times(rtt, 0.5), **settings}
         self.congestion, self.sysctls = congestion, sysctls or {}
         self.log, self.seed = log, seed
+        self._lock = threading.Lock()  # one command and its answer at a time
 
     def __enter__(self):
         check_possible()
@@ -157,7 +159,7 @@ class Wan:
         log = self.dir / "wan.log"
         self.process = Process([program, "--near", self.near.netns, "--far", self.far.netns,
                                 "--control", control, *options], log)
-        stack.callback(self.process.kill)
+        stack.callback(self.process.stop)
         self.process.wait_ready(lambda: "ready" in log.read_text())
         self._socket = stack.enter_context(
             contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)))
@@ -181,8 +183,9 @@ class Wan:
 
     def command(self, text):
         """One command of the control socket; its answer."""
-        self._socket.sendall(text.encode())
-        answer = json.loads(self._socket.recv(1 << 16))
+        with self._lock:
+            self._socket.sendall(text.encode())
+            answer = json.loads(self._socket.recv(1 << 16))
         if "error" in answer:
             raise ValueError(answer["error"])
         return answer
@@ -206,6 +209,21 @@ class Wan:
             shown = run("ip", "-n", end.netns, "-j", "-s", "link", "show", DEVICE)
             found[way]["device"] = json.loads(shown)[0]["stats64"]["tx"]["dropped"]
         return found
+
+    def iperf(self, *options, timeout=120):
+        """The last part of iperf3's report on a transfer from near to far, see iperf3(1)."""
+        need("iperf3")
+        log = self.dir / "iperf3.log"
+        log.unlink(missing_ok=True)
+        with self.far.entered():
+            server = Process(["iperf3", "--server", "--one-off", "--forceflush"], log)
+        try:
+            server.wait_ready(lambda: "listening" in log.read_text())
+            done = self.run_in("near", "iperf3", "--client", self.far.address, "--json", *options,
+                               timeout=timeout)
+        finally:
+            server.kill()
+        return json.loads(done.stdout)["end"]
 
     def run_in(self, end, *command, timeout=120, check=True):
         """Runs a command at an end ("near", "far" or the End) to its end: CompletedProcess."""

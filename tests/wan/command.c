@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #define COMMAND_MAX 1024
+#define BLANKS      " \n"
 
 enum kind { NUMBER, SHARE, TIME, RATE, SIZE };
 
@@ -102,14 +103,14 @@ static bool names_way(const char *word)
 static const char *set(struct wan *wan, char **rest, int64_t now_ns)
 {
     struct link_settings settings[WAN_WAYS];
-    char *word = strtok_r(NULL, " ", rest), *where = names_way(word) ? word : NULL;
+    char *word = strtok_r(NULL, BLANKS, rest), *where = names_way(word) ? word : NULL;
     if (where != NULL) {
-        word = strtok_r(NULL, " ", rest);
+        word = strtok_r(NULL, BLANKS, rest);
     }
     for (int i = 0; i < WAN_WAYS; i++) {
         settings[i] = wan->ways[i].link.settings;
     }
-    for (; word != NULL; word = strtok_r(NULL, " ", rest)) {
+    for (; word != NULL; word = strtok_r(NULL, BLANKS, rest)) {
         for (int i = 0; i < WAN_WAYS; i++) {
             if (is_way(where, i) && !read_setting(&settings[i], word)) {
                 return word;
@@ -124,14 +125,14 @@ static const char *set(struct wan *wan, char **rest, int64_t now_ns)
 
 static const char *outage(struct wan *wan, char **rest, int64_t now_ns)
 {
-    char *word = strtok_r(NULL, " ", rest), *where = names_way(word) ? word : NULL;
+    char *word = strtok_r(NULL, BLANKS, rest), *where = names_way(word) ? word : NULL;
     double value;
     enum kind kind;
     if (where != NULL) {
-        word = strtok_r(NULL, " ", rest);
+        word = strtok_r(NULL, BLANKS, rest);
     }
     if (word == NULL || !read_value(word, &value, &kind) || value > 1e15 ||
-        !(kind == TIME || (kind == NUMBER && value <= 0)) || strtok_r(NULL, " ", rest) != NULL) {
+        !(kind == TIME || (kind == NUMBER && value <= 0)) || strtok_r(NULL, BLANKS, rest) != NULL) {
         return word != NULL ? word : "(no duration)";
     }
     for (int i = 0; i < WAN_WAYS; i++) {
@@ -184,7 +185,7 @@ void wan_command(struct wan *wan, const char *command, int64_t now_ns, FILE *ans
 {
     char text[COMMAND_MAX], *rest = NULL;
     snprintf(text, sizeof(text), "%s", command);
-    const char *verb = strtok_r(text, " \n", &rest), *wrong = NULL;
+    const char *verb = strtok_r(text, BLANKS, &rest), *wrong = NULL;
     if (verb == NULL || strlen(command) >= sizeof(text)) {
         wrong = "(empty or too long)";
     } else if (strcmp(verb, "set") == 0) {

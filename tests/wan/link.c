@@ -7,6 +7,8 @@
 #define JITTER_PERIODS  2.0 /* × jitter_ns: the delay falls by at most half a second a second */
 #define JITTER_LEAST_NS 10e6
 
+#define PACKET_BYTES 1500 /* a policer's bucket holds at least one */
+
 void link_init(struct link *link, uint64_t seed)
 {
     *link = (struct link){.random = seed};
@@ -54,7 +56,7 @@ static bool police(struct link *link, int64_t now_ns, uint32_t bytes)
     }
     double depth = s->bucket_bytes > 0 ? s->bucket_bytes : s->bucket_ns * bytes_per_ns;
     link->tokens_bytes += (double)(now_ns - link->tokens_at_ns) * bytes_per_ns;
-    link->tokens_bytes = fmin(link->tokens_bytes, depth);
+    link->tokens_bytes = fmin(link->tokens_bytes, fmax(depth, PACKET_BYTES));
     link->tokens_at_ns = now_ns;
     if (link->tokens_bytes < bytes) {
         return false;
@@ -80,14 +82,15 @@ static bool enqueue(struct link *link, int64_t now_ns, uint32_t bytes)
 }
 
 /* Gilbert: in a burst every packet is lost; bursts end and begin so that their mean length and the
- * share of lost packets are as set. */
+ * share of lost packets are as set. A share that needs longer bursts than set gets them. */
 static bool lose(struct link *link)
 {
     double loss = link->settings.loss, burst = link->settings.burst;
-    if (burst <= 1 || loss >= 1) {
-        return draw(link) < loss;
+    if (burst <= 1 || loss <= 0 || loss >= 1) {
+        link->is_losing = draw(link) < loss;
+        return link->is_losing;
     }
-    double end = 1 / burst, begin = loss * end / (1 - loss);
+    double end = 1 / fmax(burst, loss / (1 - loss)), begin = loss * end / (1 - loss);
     link->is_losing = link->is_losing ? draw(link) >= end : draw(link) < begin;
     return link->is_losing;
 }
@@ -99,7 +102,7 @@ static double jitter_ns(struct link *link, int64_t at_ns)
         return 0;
     }
     double period = fmax(JITTER_PERIODS * limit, JITTER_LEAST_NS);
-    double part = (double)(at_ns - link->jitter_begin_ns) / period;
+    double part = fmax((double)(at_ns - link->jitter_begin_ns) / period, 0);
     if (part >= 1) {
         link->jitter_from_ns = part >= 2 ? draw(link) * limit : link->jitter_to_ns;
         link->jitter_to_ns = draw(link) * limit;

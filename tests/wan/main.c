@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -202,6 +203,12 @@ static int64_t next_due_ns(const struct wan *wan)
 
 /* --- the loop --- */
 
+struct fds {
+    int epoll;
+    int listener;
+    int signals; /* SIGTERM, SIGINT: the end */
+};
+
 static void watch(int epoll_fd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -239,58 +246,69 @@ static bool is_device(const struct wan *wan, int fd)
     return fd == wan->ways[WAN_UP].from_fd || fd == wan->ways[WAN_DOWN].from_fd;
 }
 
-/* Waits for a packet, a command or the timeout (negative: none), and does the commands. */
-static void wait_events(struct wan *wan, int epoll_fd, int listener, int64_t timeout_ns)
+/* Waits for a packet, a command or the timeout (negative: none), and does the commands. Returns
+ * false at the end. */
+static bool wait_events(struct wan *wan, const struct fds *fds, int64_t timeout_ns)
 {
     struct epoll_event events[EVENTS];
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
                                .tv_nsec = timeout_ns % 1000000000};
-    int count = epoll_pwait2(epoll_fd, events, EVENTS, timeout_ns < 0 ? NULL : &timeout, NULL);
+    int count = epoll_pwait2(fds->epoll, events, EVENTS, timeout_ns < 0 ? NULL : &timeout, NULL);
     for (int i = 0; i < count; i++) {
         int fd = events[i].data.fd;
-        if (fd == listener) {
-            int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd == fds->signals) {
+            return false;
+        }
+        if (fd == fds->listener) {
+            int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (client >= 0) {
-                watch(epoll_fd, client);
+                watch(fds->epoll, client);
             }
         } else if (!is_device(wan, fd)) {
             answer_client(wan, fd);
         }
     }
+    return true;
 }
 
-static void run(struct wan *wan, int epoll_fd, int listener, const volatile sig_atomic_t *is_ending)
+static void run(struct wan *wan, const struct fds *fds)
 {
     const struct timespec tick = {.tv_nsec = TICK_NS};
-    while (!*is_ending) {
+    int64_t timeout = 0;
+    while (wait_events(wan, fds, timeout)) {
         int64_t now = now_ns();
         bool is_busy = false;
         for (int i = 0; i < WAN_WAYS; i++) {
             is_busy |= deliver(&wan->ways[i], now);
         }
         is_busy |= take_all(wan, now);
-        int64_t timeout = 0;
+        timeout = 0;
         if (is_busy) {
             nanosleep(&tick, NULL);
         } else {
             int64_t next = next_due_ns(wan);
             timeout = next == INT64_MAX ? -1 : next > now ? next - now : 0;
         }
-        wait_events(wan, epoll_fd, listener, timeout);
     }
 }
 
 /* --- start --- */
 
-static volatile sig_atomic_t is_ending;
-
-static void end(int number)
+static int open_signals(void)
 {
-    (void)number;
-    is_ending = 1;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0) {
+        die("signalfd");
+    }
+    return fd;
 }
 
-/* It must run when a packet is due, whatever else the machine does. */
+/* A packet that is due does not wait until other programs have had their turn. */
 static void hurry(void)
 {
     prctl(PR_SET_TIMERSLACK, 1000UL);
@@ -317,16 +335,17 @@ static int carry(const char *near, const char *far, const char *control, const c
             die("memory");
         }
     }
-    int listener = listen_control(control), epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    watch(epoll_fd, near_fd);
-    watch(epoll_fd, far_fd);
-    watch(epoll_fd, listener);
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = end}, NULL);
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = end}, NULL);
+    struct fds fds = {.epoll = epoll_create1(EPOLL_CLOEXEC),
+                      .listener = listen_control(control),
+                      .signals = open_signals()};
+    watch(fds.epoll, near_fd);
+    watch(fds.epoll, far_fd);
+    watch(fds.epoll, fds.listener);
+    watch(fds.epoll, fds.signals);
     hurry();
     printf("ready, seed %ju\n", (uintmax_t)seed);
     fflush(stdout);
-    run(&wan, epoll_fd, listener, &is_ending);
+    run(&wan, &fds);
     unlink(control);
     return wan.log == NULL || fclose(wan.log) == 0 ? 0 : 1;
 }

@@ -76,22 +76,6 @@ def ping_ms(wan, count=30):
     return float(least), float(most)
 
 
-def iperf(wan, *options):
-    """The last part of iperf3's report on a transfer from near to far."""
-    with wan.far.entered():
-        server = subprocess.Popen(["iperf3", "--server", "--one-off", "--forceflush"],
-                                  stdout=subprocess.PIPE, text=True)
-    try:
-        for line in server.stdout:
-            if "listening" in line:
-                break
-        done = wan.run_in("near", "iperf3", "--client", wan.far.address, "--json", *options)
-    finally:
-        server.kill()
-        server.communicate()
-    return json.loads(done.stdout)["end"]
-
-
 def only(found, *causes):
     """Whether packets were dropped for these causes and no other."""
     return all((found[cause] > 0) == (cause in causes) for cause in CAUSES)
@@ -119,7 +103,7 @@ def test_jitter_wanders_and_keeps_the_order(wan):
 
 def test_rate_bounds_tcp(wan):
     path = wan(rate="100mbit", rtt="10ms", queue="50ms")
-    report = iperf(path, "--time", "3")
+    report = path.iperf("--time", "3")
     received = report["sum_received"]
     assert 30e6 < received["bits_per_second"] < 100e6 * SHARE * 1.02
     passed = path.stats()["up"]["passed"]["bytes"] * 8
@@ -130,7 +114,7 @@ def test_rate_bounds_tcp(wan):
 def test_queue_drops_its_tail_and_delays_the_rest(wan):
     path = wan(rate="20mbit", queue="100ms", rtt="0ms")
     start = time.monotonic()
-    report = iperf(path, "--udp", "--bitrate", "40M", "--length", "1472", "--time", "2")
+    report = path.iperf("--udp", "--bitrate", "40M", "--length", "1472", "--time", "2")
     found = counted(path)
     assert only(found, "queue")
     assert path.stats()["up"]["passed"]["bytes"] * 8 <= 20e6 * (time.monotonic() - start)
@@ -183,7 +167,7 @@ def test_seed_repeats_the_losses(wan, tmp_path):
 def test_policer_drops_without_a_queue(wan):
     path = wan(policer="10mbit", bucket="20kb")
     start = time.monotonic()
-    iperf(path, "--udp", "--bitrate", "30M", "--length", "1472", "--time", "2")
+    path.iperf("--udp", "--bitrate", "30M", "--length", "1472", "--time", "2")
     found, passed_s = counted(path), time.monotonic() - start
     assert only(found, "policer")
     assert path.stats()["up"]["passed"]["bytes"] <= 20e3 + 10e6 / 8 * passed_s
@@ -319,31 +303,26 @@ def test_rgw_at_the_far_end(wan):
         assert round_trip(server) == b"body"
 
 
-def namespaces():
-    return {path.name for path in NETNS.glob("replwan-*")}
-
-
 def test_nothing_is_left(wan):
     wan()  # or a skip
-    before = namespaces()
     script = ("import sys, time\nfrom lib.wan import Wan\n"
               "with Wan() as path:\n"
               "    with path.near.entered():\n"
               "        import subprocess; child = subprocess.Popen(['sleep', '600'])\n"
-              "    print(path.near.netns, child.pid, flush=True)\n"
+              "    print(path.near.netns, path.far.netns, child.pid, flush=True)\n"
               "    sys.stdin.read()\n")
     for kill in (False, True):
         with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True,
                               stdout=subprocess.PIPE, cwd=ROOT / "tests") as run:
-            netns, pid = run.stdout.readline().split()
-            assert netns in namespaces() - before
+            near, far, pid = run.stdout.readline().split()
+            assert (NETNS / near).exists() and (NETNS / far).exists()
             if kill:
                 run.send_signal(signal.SIGKILL)
             run.stdin.close()
         if kill:
-            assert netns in namespaces()
+            assert (NETNS / near).exists() and (NETNS / far).exists()
             remove_leftovers()
-        assert namespaces() == before
+        assert not (NETNS / near).exists() and not (NETNS / far).exists()
         wait_until(lambda: is_gone(int(pid)), 10, "the end of a process in the namespace")
 
 

@@ -18,6 +18,9 @@
 
 enum copy_kind { COPY_OBJECT, COPY_DELETE };
 
+/* What a job competes as. A job turns late by itself when its deadline passes. */
+enum copy_class { COPY_FRESH, COPY_LATE, COPY_BACKFILL, COPY_CLASSES };
+
 /* What is to be done. Spans are views that live until done(). */
 struct copy_job {
     enum copy_kind kind;
@@ -33,9 +36,10 @@ struct copy_job {
     bool marker;               /* write marker metadata */
     struct span instance;      /* for the marker */
     uint64_t part_max;         /* bytes */
-    int64_t deadline_ms;       /* order among jobs: wall ms, earlier first */
-    int priority;              /* higher first among equal class */
+    int64_t deadline_ms;       /* wall; earlier first, past it the job is late */
+    int priority;              /* a point goes before SCHED_PRIORITY_MS of deadline */
     bool backfill;
+    uint32_t group; /* whose limits it is under; jobs of one rule have the same */
 
     /* What is already at the destination, to skip what is equal; absent = not known. */
     struct span known_etag;

@@ -18,6 +18,7 @@
 struct sched;
 struct endpoint;
 struct batch;
+struct group;
 
 #define COPY_RESTARTS      3  /* the source changed, or the upload or the bytes were lost */
 #define COPY_VERIFY_BYTES  16 /* one-byte reads after an ambiguous end, at most */
@@ -62,10 +63,17 @@ struct copy_op {
     unsigned attempts; /* failures of this step that count */
     bool counts;       /* the last one does (false: its endpoint is down) */
     bool is_cancelled;
-    bool goes_alone;     /* not in a batch again */
-    struct batch *batch; /* it is in flight with */
-    uint64_t need;       /* bytes of body memory it must have before it may go */
+    bool goes_alone;      /* not in a batch again */
+    struct copy_op *twin; /* the other attempt in flight of the same part, or NULL */
+    bool is_surplus;      /* the other one has won */
+    uint64_t started_ms;
+    struct timer slow;
+    enum store_class size; /* it is in flight as */
+    struct batch *batch;   /* it is in flight with */
+    uint64_t need;         /* bytes of body memory it must have before it may go */
     struct ticket ticket;
+    bool has_passed;    /* limits on bytes let its body pass, which is not sent yet … */
+    double paid;        /* … and so many were used up for it */
     struct arena arena; /* results of the part steps; the others' are the copy's */
     struct timer delay;
     struct list link;
@@ -89,16 +97,18 @@ struct copy_note { /* a record waiting for its turn */
     uint32_t part; /* index */
 };
 
-enum entry_place { ENTRY_NOWHERE, ENTRY_READY, ENTRY_PARKED, ENTRY_BUDGET };
+enum entry_place { ENTRY_NOWHERE, ENTRY_READY, ENTRY_PARKED, ENTRY_BUDGET, ENTRY_LIMITED };
 
-/* A side of a copy as its endpoint's heap sees it. */
+/* A side of a copy as the queues of its endpoint see it. */
 struct entry {
     struct copy *copy;
     enum copy_side side;
     enum entry_place place;
-    bool busy;         /* the key it was put in with */
-    struct heap *heap; /* READY, PARKED */
-    size_t slot;
+    struct queue *queue; /* READY, PARKED, LIMITED; what follows is what it was put in with */
+    bool busy;
+    enum copy_class class;
+    enum store_class size;
+    size_t slot[2]; /* in the heaps of both orders */
 };
 
 struct copy {
@@ -113,8 +123,11 @@ struct copy {
     struct list woken;
     struct entry entry[COPY_SIDES];
     struct endpoint *at[COPY_SIDES];
+    struct group *group;
     unsigned in_flight[COPY_SIDES];
     bool is_new, is_committed, is_cancelled;
+    bool is_late;
+    struct timer late;
     int commit_status;
 
     /* ---- operations ---- */
@@ -183,6 +196,7 @@ void copy_start(struct copy *c);
 /* The operation that would go next on this side, or NULL. */
 struct copy_op *copy_peek(struct copy *c, enum copy_side side);
 bool copy_wants(const struct copy *c, enum copy_side side); /* copy_peek() would give one */
+uint64_t copy_op_bytes(const struct copy_op *o);            /* of the body it moves */
 /* Fills the store's part and moves it to running; the caller submits it. Memory is there. */
 void copy_fill(struct copy_op *o);
 /* Moves it out of running and goes on; the copy may be freed by it. */
@@ -194,6 +208,8 @@ bool copy_is_idle(const struct copy *c);
 /* Gives up bodies that are read but not on their way; they are read again later. */
 void copy_shed(struct copy *c);
 void copy_settle(struct copy *c);
+/* A second attempt of a part that is in flight, to be started at once. */
+struct copy_op *copy_twin(struct copy_op *o);
 enum copy_side copy_side(enum copy_step step);
 
 /* ---- from sched ---- */
@@ -221,6 +237,8 @@ void copy_op_free(struct copy_op *o);
 void copy_ask(struct copy *c, enum copy_step step);      /* new operation, queued */
 void copy_queue(struct copy_op *o, enum copy_step step); /* queued as this step, attempts kept */
 void copy_hold(struct copy_op *o);
+/* o of a pair has ended, or is given up: the body is the other's now. */
+struct copy_op *copy_leave_twin(struct copy_op *o);
 /* Sends it again by class and attempt, or fails the copy. */
 void copy_again(struct copy *c, struct copy_op *o);
 /* As copy_again(), for a step that has to be done over as another one (PUT after asking). */

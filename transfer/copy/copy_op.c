@@ -91,6 +91,7 @@ void copy_op_free(struct copy_op *o)
 {
     list_remove(&o->link);
     timer_stop(&o->delay);
+    timer_stop(&o->slow);
     sched_release(o);
     arena_done(&o->arena);
     if (o->copy->body == o) {
@@ -154,6 +155,21 @@ struct copy_op *copy_peek(struct copy *c, enum copy_side side)
     }
     struct copy_op *o = copy_op_of(list_first(&c->queue[side]));
     return o == NULL ? next_part_read(c) : o;
+}
+
+uint64_t copy_op_bytes(const struct copy_op *o)
+{
+    switch (o->step) {
+    case STEP_PUT:
+        return o->copy->source.size;
+    case STEP_READ_FIRST:
+        return o->need;
+    case STEP_READ_PART:
+    case STEP_SEND_PART:
+        return copy_part_length(o->copy, o->part);
+    default:
+        return 0;
+    }
 }
 
 void copy_fill(struct copy_op *o)
@@ -247,6 +263,8 @@ void copy_result(struct copy_op *o)
     }
     if (c->after == AFTER_NOTHING) {
         (o->op.fail.code == 0 ? steps[o->step].good : steps[o->step].bad)(c, o);
+    } else if (o->twin != NULL) {
+        copy_leave_twin(o);
     }
     if (!list_is_linked(&o->link)) {
         copy_op_free(o);

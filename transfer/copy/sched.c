@@ -46,20 +46,29 @@ static void shed_bodies(struct sched *s)
     }
 }
 
-/* A store may have no slot for a while, with nothing in flight whose end would wake us. */
-static bool is_stuck(const struct endpoint *e)
+/* A store may have no slot for a while, with nothing in flight whose end would wake us; and a
+ * server that asked for fewer requests takes the next one soon. 0: something else will wake us. */
+static uint64_t look_again_ms(struct endpoint *e)
 {
-    return e->state == SCHED_UP && e->in_flight == 0 && e->ready[0].count + e->ready[1].count > 0;
+    if (e->state != SCHED_UP || e->ready.count == 0) {
+        return 0;
+    }
+    uint64_t pause_ms = endpoint_pause_ms(e);
+    uint64_t idle_ms = endpoint_in_flight(e) == 0 ? LOOK_MS : 0;
+    return pause_ms > 0 && pause_ms < LOOK_MS ? pause_ms : pause_ms > 0 ? LOOK_MS : idle_ms;
 }
 
 static void pull_all(struct sched *s)
 {
+    uint64_t soonest_ms = 0;
     LIST_FOR (node, &s->endpoints) {
         struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
         sched_pull(e);
-        if (is_stuck(e)) {
-            timer_start(&s->look_timer, LOOK_MS);
-        }
+        uint64_t ms = look_again_ms(e);
+        soonest_ms = ms > 0 && (soonest_ms == 0 || ms < soonest_ms) ? ms : soonest_ms;
+    }
+    if (soonest_ms > 0) {
+        timer_start(&s->look_timer, soonest_ms);
     }
 }
 
@@ -123,6 +132,9 @@ static void make_stats(struct sched *s)
                         by_endpoint);
     s->throttled = stat_family(set, STAT_COUNTER, "repl_endpoint_throttled_total",
                                "Answers that asked to slow down.", by_endpoint);
+    s->hedged_bytes =
+        stat_family(set, STAT_COUNTER, "repl_endpoint_hedged_bytes_total",
+                    "Bytes of parts sent a second time that were not needed.", by_endpoint);
     s->operations = stat_family(set, STAT_COUNTER, "repl_endpoint_operations_total",
                                 "Operations of copies, by how they ended.", by_operation);
     s->memory = stat_get(
@@ -139,6 +151,7 @@ struct sched *sched_new(const struct sched_options *options)
     list_init(&s->copies);
     list_init(&s->woken);
     list_init(&s->endpoints);
+    list_init(&s->groups);
     budget_init(&s->budget, options->memory_bytes, sched_granted, s);
     deferred_init(&s->pump, options->loop, pump, s);
     timer_init(&s->stop_timer, options->loop, limit_over, s);
@@ -159,8 +172,29 @@ void sched_free(struct sched *s)
     while (!list_is_empty(&s->endpoints)) {
         endpoint_free(CONTAINER_OF(list_first(&s->endpoints), struct endpoint, link));
     }
+    while (!list_is_empty(&s->groups)) {
+        group_free(CONTAINER_OF(list_first(&s->groups), struct group, link));
+    }
     budget_done(&s->budget);
     mem_free(s);
+}
+
+static void turn_late(void *arg)
+{
+    struct copy *c = arg;
+    c->is_late = true;
+    sched_update(c);
+}
+
+/* A job is late from its deadline on. */
+static void watch_deadline(struct copy *c)
+{
+    int64_t left_ms = c->job.deadline_ms - loop_wall_ms(c->sched->o.loop);
+    timer_init(&c->late, c->sched->o.loop, turn_late, c);
+    c->is_late = left_ms <= 0;
+    if (!c->is_late && !c->job.backfill) {
+        timer_start(&c->late, (uint64_t)left_ms);
+    }
 }
 
 size_t sched_room(const struct sched *s)
@@ -168,12 +202,19 @@ size_t sched_room(const struct sched *s)
     return s->is_stopping || s->count >= s->o.copies ? 0 : s->o.copies - s->count;
 }
 
+void sched_share(struct sched *s, const unsigned shares[COPY_CLASSES])
+{
+    memcpy(s->o.shares, shares, sizeof(s->o.shares));
+}
+
 struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
 {
     struct copy *c = copy_new(s, job, owner, s->next_seq++);
     c->at[COPY_SOURCE] = endpoint_get(s, job->from);
     c->at[COPY_DEST] = endpoint_get(s, job->to);
+    c->group = group_get(s, job->group);
     c->is_new = true;
+    watch_deadline(c);
     s->destinations += c->at[COPY_DEST]->copies_to++ == 0 ? 1 : 0;
     list_push_back(&s->copies, &c->all);
     s->count++;
@@ -217,11 +258,9 @@ void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg)
 
 void sched_forget(struct sched *s, const struct store *store)
 {
-    LIST_FOR_SAFE (node, &s->endpoints) {
-        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
-        if (e->store == store) {
-            endpoint_free(e);
-        }
+    struct endpoint *e = endpoint_find(s, store);
+    if (e != NULL) {
+        endpoint_free(e);
     }
 }
 
@@ -235,6 +274,7 @@ void sched_record(struct copy *c, const struct copy_record *rec)
 void sched_done(struct copy *c)
 {
     struct sched *s = c->sched;
+    timer_stop(&c->late);
     list_remove(&c->all);
     list_remove(&c->woken);
     entry_leave(&c->entry[COPY_SOURCE]);
@@ -262,9 +302,20 @@ struct loop *sched_loop(const struct copy *c)
     return c->sched->o.loop;
 }
 
+/* A lane cannot expect more of a limit than this, so that a part does not use up many seconds. */
+static uint64_t limited(uint64_t rate_bps, const struct valves *v)
+{
+    uint64_t expected = rate_bps > 0 ? rate_bps : PLAN_PART_DEFAULT / PLAN_PART_SECONDS;
+    uint64_t limit = valves_rate_bps(v);
+    uint64_t most = limit / PLAN_PART_SECONDS + 1;
+    return limit > 0 && expected > most ? most : rate_bps;
+}
+
 struct plan_input sched_plan_input(const struct copy *c)
 {
-    return (struct plan_input){.rate_bps = (uint64_t)c->at[COPY_DEST]->rate_bps,
+    const struct endpoint *to = c->at[COPY_DEST];
+    uint64_t rate_bps = limited((uint64_t)to->rate_bps, &to->valves);
+    return (struct plan_input){.rate_bps = limited(rate_bps, &c->group->valves),
                                .part_max = c->job.part_max,
                                .memory_bytes = c->sched->o.memory_bytes,
                                .to = &c->job.to->features};
@@ -282,15 +333,13 @@ bool sched_bucket_is_seen(const struct copy *c)
 enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,
                                          struct fail *ret_fail)
 {
-    LIST_FOR (node, &s->endpoints) {
-        const struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
-        if (e->store == store) {
-            *ret_fail = e->fail;
-            return e->state;
-        }
+    const struct endpoint *e = endpoint_find(s, store);
+    if (e == NULL) {
+        fail_clear(ret_fail);
+        return SCHED_UP;
     }
-    fail_clear(ret_fail);
-    return SCHED_UP;
+    *ret_fail = e->fail;
+    return e->state;
 }
 
 uint64_t sched_memory_used(const struct sched *s)

@@ -1,8 +1,13 @@
-/* sched: runs copies. Pulls their operations by free slots of the stores, in the order fresh before
- * backfill by shares, deadline, object age, part number; every object gets one operation before any
- * gets more. Gives part buffers out of one budget: ticket at scheduling, buffer at read. Repeats
- * operations by class (retry.h); an unreachable endpoint is an outage, not N failures: its
- * operations wait while one probe a second goes out, and nothing is given up. */
+/* sched: runs copies. Pulls their operations by free slots of the stores. Classes have shares of
+ * the work (a request counts as 64 KiB and its body); what one does not use the others get. Within
+ * a class every object gets one operation before any gets more; then the earliest deadline goes
+ * first, with late jobs the latest one every other time; then object age and part number. A point
+ * of priority is as good as SCHED_PRIORITY_MS of deadline, so that a lower priority waits and never
+ * starves. A small operation does not wait behind a bulk one that has no slot.
+ *
+ * Gives part buffers out of one budget: ticket at scheduling, buffer at read. Repeats operations by
+ * class of failure (retry.h); an unreachable endpoint is an outage, not N failures: its operations
+ * wait while one probe a second goes out, and nothing is given up. */
 #ifndef REPL_COPY_SCHED_H
 #define REPL_COPY_SCHED_H
 
@@ -10,12 +15,15 @@
 #include "daemon/base/stat.h"
 #include "transfer/copy/copy.h"
 
+#define SCHED_PRIORITY_MS 6000
+
 struct sched_options {
     struct loop *loop;
     struct log *log;
     struct stat_set *stats;
     uint64_t memory_bytes; /* of part buffers; a part larger than a quarter of it is refused */
     uint32_t copies;       /* at a time */
+    unsigned shares[COPY_CLASSES]; /* relative, each > 0 */
     const struct copy_sink *sink;
     void *sink_arg;
 };
@@ -29,6 +37,19 @@ void sched_free(struct sched *s);
 /* How many more jobs it wants now. */
 size_t sched_room(const struct sched *s);
 /* job is copied (its spans are not: they live until done()). */
+/* How much may go in a second, 0 = no limit: bytes of bodies on their way to the destination, and
+ * requests of both sides. Operations that would exceed it wait without holding up others; a body
+ * goes as one piece and the time for it is made up for afterwards. */
+struct sched_limit {
+    uint64_t bytes;
+    uint64_t requests;
+};
+
+/* From now on; those that wait are looked at again. */
+void sched_limit_group(struct sched *s, uint32_t group, const struct sched_limit *limit);
+void sched_limit_endpoint(struct sched *s, struct store *store, const struct sched_limit *limit);
+/* From now on. */
+void sched_share(struct sched *s, const unsigned shares[COPY_CLASSES]);
 struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner);
 /* The record handed out last for this copy is durable (status 0) or could not be stored. */
 void sched_committed(struct sched *s, struct copy *c, int status);

@@ -21,8 +21,8 @@ static bool may_join(const struct copy_op *o)
 /* The next entry's operation, if it may go along with `first`. */
 static struct copy_op *next_member(struct endpoint *at, const struct copy_op *first)
 {
-    int class = first->copy->job.backfill ? 1 : 0;
-    struct entry *e = heap_top(&at->ready[class]);
+    enum copy_class class = first->copy->entry[COPY_DEST].class;
+    struct entry *e = heap_top(&at->ready.heaps[class][STORE_SMALL][HEAP_OLDEST]);
     struct copy_op *o = e == NULL || e->side != COPY_DEST ? NULL : copy_peek(e->copy, e->side);
     bool fits =
         o != NULL && may_join(o) && span_eq(o->copy->job.to_bucket, first->copy->job.to_bucket);
@@ -73,7 +73,7 @@ static void on_done(struct store_op *op)
 {
     struct batch *b = op->arg;
     struct endpoint *at = b->at;
-    at->in_flight--;
+    at->in_flight[STORE_SMALL]--;
     bool counts = endpoint_result(at, op);
     for (size_t i = 0; i < b->count; i++) {
         member_done(b, i, counts);
@@ -97,7 +97,8 @@ static void submit(struct batch *b)
                               .done = on_done,
                               .arg = b,
                               .arena = &b->arena};
-    b->at->in_flight++;
+    b->at->in_flight[STORE_SMALL]++;
+    queue_serve(&b->at->ready, &b->members[0]->copy->entry[COPY_DEST], 0);
     endpoint_started(b->at);
     store_submit(b->at->store, &b->op);
 }

@@ -3,21 +3,45 @@
 
 /* ---- where an entry stands ---- */
 
-static void entry_ready(struct entry *e)
+enum store_class sched_size(uint64_t body_bytes)
+{
+    return body_bytes < STORE_BULK_BYTES ? STORE_SMALL : STORE_BULK;
+}
+
+static enum copy_class class_of(const struct copy *c)
+{
+    return c->job.backfill ? COPY_BACKFILL : c->is_late ? COPY_LATE : COPY_FRESH;
+}
+
+static void enter(struct entry *e, struct queue *q, enum entry_place place)
 {
     struct copy *c = e->copy;
+    e->place = place;
     e->busy = c->in_flight[e->side] > 0;
-    e->place = ENTRY_READY;
-    heap_push(&c->at[e->side]->ready[c->job.backfill ? 1 : 0], e);
-    sched_pump_soon(c->sched);
+    e->class = class_of(c);
+    e->size = sched_size(copy_op_bytes(copy_peek(c, e->side)));
+    queue_push(q, e);
 }
 
 void entry_leave(struct entry *e)
 {
-    if (e->heap != NULL) {
-        heap_remove(e->heap, e);
+    if (e->queue != NULL) {
+        queue_remove(e);
     }
     e->place = ENTRY_NOWHERE;
+}
+
+static void entry_ready(struct entry *e)
+{
+    enter(e, &e->copy->at[e->side]->ready, ENTRY_READY);
+    sched_pump_soon(e->copy->sched);
+}
+
+static bool stands_wrong(const struct entry *e)
+{
+    struct copy *c = e->copy;
+    return e->queue != NULL && (e->class != class_of(c) || e->busy != (c->in_flight[e->side] > 0) ||
+                                e->size != sched_size(copy_op_bytes(copy_peek(c, e->side))));
 }
 
 /* In a wait for memory, but what is first in the queue now needs none. */
@@ -37,9 +61,8 @@ static void update_side(struct copy *c, enum copy_side side)
         entry_leave(e);
         return;
     }
-    bool busy = c->in_flight[side] > 0;
-    if (waits_in_vain(e) || (e->place == ENTRY_READY && e->busy != busy)) {
-        entry_leave(e);
+    if (waits_in_vain(e) || stands_wrong(e)) {
+        entry_leave(e); /* ready again, it is soon where it has to wait */
     }
     if (e->place == ENTRY_NOWHERE) {
         entry_ready(e);
@@ -57,18 +80,20 @@ void sched_update(struct copy *c)
 void sched_release(struct copy_op *o)
 {
     struct copy *c = o->copy;
+    valves_refund(o);
     if (o->ticket.state == TICKET_HELD) {
-        c->at[COPY_DEST]->held--;
-        c->at[COPY_DEST]->held_bytes -= o->ticket.bytes;
+        struct bodies *held = &c->at[COPY_DEST]->held;
+        held->count[sched_size(o->ticket.bytes)]--;
+        held->bytes -= o->ticket.bytes;
         sched_pump_soon(c->sched);
     }
     budget_give(&c->sched->budget, &o->ticket);
 }
 
-static void count_held(struct endpoint *to, const struct copy_op *o)
+static void count_body(struct bodies *held, uint64_t bytes)
 {
-    to->held++;
-    to->held_bytes += o->ticket.bytes;
+    held->count[sched_size(bytes)]++;
+    held->bytes += bytes;
 }
 
 void sched_granted(void *arg, struct ticket *ticket)
@@ -76,27 +101,27 @@ void sched_granted(void *arg, struct ticket *ticket)
     (void)arg;
     struct copy_op *o = CONTAINER_OF(ticket, struct copy_op, ticket);
     struct copy *c = o->copy;
-    count_held(c->at[COPY_DEST], o);
-    struct entry *e = &c->entry[COPY_SOURCE];
-    if (e->place == ENTRY_BUDGET) {
-        entry_leave(e);
-        entry_ready(e);
+    count_body(&c->at[COPY_DEST]->held, ticket->bytes);
+    if (c->entry[COPY_SOURCE].place == ENTRY_BUDGET) {
+        update_side(c, COPY_SOURCE);
     }
 }
 
-/* As many as would be let in now, counted as if they were. */
+/* As many as would be let in now, counted as if they were; a small one does not wait for the room
+ * that a bulk one needs. */
 void sched_unpark(struct endpoint *to)
 {
-    unsigned held = to->held;
-    uint64_t bytes = to->held_bytes;
-    while (to->parked.count > 0 && to->state == SCHED_UP) {
-        struct entry *e = heap_top(&to->parked);
+    struct bodies held = to->held;
+    unsigned sizes = QUEUE_SMALL | QUEUE_BULK;
+    struct entry *e;
+    while (to->state == SCHED_UP && (e = queue_top(&to->parked, sizes)) != NULL) {
         uint64_t need = copy_peek(e->copy, e->side)->need;
-        if (!endpoint_takes_body(to, held, bytes, need)) {
-            return;
+        if (!endpoint_takes_body(to, &held, need)) {
+            sizes &= ~(1u << e->size);
+            continue;
         }
-        held++;
-        bytes += need;
+        count_body(&held, need);
+        queue_serve(&to->parked, e, need);
         entry_leave(e);
         entry_ready(e);
     }
@@ -105,9 +130,7 @@ void sched_unpark(struct endpoint *to)
 static void park(struct entry *e, struct endpoint *to)
 {
     entry_leave(e);
-    e->busy = e->copy->in_flight[e->side] > 0;
-    e->place = ENTRY_PARKED;
-    heap_push(&to->parked, e);
+    enter(e, &to->parked, ENTRY_PARKED);
 }
 
 /* Has o the memory it needs? Else its entry waits elsewhere now. A body is read only for a
@@ -120,13 +143,13 @@ static bool has_memory(struct entry *e, struct copy_op *o)
         return true;
     }
     if (to->state != SCHED_UP ||
-        (t->state != TICKET_HELD && !endpoint_takes_body(to, to->held, to->held_bytes, o->need))) {
+        (t->state != TICKET_HELD && !endpoint_takes_body(to, &to->held, o->need))) {
         sched_release(o);
         park(e, to);
         return false;
     }
     if (t->state == TICKET_NONE && budget_take(&o->copy->sched->budget, t, o->need)) {
-        count_held(to, o);
+        count_body(&to->held, t->bytes);
     }
     if (t->state == TICKET_HELD) {
         return true;
@@ -134,6 +157,19 @@ static bool has_memory(struct entry *e, struct copy_op *o)
     entry_leave(e);
     e->place = ENTRY_BUDGET;
     return false;
+}
+
+/* ---- limits ---- */
+
+static bool passes(struct entry *e, const struct copy_op *o)
+{
+    struct valve *closed = valves_closed(o);
+    if (closed != NULL) {
+        entry_leave(e);
+        enter(e, &closed->waiting, ENTRY_LIMITED);
+        valve_wait(closed);
+    }
+    return closed == NULL;
 }
 
 /* ---- starting ---- */
@@ -145,22 +181,28 @@ static void on_done(struct store_op *op)
     struct sched *s = c->sched;
     enum copy_side side = copy_side(o->step);
     struct endpoint *e = c->at[side];
-    e->in_flight--;
+    e->in_flight[o->size]--;
     c->in_flight[side]--;
     o->counts = endpoint_result(e, op);
+    hedge_ended(o);
     copy_result(o);
     sched_pump_soon(s);
 }
 
-static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
+void sched_start(struct endpoint *at, struct copy_op *o)
 {
-    struct copy *c = e->copy;
+    struct copy *c = o->copy;
+    struct entry *e = &c->entry[copy_side(o->step)];
+    uint64_t bytes = copy_op_bytes(o);
     copy_fill(o);
     o->op.done = on_done;
     o->op.arg = o;
-    at->in_flight++;
+    o->size = store_op_class(&o->op);
+    at->in_flight[o->size]++;
+    queue_serve(&at->ready, e, bytes);
     c->in_flight[e->side]++;
     endpoint_started(at);
+    hedge_watch(o);
     store_submit(at->store, &o->op);
     sched_update(c);
 }
@@ -168,7 +210,7 @@ static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
 static void try_start(struct entry *e, struct endpoint *at)
 {
     struct copy_op *o = copy_peek(e->copy, e->side);
-    if (!has_memory(e, o)) {
+    if (!passes(e, o) || !has_memory(e, o)) {
         return;
     }
     if (o->need > 0 && budget_buffer(&e->copy->sched->budget, &o->ticket) == NULL) {
@@ -179,24 +221,17 @@ static void try_start(struct entry *e, struct endpoint *at)
         return;
     }
     entry_leave(e);
+    valves_pass(o);
     if (!sched_start_batch(at, o)) {
-        start(e, at, o);
+        sched_start(at, o);
     }
 }
 
-/* Fresh before backfill by shares, none idle while the other wants. */
 static struct entry *pick(struct endpoint *at)
 {
-    struct entry *fresh = heap_top(&at->ready[0]), *backfill = heap_top(&at->ready[1]);
-    if (fresh == NULL || backfill == NULL) {
-        return fresh != NULL ? fresh : backfill;
-    }
-    if (at->credit >= SCHED_FRESH_SHARE) {
-        at->credit -= SCHED_FRESH_SHARE;
-        return backfill;
-    }
-    at->credit += 100 - SCHED_FRESH_SHARE;
-    return fresh;
+    unsigned sizes = (endpoint_room(at, STORE_SMALL) > 0 ? QUEUE_SMALL : 0) |
+                     (endpoint_room(at, STORE_BULK) > 0 ? QUEUE_BULK : 0);
+    return queue_top(&at->ready, sizes);
 }
 
 static bool may_start(const struct sched *s, const struct entry *e)
@@ -207,7 +242,7 @@ static bool may_start(const struct sched *s, const struct entry *e)
 void sched_pull(struct endpoint *at)
 {
     for (;;) {
-        struct entry *e = endpoint_room(at) > 0 ? pick(at) : NULL;
+        struct entry *e = pick(at);
         if (e == NULL) {
             return;
         }

@@ -11,6 +11,8 @@
 
 static void finish_close(void *arg);
 
+static void start_waiting(struct net *n);
+
 static void tick(void *arg)
 {
     struct net *n = arg;
@@ -18,7 +20,10 @@ static void tick(void *arg)
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
         path_sample(&n->paths[i]);
+        path_steer(&n->paths[i]);
     }
+    late_check(n);
+    start_waiting(n);
     if (n->lanes > 0) {
         timer_start(&n->tick, n->busy > 0 ? TICK_MS : QUIET_MS);
     }
@@ -77,6 +82,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->lane_limit = o->lanes > 0 ? o->lanes : 1;
     make_paths(n, o);
     timer_init(&n->tick, o->loop, tick, n);
+    list_init(&n->active);
     list_init(&n->waiting);
     list_init(&n->failed);
     deferred_init(&n->finish, o->loop, finish_close, n);
@@ -123,6 +129,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }
+    list_push_back(&n->active, &r->active);
     pool_taken(l);
     l->ops->start(l, r);
 }
@@ -132,6 +139,7 @@ static void leave_lane(struct net *n, struct net_request *r)
     struct lane *l = r->lane;
     r->lane = NULL;
     n->busy--;
+    list_remove(&r->active);
     path_ended(r->host->path, r);
     pool_left(l, r);
 }
@@ -199,10 +207,13 @@ void net_submit(struct net *n, struct net_request *r)
     r->left = false;
     r->wire_sent = 0;
     r->no_h2 = false;
+    r->sent_us = 0;
+    r->first_us = 0;
     r->failed_at = 0;
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
+    r->active = (struct list){NULL, NULL};
     r->host = path_host(&n->paths[r->path], r->url);
     if (r->host == NULL) {
         fail_set(&r->fail, REPL_EBADINPUT, "%s is no URL of a host", r->url);
@@ -230,6 +241,16 @@ void net_cancel(struct net *n, struct net_request *r)
     }
     fail_later(n, r);
     start_waiting(n);
+}
+
+void net_give_up(struct net *n, struct net_request *r, int code, const char *why)
+{
+    struct lane *l = r->lane;
+    fail_set(&r->fail, code, "%s", why);
+    r->failed_at = addr_tag(&l->addr);
+    l->ops->cancel(l, r);
+    leave_lane(n, r);
+    fail_later(n, r);
 }
 
 /* ---- what hosts and lanes tell ---- */

@@ -70,6 +70,7 @@ struct net_request {
     size_t into_size;
     uint64_t avoid;      /* failed_at of an earlier try: elsewhere, if another address is known */
     unsigned stall_s;    /* no byte in either direction for so long: REPL_ETIMEOUT; 0 = 30 */
+    bool may_hurry;      /* a read: one that is late by the measure of others is given up */
     struct arena *arena; /* answer headers and text live here */
     net_done_fn *done;   /* from the loop, once, never inside net_submit() */
     void *arg;
@@ -84,11 +85,14 @@ struct net_request {
     bool left;          /* the server may have seen it */
     uint64_t wire_sent; /* body bytes that left */
     bool no_h2;         /* REPL_EPROTO: this host does better in HTTP/1.1 */
+    uint64_t sent_us;   /* monotonic: bytes went last; 0: none did */
+    uint64_t first_us;  /* the first byte of the answer came; 0: not yet */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
 
     /* Private to net. */
     struct net *net;
-    struct list link; /* waiting, or failed without a lane */
+    struct list link;   /* waiting, or failed without a lane */
+    struct list active; /* in a lane */
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */
@@ -97,7 +101,8 @@ struct net_request {
 
 /* REPL_EBADINPUT when the CA file cannot be read. */
 int net_new(const struct net_options *options, struct net **ret, struct fail *f);
-/* Cancels what is left; closed(arg) from the loop after every done(). */
+/* Cancels what waits for a lane; what is in one ends first. closed(arg) from the loop after every
+ * done(). */
 void net_close(struct net *n, loop_fn *closed, void *arg);
 /* The path that a request of this class takes best now; its URL is the caller's to make. */
 size_t net_pick(const struct net *n, enum net_class class);
@@ -107,6 +112,46 @@ void net_cancel(struct net *n, struct net_request *r);
 /* Requests of a class that the endpoint is worth now, those under way included. More may be
  * submitted; they wait for a lane. */
 unsigned net_slots(const struct net *n, enum net_class class);
+
+/* What is measured, for people and metrics. Views valid during the call. */
+struct net_path_report {
+    const char *path;
+    enum net_use use;
+    bool is_left;                /* for others; it is tried now and then */
+    unsigned lanes;              /* open */
+    unsigned slots[NET_CLASSES]; /* requests that it is worth */
+    unsigned under_way[NET_CLASSES];
+    uint64_t rate_bps; /* bytes a second, both ways, a moment ago */
+    uint32_t rtt_us;
+    uint32_t min_rtt_us;
+};
+
+struct net_lane_report {
+    const char *path;
+    const char *kind; /* "h1", "h2" */
+    const char *host;
+    const char *address;
+    const char *congestion; /* control, as the kernel says; "" before the first connection */
+    enum net_class class;
+    unsigned active;   /* requests */
+    uint64_t rate_bps; /* bytes a second, both ways, a moment ago */
+    uint32_t rtt_us;
+    uint32_t min_rtt_us;
+    uint32_t cwnd_bytes;
+    uint64_t sent_bytes; /* by TCP, repeats included */
+    uint64_t retrans_bytes;
+    uint64_t window_us; /* sending was held by the peer's window, of TCP or HTTP/2 */
+    uint64_t idle_ms;
+};
+
+struct net_reporter {
+    void (*path)(void *arg, const struct net_path_report *report);
+    void (*lane)(void *arg, const struct net_lane_report *report);
+    void *arg;
+};
+
+/* Each path, and behind it each of its lanes. */
+void net_report(const struct net *n, const struct net_reporter *to);
 
 /* Congestion control of the newest connection, as the kernel says; "" before the first one. */
 const char *net_congestion(const struct net *n);

@@ -3,7 +3,10 @@
 #define REPL_NET_NET_IMPL_H
 
 #include "daemon/base/stat.h"
+#include "transfer/net/firstbyte.h"
+#include "transfer/net/gradient.h"
 #include "transfer/net/lane.h"
+#include "transfer/net/pace.h"
 #include "transfer/net/probe.h"
 #include "transfer/net/resolve.h"
 #include "transfer/net/route.h"
@@ -31,6 +34,9 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
+    struct pace pace;         /* of bulk */
+    struct gradient gradient; /* of small requests */
+    struct firstbyte firstbyte;
 
     struct stat *sent; /* NULL without statistics, as the others */
     struct stat *received;
@@ -39,6 +45,8 @@ struct path {
     struct stat *tcp_sent;
     struct stat *tcp_retrans;
     struct stat *rtt;
+    struct stat *bulk_slots;
+    struct stat *small_slots;
 };
 
 enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
@@ -67,6 +75,7 @@ struct net {
     unsigned lane_limit; /* over all paths */
     unsigned lanes;      /* open */
     unsigned busy;       /* requests in lanes */
+    struct list active;  /* they: net_request.active */
     unsigned handles;    /* of lanes, open or closing */
     struct timer tick;
     struct list waiting;     /* net_request.link */
@@ -80,6 +89,8 @@ struct net {
 
 /* ---- net.c ---- */
 
+/* Takes a request out of its lane; it ends with this failure. */
+void net_give_up(struct net *n, struct net_request *r, int code, const char *why);
 /* What the TLS connections of the endpoint share. */
 struct tls_context *net_tls(struct net *n);
 /* It is known what the host speaks; or it cannot be reached, and those that wait for it fail. */
@@ -93,6 +104,8 @@ void path_done(struct path *p); /* without lanes */
 void path_stats(struct path *p, struct stat_set *set, const char *cost);
 /* Requests of a class that it is worth to have under way on this path alone. */
 unsigned path_slots(const struct path *p, enum net_class class);
+/* After path_sample(): lets pace decide. */
+void path_steer(struct path *p);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);
@@ -113,6 +126,11 @@ void host_fall_back(struct host *h, const struct fail *why);
 /* Asks the kernel about every lane of the path; what happened since the last time is in p->sample.
  */
 void path_sample(struct path *p);
+
+/* ---- slow lanes and late answers: late.c ---- */
+
+/* Gives up what is far behind its peers: the connection, and the request with it. */
+void late_check(struct net *n);
 
 /* ---- pool.c ---- */
 

@@ -229,6 +229,12 @@ static const char *congestion(const struct store *store)
     return net_congestion(s->net);
 }
 
+static void report(const struct store *store, const struct net_reporter *to)
+{
+    const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
+    net_report(s->net, to);
+}
+
 /* ---- life cycle ---- */
 
 static void free_s3(struct s3 *s)
@@ -352,6 +358,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
                                          .cancel = cancel,
                                          .slots = slots,
                                          .congestion = congestion,
+                                         .report = report,
                                          .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);
     s->base.ops = &ops;

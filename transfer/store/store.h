@@ -11,6 +11,7 @@
 #include "daemon/base/fail.h"
 #include "daemon/base/list.h"
 #include "daemon/base/mem.h"
+#include "transfer/net/net.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -193,6 +194,8 @@ struct store_ops {
     unsigned (*slots)(const struct store *s, enum store_class class);
     /* Congestion control of the newest connection, "" while there is none; NULL: knows of none. */
     const char *(*congestion)(const struct store *s);
+    /* Its paths and lanes; NULL: it has none. */
+    void (*report)(const struct store *s, const struct net_reporter *to);
     /* closed(arg) from the loop, after every done(). */
     void (*close)(struct store *s, void (*closed)(void *arg), void *arg);
 };
@@ -216,6 +219,13 @@ static inline void store_cancel(struct store *s, struct store_op *op)
 static inline unsigned store_slots(const struct store *s, enum store_class class)
 {
     return s->ops->slots(s, class);
+}
+
+static inline void store_report(const struct store *s, const struct net_reporter *to)
+{
+    if (s->ops->report != NULL) {
+        s->ops->report(s, to);
+    }
 }
 
 static inline const char *store_congestion(const struct store *s)

@@ -171,6 +171,7 @@ static void begin(struct bench *b)
                               .stats = b->stats,
                               .memory_bytes = b->o.memory_bytes,
                               .copies = b->o.copies,
+                              .shares = {60, 25, 15},
                               .sink = &b->sink,
                               .sink_arg = b};
     b->sched = sched_new(&o);
@@ -260,6 +261,7 @@ struct bench_job *bench_add(struct bench *b, const char *key, enum copy_kind kin
     j->key = mem_strdup(key);
     j->kind = kind;
     j->size_hint = -1;
+    j->deadline_ms = loop_wall_ms(b->loop) + 24 * 3600000;
     timer_init(&j->commit, b->loop, committed, j);
     list_push_back(&b->jobs, &j->link);
     return j;
@@ -280,6 +282,8 @@ static struct copy_job job_spec(struct bench_job *j)
                            .instance = span_str("bench"),
                            .part_max = b->o.part_max,
                            .deadline_ms = j->deadline_ms,
+                           .priority = j->priority,
+                           .group = j->group,
                            .backfill = j->backfill,
                            .version_id = j->version_id,
                            .known_etag = j->known_etag};

@@ -27,7 +27,9 @@ struct bench_job {
     enum copy_kind kind;
     int64_t size_hint;
     bool backfill;
-    int64_t deadline_ms;
+    int64_t deadline_ms; /* a day after it was added */
+    int priority;
+    uint32_t group;
     struct span known_etag;
     struct span version_id;
     struct copy *copy; /* while it runs */

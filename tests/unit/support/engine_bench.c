@@ -51,6 +51,7 @@ void engine_bench_init_on(struct engine_bench *b, struct loop *loop, uint64_t la
     b->conf.journal_path = arena_printf(&b->conf.arena, "%s/journal.db", b->dir);
     b->conf.memory_bytes = 1 << 20;
     b->conf.copies = 16;
+    b->conf.shares = (struct conf_shares){60, 25, 15};
     b->conf.part_max_bytes = 16 << 10;
     b->conf.endpoints = b->endpoints;
     b->conf.endpoint_count = 2;

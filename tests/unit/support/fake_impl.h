@@ -77,6 +77,7 @@ struct fake {
     struct list faults;
     struct list jobs;
     unsigned in_flight;
+    unsigned of_class[STORE_CLASSES]; /* of those */
     unsigned most_in_flight;
     uint64_t outage_from_ms, outage_to_ms;
     bool denied;

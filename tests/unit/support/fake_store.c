@@ -88,12 +88,15 @@ static void finish(void *arg)
     }
     decide(f, j);
     f->counts[op->kind]++;
+    bool is_lost = op->fail.code == REPL_ENET || op->fail.code == REPL_EUNREACHABLE;
+    op->failed_at = is_lost ? FAKE_ADDRESS : 0;
     bool sent = op->fail.code != REPL_EUNREACHABLE;
     op->wire_sent = sent && (op->kind == STORE_PUT || op->kind == STORE_PART) ? op->body.len : 0;
     op->ended_us = loop_now_ms(f->o.loop) * 1000;
     list_remove(&j->link);
     timer_stop(&j->timer);
     f->in_flight--;
+    f->of_class[store_op_class(op)]--;
     mem_free(j);
     op->impl = NULL;
     op->done(op);
@@ -131,7 +134,8 @@ static void check_others(struct fake *f, const struct store_op *op)
         if (!is_same_upload(x, op)) {
             continue;
         }
-        if (op->kind == STORE_PART && x->kind == STORE_PART && x->part_number == op->part_number) {
+        if (op->kind == STORE_PART && x->kind == STORE_PART && x->part_number == op->part_number &&
+            !f->o.reupload_safe) {
             violation(f, "same part twice in flight", op);
         }
         if ((op->kind == STORE_COMPLETE || op->kind == STORE_ABORT) && x->kind == STORE_PART) {
@@ -147,7 +151,7 @@ static void check_others(struct fake *f, const struct store_op *op)
 static void check(struct fake *f, const struct store_op *op)
 {
     check_others(f, op);
-    if (f->in_flight >= f->slots) {
+    if (f->of_class[store_op_class(op)] >= f->slots) {
         violation(f, "more operations than slots", op);
     }
     if (op->kind == STORE_GET && op->ranged && op->offset > 0 && op->if_match.len == 0 &&
@@ -182,6 +186,7 @@ static void fake_submit(struct store *s, struct store_op *op)
     timer_start(&j->timer, duration_ms(f, j));
     list_push_back(&f->jobs, &j->link);
     f->in_flight++;
+    f->of_class[store_op_class(op)]++;
     f->most_in_flight = f->in_flight > f->most_in_flight ? f->in_flight : f->most_in_flight;
 }
 
@@ -241,6 +246,7 @@ struct fake *fake_new(const struct fake_options *options)
     f->store.ops = &fake_ops;
     f->store.name = options->name == NULL ? "fake" : options->name;
     f->store.features = (struct store_features){
+        .reupload_safe = options->reupload_safe,
         .put_etag_is_md5 = !options->no_put_etag,
         .delete_many = true,
         .tags = true,

@@ -13,7 +13,8 @@
 #include "daemon/base/loop.h"
 #include "transfer/store/store.h"
 
-#define FAKE_KINDS (STORE_HEAD_BUCKET + 1)
+#define FAKE_KINDS   (STORE_HEAD_BUCKET + 1)
+#define FAKE_ADDRESS 7 /* failed_at of what the network lost */
 
 struct fake;
 
@@ -25,8 +26,9 @@ struct fake_options {
     uint64_t latency_ms; /* of every operation … */
     uint64_t jitter_ms;  /* … and up to so much more */
     uint64_t rate_bps;   /* body bytes per second of one operation; 0 = no limit */
-    unsigned slots;      /* 0 = 16 */
+    unsigned slots;      /* of each class; 0 = 16 */
     uint64_t part_min;   /* 0 = 1 */
+    bool reupload_safe;  /* the same part may be in flight twice */
     bool no_put_etag;    /* features.put_etag_is_md5 off */
     bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
     bool ignores_pins;   /* If-Match has no effect */

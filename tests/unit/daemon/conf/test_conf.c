@@ -122,7 +122,7 @@ static void test_empty_is_all_defaults(void **state)
     assert_string_equal(c->admin_socket, "/run/a/control.sock");
     assert_int_equal(c->memory_bytes, 512 << 20);
     assert_int_equal(c->part_max_bytes, 64 << 20);
-    assert_int_equal(c->copies, 256);
+    assert_int_equal(c->copies, 512);
     assert_int_equal(c->history_ms, 604800000);
     assert_int_equal(c->late_ms, 300000);
     assert_int_equal(c->shutdown_ms, 20000);

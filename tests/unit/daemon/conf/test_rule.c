@@ -13,7 +13,8 @@
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
     "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", \"existing\": true, "         \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
-    "\"priority\": 70}"
+    "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
+    "\"requests\": \"500/s\"}"
 
 static void test_round_trip(void **state)
 {
@@ -33,6 +34,8 @@ static void test_round_trip(void **state)
     assert_int_equal(rule.deletes, RULE_DELETES_PROPAGATE);
     assert_int_equal(rule.objective_ms, 90000);
     assert_int_equal(rule.priority, 70);
+    assert_int_equal(limit_at(&rule.bandwidth, 600)->rate, 12500000);
+    assert_int_equal(limit_at(&rule.requests, 600)->rate, 500);
     assert_false(rule.enabled);
     rule_to_json(&rule, &text);
     assert_string_equal(buf_cstr(&text), FULL);

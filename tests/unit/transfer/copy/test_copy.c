@@ -384,6 +384,44 @@ static void source_removed_midway_leaves_no_upload(void **state)
     bench_free(b);
 }
 
+/* ---- where repeats go ---- */
+
+struct witness {
+    uint64_t avoided[8];
+    size_t count;
+};
+
+static void see_avoided(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct witness *w = arg;
+    (void)f;
+    assert_true(w->count < 8);
+    w->avoided[w->count++] = op->avoid;
+}
+
+static void repeats_avoid_the_address_that_failed(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct witness from = {.count = 0};
+    struct witness to = {.count = 0};
+    fake_fault(b->from, &(struct fake_fault){.kind = STORE_GET, .count = 2, .code = REPL_ENET});
+    fake_fault(b->to, &(struct fake_fault){
+                          .kind = STORE_PUT, .count = 1, .code = REPL_ESERVER, .http_status = 500});
+    fake_hook(b->from, see_avoided, &from);
+    fake_hook(b->to, see_avoided, &to);
+    copy_one(b, "k", 1000);
+    run(b, COPY_DONE);
+    assert_int_equal(from.count, 3);
+    assert_int_equal(from.avoided[0], 0);
+    assert_int_equal(from.avoided[1], FAKE_ADDRESS);
+    assert_int_equal(from.avoided[2], FAKE_ADDRESS);
+    for (size_t i = 0; i < to.count; i++) { /* an answer is no failure of an address */
+        assert_int_equal(to.avoided[i], 0);
+    }
+    bench_free(b);
+}
+
 /* ---- lost answers ---- */
 
 static void lost_answer(int kind, bool marker, size_t size, bool lost)
@@ -698,6 +736,7 @@ int main(void)
         cmocka_unit_test(etag_that_is_no_md5_costs_only_the_md5),
         cmocka_unit_test(source_that_never_rests_fails),
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
+        cmocka_unit_test(repeats_avoid_the_address_that_failed),
         cmocka_unit_test(lost_answers_are_asked_for),
         cmocka_unit_test(older_copy_is_no_proof),
         cmocka_unit_test(older_version_is_not_taken_for_the_new_one),

@@ -64,7 +64,7 @@ static void earlier_deadline_goes_first(void **state)
     for (int i = 0; i < 10; i++) {
         char key[8];
         snprintf(key, sizeof(key), "k%d", i);
-        copy_one(b, key, 10)->deadline_ms = 100 - i;
+        copy_one(b, key, 10)->deadline_ms -= i;
     }
     run(b);
     uint64_t last = 0;
@@ -76,29 +76,178 @@ static void earlier_deadline_goes_first(void **state)
     bench_free(b);
 }
 
-static void backfill_has_its_share(void **state)
+/* ---- classes ---- */
+
+static void copy_class(struct bench *b, const char *prefix, unsigned count, enum copy_class class)
 {
-    (void)state;
-    struct bench_options o = {.from = {.latency_ms = 10, .slots = 1},
-                              .to = {.latency_ms = 10, .slots = 4},
-                              .copies = 400};
-    struct bench *b = bench_new(&o);
-    copy_many(b, "old", 100, 10);
-    LIST_FOR (node, &b->jobs) {
-        CONTAINER_OF(node, struct bench_job, link)->backfill = true;
+    for (unsigned i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%03u", prefix, i);
+        struct bench_job *j = copy_one(b, key, 10);
+        j->backfill = class == COPY_BACKFILL;
+        if (class == COPY_LATE) {
+            j->deadline_ms = loop_wall_ms(b->loop) - 100000 + i;
+        }
     }
-    copy_many(b, "new", 200, 10);
-    bench_start(b);
-    loop_run_for(b->loop, 1200); /* about 120 reads */
-    unsigned fresh = 0, backfill = 0;
+}
+
+static unsigned count_done(struct bench *b, const char *prefix)
+{
+    unsigned n = 0;
     LIST_FOR (node, &b->jobs) {
         struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
-        fresh += j->is_done && !j->backfill;
-        backfill += j->is_done && j->backfill;
+        n += j->is_done && strncmp(j->key, prefix, strlen(prefix)) == 0;
     }
-    assert_in_range(fresh, 90, 110);
-    assert_in_range(backfill, 12, 22);
-    run(b); /* and all of it when nothing fresh is left */
+    return n;
+}
+
+/* One read at a time, a hundred a second. */
+static struct bench *narrow_bench(void)
+{
+    struct bench_options o = {.from = {.latency_ms = 10, .slots = 1},
+                              .to = {.latency_ms = 1, .slots = 4},
+                              .copies = 1000};
+    return bench_new(&o);
+}
+
+static void classes_have_their_shares(void **state)
+{
+    (void)state;
+    struct bench *b = narrow_bench();
+    copy_class(b, "backfill", 200, COPY_BACKFILL);
+    copy_class(b, "late", 200, COPY_LATE);
+    copy_class(b, "fresh", 200, COPY_FRESH);
+    bench_start(b);
+    loop_run_for(b->loop, 2020);
+    assert_in_range(count_done(b, "fresh"), 117, 123);
+    assert_in_range(count_done(b, "late"), 47, 53);
+    assert_in_range(count_done(b, "backfill"), 27, 33);
+    run(b);
+    bench_free(b);
+}
+
+/* Without fresh work the others have all of it, in the same proportion; and who was idle has not
+ * saved anything up. */
+static void idle_share_goes_to_the_others(void **state)
+{
+    (void)state;
+    struct bench *b = narrow_bench();
+    copy_class(b, "backfill", 300, COPY_BACKFILL);
+    copy_class(b, "late", 300, COPY_LATE);
+    bench_start(b);
+    loop_run_for(b->loop, 1620);
+    assert_in_range(count_done(b, "late"), 97, 103);
+    assert_in_range(count_done(b, "backfill"), 57, 63);
+    unsigned before = count_done(b, "");
+    copy_class(b, "fresh", 200, COPY_FRESH);
+    bench_start(b);
+    loop_run_for(b->loop, 1000);
+    assert_in_range(count_done(b, "fresh"), 57, 63);
+    assert_in_range(count_done(b, "") - before, 98, 102);
+    run(b);
+    bench_free(b);
+}
+
+static void late_goes_by_turns_from_both_ends(void **state)
+{
+    (void)state;
+    struct bench *b = narrow_bench();
+    copy_class(b, "late", 100, COPY_LATE);
+    bench_start(b);
+    loop_run_for(b->loop, 425);
+    assert_in_range(count_done(b, ""), 39, 42);
+    unsigned oldest = count_done(b, "late00") + count_done(b, "late01");
+    unsigned newest = count_done(b, "late08") + count_done(b, "late09");
+    assert_in_range(oldest, 19, 20);
+    assert_in_range(newest, 19, 20);
+    assert_int_equal(count_done(b, "late05"), 0);
+    run(b);
+    bench_free(b);
+}
+
+static void waiting_work_turns_late(void **state)
+{
+    (void)state;
+    struct bench *b = narrow_bench();
+    copy_class(b, "fresh", 400, COPY_FRESH);
+    copy_class(b, "soon", 400, COPY_FRESH);
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        if (j->key[0] == 's') {
+            j->deadline_ms = loop_wall_ms(b->loop) + 1000;
+        }
+    }
+    bench_start(b);
+    loop_run_for(b->loop, 1000);
+    assert_in_range(count_done(b, "soon"), 96, 101); /* the earliest deadline goes first */
+    unsigned before = count_done(b, "soon");
+    loop_run_for(b->loop, 1000);
+    assert_in_range(count_done(b, "soon") - before, 27, 33); /* 25 of 85 */
+    run(b);
+    bench_free(b);
+}
+
+/* A higher priority goes first, but not for ever before one that has waited longer. */
+static void priority_goes_first_and_starves_nobody(void **state)
+{
+    (void)state;
+    struct bench *b = narrow_bench();
+    copy_class(b, "low", 50, COPY_FRESH);
+    copy_class(b, "old", 10, COPY_FRESH);
+    copy_class(b, "high", 50, COPY_FRESH);
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        j->priority = j->key[0] == 'h' ? 60 : 50;
+        j->deadline_ms -= j->key[0] == 'o' ? 10 * SCHED_PRIORITY_MS + 1000 : 0;
+    }
+    bench_start(b);
+    loop_run_for(b->loop, 120);
+    assert_int_equal(count_done(b, "old"), 10);
+    loop_run_for(b->loop, 495);
+    assert_in_range(count_done(b, "high"), 49, 50);
+    assert_in_range(count_done(b, "low"), 0, 1);
+    run(b);
+    bench_free(b);
+}
+
+static void small_has_slots_that_bulk_does_not_take(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 1, .slots = 2, .rate_bps = 100000},
+                              .to = {.latency_ms = 1, .slots = 2, .rate_bps = 100000},
+                              .memory_bytes = 64 << 20,
+                              .part_max = 3 << 19};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "bulk", 6, 3 << 20);
+    bench_start(b);
+    loop_run_for(b->loop, 60000);
+    copy_many(b, "small", 4, 1000);
+    bench_start(b);
+    loop_run_for(b->loop, 100);
+    assert_int_equal(count_done(b, "small"), 4);
+    assert_int_equal(fake_most_in_flight(b->to), 4);
+    run(b);
+    bench_free(b);
+}
+
+/* Memory that bulk has not got the room for is good enough for small ones. */
+static void small_does_not_wait_for_the_memory_of_bulk(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
+                              .to = {.latency_ms = 1, .slots = 64, .rate_bps = 100000},
+                              .memory_bytes = 10 << 20,
+                              .part_max = 3 << 19};
+    struct bench *b = bench_new(&o);
+    copy_many(b, "bulk", 20, 3 << 19);
+    bench_start(b);
+    loop_run_for(b->loop, 1000);
+    copy_many(b, "small", 20, 600000); /* there is room for one beside six bulk ones */
+    bench_start(b);
+    loop_run_for(b->loop, 13000);
+    assert_int_equal(count_done(b, "small"), 2);
+    assert_int_equal(count_done(b, "bulk"), 0);
+    run(b);
     bench_free(b);
 }
 
@@ -157,6 +306,119 @@ static void repeated_reads_do_not_wait_for_their_own_memory(void **state)
         run(b);
         bench_free(b);
     }
+}
+
+/* ---- limits ---- */
+
+static void copy_group(struct bench *b, const char *prefix, unsigned count, size_t size,
+                       uint32_t group)
+{
+    struct list *last = b->jobs.prev;
+    copy_many(b, prefix, count, size);
+    for (struct list *node = last->next; node != &b->jobs; node = node->next) {
+        CONTAINER_OF(node, struct bench_job, link)->group = group;
+    }
+}
+
+static struct bench *limit_bench(void)
+{
+    struct bench_options o = {.from = {.latency_ms = 5, .slots = 32},
+                              .to = {.latency_ms = 20, .slots = 32, .part_min = 2048},
+                              .copies = 2000};
+    return bench_new(&o);
+}
+
+/* For small objects and for parts, and only of the group that is limited. */
+static void bytes_of_a_group_are_limited(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1000, 100000};
+    for (int i = 0; i < 2; i++) {
+        struct bench *b = limit_bench();
+        sched_limit_group(b->sched, 7, &(struct sched_limit){.bytes = 50000});
+        copy_group(b, "slow", (unsigned)(1200000 / sizes[i]), sizes[i], 7);
+        bench_start(b);
+        loop_run_for(b->loop, 2000);
+        uint64_t before = fake_body_bytes(b->to);
+        loop_run_for(b->loop, 10000);
+        assert_in_range(fake_body_bytes(b->to) - before, 490000, 510000);
+        copy_group(b, "fast", 500, 1000, 8);
+        bench_start(b);
+        loop_run_for(b->loop, 2000);
+        assert_int_equal(count_done(b, "fast"), 500);
+        run(b);
+        bench_free(b);
+    }
+}
+
+static void bytes_to_an_endpoint_are_limited(void **state)
+{
+    (void)state;
+    struct bench *b = limit_bench();
+    sched_limit_endpoint(b->sched, fake_store(b->to), &(struct sched_limit){.bytes = 50000});
+    copy_group(b, "a", 600, 1000, 1);
+    copy_group(b, "b", 600, 1000, 2);
+    bench_start(b);
+    loop_run_for(b->loop, 10000);
+    assert_in_range(fake_body_bytes(b->to), 490000, 510000);
+    run(b);
+    bench_free(b);
+}
+
+static void requests_are_limited(void **state)
+{
+    (void)state;
+    struct bench *b = limit_bench();
+    sched_limit_group(b->sched, 7, &(struct sched_limit){.requests = 100});
+    copy_group(b, "a", 700, 10, 7);
+    bench_start(b);
+    loop_run_for(b->loop, 10000);
+    unsigned requests = fake_count(b->from, STORE_GET) + fake_count(b->to, STORE_PUT);
+    assert_in_range(requests, 980, 1020);
+    sched_limit_group(b->sched, 7, &(struct sched_limit){0});
+    sched_limit_endpoint(b->sched, fake_store(b->from), &(struct sched_limit){.requests = 20});
+    unsigned before = fake_count(b->from, STORE_GET);
+    loop_run_for(b->loop, 5000);
+    assert_in_range(fake_count(b->from, STORE_GET) - before, 95, 135); /* those in flight too */
+    run(b);
+    bench_free(b);
+}
+
+static void limit_changes_at_once(void **state)
+{
+    (void)state;
+    struct bench *b = limit_bench();
+    sched_limit_group(b->sched, 7, &(struct sched_limit){.bytes = 10});
+    copy_group(b, "a", 1500, 1000, 7);
+    bench_start(b);
+    loop_run_for(b->loop, 60000);
+    assert_in_range(count_done(b, ""), 1, 2);
+    sched_limit_group(b->sched, 7, &(struct sched_limit){.bytes = 100000});
+    loop_run_for(b->loop, 5000);
+    assert_in_range(count_done(b, ""), 490, 510);
+    sched_limit_group(b->sched, 7, &(struct sched_limit){0});
+    loop_run_for(b->loop, 3000);
+    assert_int_equal(count_done(b, ""), 1500);
+    run(b);
+    bench_free(b);
+}
+
+/* Where the limit is what is scarce, its bytes are shared by class too. */
+static void limit_is_shared_by_class(void **state)
+{
+    (void)state;
+    struct bench *b = limit_bench();
+    sched_limit_endpoint(b->sched, fake_store(b->to), &(struct sched_limit){.requests = 100});
+    copy_class(b, "backfill", 500, COPY_BACKFILL);
+    copy_class(b, "late", 500, COPY_LATE);
+    copy_class(b, "fresh", 500, COPY_FRESH);
+    bench_start(b);
+    loop_run_for(b->loop, 6000);
+    assert_in_range(count_done(b, "fresh"), 325, 395);
+    assert_in_range(count_done(b, "late"), 125, 175);
+    assert_in_range(count_done(b, "backfill"), 70, 110);
+    run(b);
+    bench_free(b);
 }
 
 /* ---- deletes ---- */
@@ -431,7 +693,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_objects_pass_a_large_one),
         cmocka_unit_test(earlier_deadline_goes_first),
-        cmocka_unit_test(backfill_has_its_share),
+        cmocka_unit_test(classes_have_their_shares),
+        cmocka_unit_test(idle_share_goes_to_the_others),
+        cmocka_unit_test(late_goes_by_turns_from_both_ends),
+        cmocka_unit_test(waiting_work_turns_late),
+        cmocka_unit_test(priority_goes_first_and_starves_nobody),
+        cmocka_unit_test(small_has_slots_that_bulk_does_not_take),
+        cmocka_unit_test(small_does_not_wait_for_the_memory_of_bulk),
+        cmocka_unit_test(bytes_of_a_group_are_limited),
+        cmocka_unit_test(bytes_to_an_endpoint_are_limited),
+        cmocka_unit_test(requests_are_limited),
+        cmocka_unit_test(limit_changes_at_once),
+        cmocka_unit_test(limit_is_shared_by_class),
         cmocka_unit_test(slots_are_used_and_not_exceeded),
         cmocka_unit_test(slots_that_come_late_are_found),
         cmocka_unit_test(memory_bounds_what_is_read),

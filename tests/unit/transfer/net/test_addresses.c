@@ -102,6 +102,7 @@ struct bench {
     struct arena arena;
     unsigned open; /* requests */
     bool submitting;
+    bool is_closed;
     char url[512];
 };
 
@@ -119,13 +120,17 @@ static void begin(struct bench *b, const char *listen_at, const char *name)
 
 static void closed(void *arg)
 {
-    loop_stop(arg);
+    struct bench *b = arg;
+    b->is_closed = true;
+    loop_stop(b->loop);
 }
 
 static void end(struct bench *b)
 {
-    net_close(b->net, closed, b->loop);
-    loop_run(b->loop);
+    net_close(b->net, closed, b);
+    while (!b->is_closed) { /* ends of requests stop it, too */
+        loop_run(b->loop);
+    }
     loop_free(b->loop);
     arena_done(&b->arena);
     stop_server(&b->server);
@@ -276,8 +281,8 @@ static void cancel_while_the_name_is_asked_for(void **state)
     loop_run(b.loop);
     assert_int_equal(r.fail.code, REPL_ECANCELED);
     submit(&b, &r, 0);
-    end(&b); /* the question may still be open */
-    assert_int_equal(r.fail.code, REPL_ECANCELED);
+    end(&b); /* the question may still be open, or the request in a lane */
+    assert_int_equal(b.open, 0);
 }
 
 static void new_connections_use_all_addresses(void **state)

@@ -1,0 +1,230 @@
+#include "transfer/net/pace_impl.h"
+
+#define RISING     1.10 /* between two slices: the lanes are not up to speed */
+#define SETTLE_MAX 3    /* × the least time to settle */
+#define HELD       0.2  /* share of the time: the peer's window is what holds lanes back */
+#define PATIENCE   4    /* an epoch's data may take so many epochs to come */
+
+/* ---- meters ---- */
+
+void meter_clear(struct pace_meter *m)
+{
+    *m = (struct pace_meter){0};
+}
+
+void meter_add(struct pace_meter *m, const struct pace_sample *s, uint64_t span_us)
+{
+    m->time_us += span_us;
+    m->moved_bytes += s->moved_bytes;
+    m->sent_bytes += s->sent_bytes;
+    m->retrans_bytes += s->retrans_bytes;
+    m->held_us += s->held * (double)span_us;
+}
+
+struct pace_seen meter_read(const struct pace_meter *m)
+{
+    struct pace_seen seen = {0};
+    if (m->time_us > 0) {
+        seen.goodput = (double)m->moved_bytes * 1e6 / (double)m->time_us;
+        seen.held = m->held_us / (double)m->time_us;
+    }
+    if (m->sent_bytes > 0) {
+        seen.repeats = (double)m->retrans_bytes / (double)m->sent_bytes;
+    }
+    return seen;
+}
+
+/* ---- time ---- */
+
+uint64_t pace_span(const struct pace *p, double seconds, unsigned rtts)
+{
+    uint64_t least = (uint64_t)(seconds * 1e6);
+    uint64_t round_trips = p->min_rtt_us * rtts;
+    return round_trips > least ? round_trips : least;
+}
+
+static uint64_t epoch_us(const struct pace *p)
+{
+    return p->is_young ? pace_span(p, 1, 6) : pace_span(p, 2, 10);
+}
+
+/* A BBR lane connects and doubles its rate for about 10 round trips. When lanes have gone, those
+ * that are left take their share by a quarter in 8 round trips. */
+static uint64_t settle_us(const struct pace *p)
+{
+    switch (p->move) {
+    case PACE_SHRINK:
+    case PACE_TRIM:
+    case PACE_FRESH:
+        return pace_span(p, 2, 16);
+    case PACE_NO_MOVE:
+    case PACE_GROW:
+        break;
+    }
+    return p->is_bbr ? pace_span(p, 1, 8) : pace_span(p, 0.5, 5);
+}
+
+void pace_enter(struct pace *p, enum pace_state state)
+{
+    p->state = state;
+    p->state_us = p->now_us;
+    meter_clear(&p->meter);
+    meter_clear(&p->slice);
+    p->slice_goodput = 0;
+}
+
+/* ---- states ---- */
+
+/* True when a slice has brought not much more than the one before. */
+static bool is_flat(struct pace *p, const struct pace_sample *s, uint64_t span_us)
+{
+    meter_add(&p->slice, s, span_us);
+    if (p->slice.time_us < pace_span(p, 0.4, 3)) {
+        return false;
+    }
+    double before = p->slice_goodput;
+    p->slice_goodput = meter_read(&p->slice).goodput;
+    meter_clear(&p->slice);
+    return before > 0 && p->slice_goodput <= before * RISING;
+}
+
+static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us)
+{
+    uint64_t passed = p->now_us - p->state_us;
+    bool flat = is_flat(p, s, span_us);
+    if (p->move == PACE_FRESH) {
+        if (passed >= settle_us(p)) {
+            pace_undo(p, PACE_FRESH_OVER);
+        }
+        return;
+    }
+    if ((flat && passed >= settle_us(p)) || passed >= SETTLE_MAX * settle_us(p)) {
+        pace_enter(p, PACE_MEASURING);
+    }
+}
+
+/* With few of the lanes at work, it is the work that is measured. */
+static bool is_usable(const struct pace *p, const struct pace_sample *s)
+{
+    return !s->is_starved && s->lanes * 5 >= p->wanted * 4;
+}
+
+static void epoch_ends(struct pace *p)
+{
+    struct pace_seen seen = meter_read(&p->meter);
+    p->is_held = seen.held > HELD;
+    if (p->move == PACE_NO_MOVE) {
+        pace_steady(p, &seen);
+    } else {
+        pace_judge(p, &seen);
+    }
+}
+
+/* A verdict in doubt leaves everything as it is: a second epoch is added to the first. */
+static void measure(struct pace *p, const struct pace_sample *s, uint64_t span_us)
+{
+    uint64_t wanted_us = epoch_us(p) * (p->move == PACE_NO_MOVE ? 1 : p->judged + 1);
+    if (is_usable(p, s)) {
+        meter_add(&p->meter, s, span_us);
+    }
+    if (p->meter.time_us >= wanted_us) {
+        epoch_ends(p);
+    } else if (p->now_us - p->state_us < PATIENCE * wanted_us) {
+        return;
+    } else if (p->move == PACE_NO_MOVE) {
+        pace_enter(p, PACE_MEASURING);
+    } else {
+        pace_undo(p, PACE_NOT_JUDGED);
+    }
+}
+
+/* ---- life ---- */
+
+void pace_init(struct pace *p, bool is_bbr, unsigned limit)
+{
+    unsigned start = is_bbr ? PACE_BBR_START : PACE_OTHER_START;
+    *p = (struct pace){
+        .wanted = start < limit ? start : limit,
+        .is_bbr = is_bbr,
+        .is_young = true,
+        .limit = limit,
+        .own_loss = -1,
+        .own_loss_next = -1,
+    };
+    pace_forget(p);
+}
+
+/* What the kernel grants is known for sure only when the first lane is open. */
+static void set_control(struct pace *p, bool is_bbr)
+{
+    if (is_bbr != p->is_bbr) {
+        uint64_t now_us = p->now_us;
+        bool has_moved = p->has_moved;
+        pace_init(p, is_bbr, p->limit);
+        p->now_us = p->state_us = p->own_loss_us = now_us;
+        p->has_moved = has_moved;
+    }
+}
+
+static void set_limit(struct pace *p, unsigned limit)
+{
+    p->limit = limit > 0 ? limit : 1;
+    if (p->move != PACE_NO_MOVE && p->wanted > pace_most(p)) {
+        pace_undo(p, PACE_LIMITED);
+    }
+    if (p->wanted > pace_most(p)) {
+        p->wanted = pace_most(p);
+        p->reason = PACE_LIMITED;
+        pace_forget(p);
+        pace_enter(p, PACE_SETTLING);
+    }
+}
+
+unsigned pace_sample(struct pace *p, const struct pace_sample *s)
+{
+    uint64_t span_us = p->now_us == 0 ? 0 : s->now_us - p->now_us;
+    if (p->now_us == 0) {
+        p->state_us = p->own_loss_us = s->now_us;
+    }
+    p->now_us = s->now_us;
+    p->min_rtt_us = s->min_rtt_us != 0 ? s->min_rtt_us : p->min_rtt_us;
+    set_control(p, s->is_bbr);
+    set_limit(p, s->limit);
+    if (span_us == 0 || pace_is_silent(p, s, span_us)) {
+        return p->wanted;
+    }
+    pace_watch_return(p, s, span_us);
+    if (p->state == PACE_SETTLING) {
+        settle(p, s, span_us);
+    } else {
+        measure(p, s, span_us);
+    }
+    return p->wanted;
+}
+
+const char *pace_reason_text(enum pace_reason reason)
+{
+    static const char *const texts[] = {
+        [PACE_STARTED] = "started",
+        [PACE_TRIES_MORE] = "tries more lanes",
+        [PACE_PEER_WINDOW] = "tries more lanes: peer window",
+        [PACE_PAID] = "more lanes paid, tries more",
+        [PACE_ENOUGH] = "more lanes paid a little",
+        [PACE_NO_GAIN] = "more lanes did not pay",
+        [PACE_TRIES_FEWER] = "tries fewer lanes: too much is repeated",
+        [PACE_SAVED] = "fewer lanes do as much",
+        [PACE_NEEDED] = "fewer lanes brought less",
+        [PACE_PATH_LOSES] = "fewer lanes repeat as much: the loss is the path's",
+        [PACE_TRIES_WITHOUT] = "tries without those that paid little",
+        [PACE_TRIMMED] = "back to what the step was worth",
+        [PACE_PATH_FELL] = "the path became slower",
+        [PACE_PATH_ROSE] = "the path became faster",
+        [PACE_OUTAGE] = "nothing arrives",
+        [PACE_OUTAGE_OVER] = "bytes arrive again",
+        [PACE_PATH_IS_BACK] = "fresh lanes: the path seems to be back",
+        [PACE_FRESH_OVER] = "fresh lanes are up",
+        [PACE_NOT_JUDGED] = "too little sent to judge",
+        [PACE_LIMITED] = "limit of lanes",
+    };
+    return texts[reason];
+}
