@@ -153,12 +153,13 @@ static void on_lost(void *arg)
 
 /* ---- silence ---- */
 
-/* What the kernel still holds counts: a slow link acknowledges it bit by bit. */
-static uint64_t progress(const struct lane_h2 *l)
+static struct pulse_seen look(const struct lane_h2 *l)
 {
     struct tcpinfo t = {0};
     tcpinfo_read(conn_fd(l->conn), now_us(l), &t);
-    return conn_came_bytes(l->conn) + t.acked_bytes;
+    return (struct pulse_seen){.came = conn_came_bytes(l->conn),
+                               .acked = t.acked_bytes > 0 ? t.acked_bytes - 1 : 0, /* the SYN */
+                               .sent = conn_sent_bytes(l->conn)};
 }
 
 static void watch(struct lane_h2 *l)
@@ -168,7 +169,8 @@ static void watch(struct lane_h2 *l)
     if (!l->is_ready) {
         return; /* the connection has a time limit of its own */
     }
-    switch (pulse_check(&l->pulse, progress(l), loop_now_ms(l->common->loop))) {
+    struct pulse_seen seen = look(l);
+    switch (pulse_check(&l->pulse, &seen, loop_now_ms(l->common->loop))) {
     case PULSE_ALIVE:
         break;
     case PULSE_ASK:
