@@ -10,6 +10,21 @@ from lib.proxy import Link
 from lib.world import make_world
 
 
+@contextlib.contextmanager
+def no_faults(*used):
+    try:
+        yield
+    finally:
+        for server in used:
+            server.clear_faults()
+
+
+def requests(server, *ops):
+    """How many of these the server has had."""
+    counts = server.stats()["requests"]
+    return sum(counts.get(op, 0) for op in ops)
+
+
 # --- 3: what a dead daemon sent must not come after what its successor did
 
 def queued_bytes(port):
@@ -94,3 +109,35 @@ def test_bytes_of_a_dead_daemon_do_not_arrive_late(rgw, held, bucket, kind):
             assert world.at_destination("k") == new
         else:
             assert world.destination_keys() == []
+
+
+# --- 5: evidence is of now
+
+@pytest.fixture
+def link(bucketd2):
+    with Link(bucketd2) as made:
+        yield made
+
+
+def test_evidence_for_a_delete_does_not_outlive_an_outage(bucketd, bucketd2, link, bucket):
+    """The key is gone when the source is asked, and there again when the destination answers."""
+    deletes = ("DeleteObject", "DeleteObjects")
+    with make_world(bucketd, link, bucket) as world, no_faults(bucketd2):
+        world.add_rule("--deletes", "propagate")
+        world.put_all({"k": b"1", "other": b"2"})
+        world.settle()
+        before = requests(bucketd2, *deletes)
+        for op in deletes:
+            bucketd2.fault("hang", op=op, count=-1)
+        world.announce([world.delete("k")], "delete")
+        world.repld.wait_for(lambda: requests(bucketd2, *deletes) > before, "the delete")
+        link.cut()
+        bucketd2.clear_faults()
+        world.repld.wait_for(lambda: world.repld.metric("repl_endpoint_up", endpoint="dst") == 0,
+                             "the outage")
+        world.put("k", b"1")
+        before = requests(bucketd2, *deletes)
+        link.restore()
+        world.settle()
+        assert requests(bucketd2, *deletes) == before, "the source has the key"
+        assert world.at_destination("k") == b"1"
