@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from lib.proxy import Link
-from lib.world import make_world
+from lib.repld import Repld
+from lib.world import MIB, World, make_world
 
 
 @contextlib.contextmanager
@@ -141,3 +142,28 @@ def test_evidence_for_a_delete_does_not_outlive_an_outage(bucketd, bucketd2, lin
         world.settle()
         assert requests(bucketd2, *deletes) == before, "the source has the key"
         assert world.at_destination("k") == b"1"
+
+
+# --- 6: no abort beside a Complete that may be at work
+
+def test_less_memory_does_not_abort_what_is_completing(bucketd, bucketd2, bucket, noise):
+    """The parts no longer fit into the budget, but all of them are there and Complete was sent."""
+    with Repld({"src": bucketd, "dst": bucketd2}, memory="128MiB", part_max="20MiB") as repld:
+        world = World(bucketd, bucketd2, bucket, repld)
+        with no_faults(bucketd2):
+            world.add_rule()
+            world.put_all({"first": noise(90 * MIB)})  # then the rate is known, and parts are large
+            world.settle()
+            aborts = requests(bucketd2, "AbortMultipartUpload")
+            completes = requests(bucketd2, "CompleteMultipartUpload")
+            bucketd2.fault("slow", op="CompleteMultipartUpload", delay_ms=6000, count=1)
+            world.put("large", noise(90 * MIB))
+            repld.append(world.from_bucket, ["large"], size=90 * MIB)
+            repld.wait_for(lambda: requests(bucketd2, "CompleteMultipartUpload") > completes,
+                           "Complete")
+            repld.kill9()
+            repld.write_conf(memory="64MiB", part_max="16MiB")
+            repld.start()
+            world.settle()
+            assert requests(bucketd2, "AbortMultipartUpload") == aborts
+            assert world.at_destination("large") == noise(90 * MIB)

@@ -804,6 +804,27 @@ static void intention_aborts_only_what_can_be_ours(void **state)
     bench_free(b);
 }
 
+/* Its parts no longer fit into memory, and none is needed: Complete may be at work. */
+static void completing_is_asked_for_whatever_the_budget(void **state)
+{
+    (void)state;
+    struct bench_options o = {
+        .to = {.latency_ms = 20}, .part_max = 65536, .memory_bytes = 1 << 20, .commit_ms = 2};
+    struct bench *b = bench_new(&o);
+    struct bench_job *j = copy_one(b, "k", 400000);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .in_vain = true});
+    bench_start(b);
+    while (!j->completing) {
+        loop_run_for(b->loop, 1);
+    }
+    b->o.memory_bytes = 3 * 65536;
+    bench_crash(b);
+    run(b, COPY_DONE);
+    assert_int_equal(b->abandoned_count, 0);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 1);
+    bench_free(b);
+}
+
 static void stop_lets_parts_in_flight_end(void **state)
 {
     (void)state;
@@ -864,6 +885,7 @@ int main(void)
         cmocka_unit_test(foreign_part_starts_again),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
+        cmocka_unit_test(completing_is_asked_for_whatever_the_budget),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
