@@ -7,7 +7,23 @@ import threading
 import pytest
 
 from lib.proxy import Link
-from lib.world import make_world
+from lib.repld import Repld
+from lib.world import MIB, World, make_world
+
+
+@contextlib.contextmanager
+def no_faults(*used):
+    try:
+        yield
+    finally:
+        for server in used:
+            server.clear_faults()
+
+
+def requests(server, *ops):
+    """How many of these the server has had."""
+    counts = server.stats()["requests"]
+    return sum(counts.get(op, 0) for op in ops)
 
 
 # --- 3: what a dead daemon sent must not come after what its successor did
@@ -94,3 +110,60 @@ def test_bytes_of_a_dead_daemon_do_not_arrive_late(rgw, held, bucket, kind):
             assert world.at_destination("k") == new
         else:
             assert world.destination_keys() == []
+
+
+# --- 5: evidence is of now
+
+@pytest.fixture
+def link(bucketd2):
+    with Link(bucketd2) as made:
+        yield made
+
+
+def test_evidence_for_a_delete_does_not_outlive_an_outage(bucketd, bucketd2, link, bucket):
+    """The key is gone when the source is asked, and there again when the destination answers."""
+    deletes = ("DeleteObject", "DeleteObjects")
+    with make_world(bucketd, link, bucket) as world, no_faults(bucketd2):
+        world.add_rule("--deletes", "propagate")
+        world.put_all({"k": b"1", "other": b"2"})
+        world.settle()
+        before = requests(bucketd2, *deletes)
+        for op in deletes:
+            bucketd2.fault("hang", op=op, count=-1)
+        world.announce([world.delete("k")], "delete")
+        world.repld.wait_for(lambda: requests(bucketd2, *deletes) > before, "the delete")
+        link.cut()
+        bucketd2.clear_faults()
+        world.repld.wait_for(lambda: world.repld.metric("repl_endpoint_up", endpoint="dst") == 0,
+                             "the outage")
+        world.put("k", b"1")
+        before = requests(bucketd2, *deletes)
+        link.restore()
+        world.settle()
+        assert requests(bucketd2, *deletes) == before, "the source has the key"
+        assert world.at_destination("k") == b"1"
+
+
+# --- 6: no abort beside a Complete that may be at work
+
+def test_less_memory_does_not_abort_what_is_completing(bucketd, bucketd2, bucket, noise):
+    """The parts no longer fit into the budget, but all of them are there and Complete was sent."""
+    with Repld({"src": bucketd, "dst": bucketd2}, memory="128MiB", part_max="20MiB") as repld:
+        world = World(bucketd, bucketd2, bucket, repld)
+        with no_faults(bucketd2):
+            world.add_rule()
+            world.put_all({"first": noise(90 * MIB)})  # then the rate is known, and parts are large
+            world.settle()
+            aborts = requests(bucketd2, "AbortMultipartUpload")
+            completes = requests(bucketd2, "CompleteMultipartUpload")
+            bucketd2.fault("slow", op="CompleteMultipartUpload", delay_ms=6000, count=1)
+            world.put("large", noise(90 * MIB))
+            repld.append(world.from_bucket, ["large"], size=90 * MIB)
+            repld.wait_for(lambda: requests(bucketd2, "CompleteMultipartUpload") > completes,
+                           "Complete")
+            repld.kill9()
+            repld.write_conf(memory="64MiB", part_max="16MiB")
+            repld.start()
+            world.settle()
+            assert requests(bucketd2, "AbortMultipartUpload") == aborts
+            assert world.at_destination("large") == noise(90 * MIB)

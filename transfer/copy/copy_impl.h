@@ -162,6 +162,7 @@ struct copy {
     unsigned complete_attempts;
     bool complete_said_gone; /* its last answer was that there is no such upload */
     unsigned delete_asks;    /* whether it is there still */
+    uint64_t evidence_ms;    /* when the source said that the key is gone */
     struct copy_part *parts;
     struct store_part *complete_parts;
     uint32_t parts_todo;
@@ -241,6 +242,8 @@ void copy_hold(struct copy_op *o);
 struct copy_op *copy_leave_twin(struct copy_op *o);
 /* Sends it again by class and attempt, or fails the copy. */
 void copy_again(struct copy *c, struct copy_op *o);
+/* The same, beginning with a step before it. */
+void copy_again_as(struct copy *c, struct copy_op *o, enum copy_step step);
 /* As copy_again(), for a step that has to be done over as another one (PUT after asking). */
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms);
 void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms);

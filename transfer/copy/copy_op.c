@@ -246,15 +246,20 @@ static void log_again(const struct copy *c, const struct copy_op *o, uint32_t de
               fail_print(&o->op.fail, text, sizeof(text)), SPAN_ARG(c->job.from_key));
 }
 
-void copy_again(struct copy *c, struct copy_op *o)
+void copy_again_as(struct copy *c, struct copy_op *o, enum copy_step step)
 {
     uint32_t delay_ms;
     if (copy_may_repeat(c, o, &delay_ms)) {
         log_again(c, o, delay_ms);
-        copy_delay(o, o->step, delay_ms);
+        copy_delay(o, step, delay_ms);
     } else {
         copy_fail(c, &o->op.fail, copy_side(o->step));
     }
+}
+
+void copy_again(struct copy *c, struct copy_op *o)
+{
+    copy_again_as(c, o, o->step);
 }
 
 void copy_result(struct copy_op *o)

@@ -20,12 +20,17 @@ static void take_upload(struct copy *c)
     c->outcome.bytes = c->source.size;
 }
 
-static bool is_usable(const struct copy *c)
+static bool is_sound(const struct copy *c)
 {
     struct plan_input in = sched_plan_input(c);
     return c->plan.part_count > 0 && c->plan.part_count <= in.to->parts_max &&
-           c->plan.part_size <= in.memory_bytes / 4 &&
            (c->source.etag.len > 0 || c->source.version_id.len > 0);
+}
+
+/* The budget may be less than in the life that chose the parts. */
+static bool fits_memory(const struct copy *c)
+{
+    return c->plan.part_size <= sched_plan_input(c).memory_bytes / 4;
 }
 
 static void start_clean(struct copy *c)
@@ -71,19 +76,19 @@ void copy_resume(struct copy *c)
         copy_delete_start(c);
         return;
     }
-    if (!is_usable(c)) {
+    if (!is_sound(c)) {
         start_clean(c);
         return;
     }
     take_parts(c);
-    if (!c->job.upload_completing) {
-        copy_ask(c, STEP_RESUME_PIN);
-    } else if (has_all_parts(c)) {
+    if (c->job.upload_completing && has_all_parts(c)) { /* no part is read any more */
         c->parts_todo = 0;
         c->parts_done = c->plan.part_count;
         copy_ask(c, STEP_ASK_COMPLETE);
-    } else {
+    } else if (c->job.upload_completing || !fits_memory(c)) {
         start_clean(c);
+    } else {
+        copy_ask(c, STEP_RESUME_PIN);
     }
 }
 

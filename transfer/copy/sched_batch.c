@@ -15,7 +15,7 @@ struct batch {
 
 static bool may_join(const struct copy_op *o)
 {
-    return o->step == STEP_DELETE && !o->goes_alone;
+    return o->step == STEP_DELETE && !o->goes_alone && !sched_is_stale(o);
 }
 
 /* The next entry's operation, if it may go along with `first`. */

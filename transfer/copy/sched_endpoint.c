@@ -128,7 +128,7 @@ static void go_down(struct endpoint *e, enum sched_endpoint_state state, const s
 
 static void go_up(struct endpoint *e)
 {
-    uint64_t ms = loop_now_ms(e->sched->o.loop) - e->down_ms;
+    e->up_ms = loop_now_ms(e->sched->o.loop);
     e->state = SCHED_UP;
     e->net_failures = 0;
     fail_clear(&e->fail);
@@ -137,7 +137,7 @@ static void go_up(struct endpoint *e)
         stat_put(e->up, 1);
     }
     LOG_NOTICE(e->sched->o.log, "endpoint", "%s is back after %llu ms", e->name,
-               (unsigned long long)ms);
+               (unsigned long long)(e->up_ms - e->down_ms));
     sched_pump_soon(e->sched);
 }
 

@@ -9,12 +9,13 @@
 #include "transfer/copy/sched.h"
 #include "transfer/net/throttle.h"
 
-#define SCHED_REQUEST_BYTES 65536 /* a request without a body counts as so much work */
-#define SCHED_OUTAGE_MS     1000
-#define SCHED_DENIED_MIN_MS 5000
-#define SCHED_DENIED_MAX_MS 60000
-#define SCHED_RESULTS       8 /* fail classes; FAIL_NONE stands for "ok" */
-#define SCHED_OPERATIONS    (STORE_HEAD_BUCKET + 1)
+#define SCHED_REQUEST_BYTES   65536 /* a request without a body counts as so much work */
+#define SCHED_OUTAGE_MS       1000
+#define SCHED_DENIED_MIN_MS   5000
+#define SCHED_DENIED_MAX_MS   60000
+#define SCHED_EVIDENCE_MAX_MS 3000 /* what the source said of a key that is deleted */
+#define SCHED_RESULTS         8    /* fail classes; FAIL_NONE stands for "ok" */
+#define SCHED_OPERATIONS      (STORE_HEAD_BUCKET + 1)
 
 /* ---- heap: entries in the order of their turn ---- */
 
@@ -146,6 +147,7 @@ struct endpoint {
     uint64_t good_ms;      /* of the last success; 0 = none */
     uint64_t probe_good_ms;
     uint64_t down_ms;
+    uint64_t up_ms;  /* since the last time that it was not; 0 = from the beginning */
     unsigned passes; /* real operations let through as a probe */
     bool probe_by_pass;
     uint32_t probe_delay_ms;
@@ -200,6 +202,8 @@ void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
 void sched_start(struct endpoint *at, struct copy_op *o);
+/* A delete whose evidence is old, or from before its destination was reachable. */
+bool sched_is_stale(const struct copy_op *o);
 /* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */
 bool sched_start_batch(struct endpoint *at, struct copy_op *first);
 void sched_unpark(struct endpoint *e);

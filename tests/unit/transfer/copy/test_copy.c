@@ -250,6 +250,72 @@ static void denied_source_deletes_nothing(void **state)
     bench_free(b);
 }
 
+struct returner {
+    struct fake *from;
+    enum store_op_kind at; /* the key is there again when the destination gets this */
+};
+
+static void put_again(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct returner *r = arg;
+    (void)f;
+    if (op->kind == r->at) {
+        fake_put_random(r->from, "src", "a", 10, 1);
+    }
+}
+
+/* The key is there again when the delete, which has failed once, goes out again. */
+static void evidence_does_not_outlive_a_failure(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct returner r = {.from = b->from, .at = STORE_DELETE};
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_DELETE, .count = 1, .in_vain = true});
+    fake_hook(b->to, put_again, &r);
+    bench_add(b, "a", COPY_DELETE);
+    run(b, COPY_SKIPPED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+/* It waits in an outage of the destination, the probe that ends it brings the key back. */
+static void evidence_does_not_outlive_an_outage(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct returner r = {.from = b->from, .at = STORE_HEAD_BUCKET};
+    uint64_t now_ms = loop_now_ms(b->loop);
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_put_random(b->to, "dst", "b", 10, 1);
+    fake_outage(b->to, now_ms, now_ms + 1500);
+    fake_hook(b->to, put_again, &r);
+    struct bench_job *a = bench_add(b, "a", COPY_DELETE);
+    struct bench_job *other = bench_add(b, "b", COPY_DELETE);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(a->outcome.end, COPY_SKIPPED);
+    assert_int_equal(other->outcome.end, COPY_DELETED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+/* Nor a long wait for a slot. */
+static void evidence_does_not_outlive_a_wait(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_set_slots(b->to, 0);
+    bench_add(b, "a", COPY_DELETE);
+    bench_start(b);
+    loop_run_for(b->loop, 60000);
+    fake_put_random(b->from, "src", "a", 10, 1);
+    fake_set_slots(b->to, 4);
+    run(b, COPY_SKIPPED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
 /* The object of an upload in work is deleted: the upload must not outlive it. */
 static void delete_ends_what_a_copy_began(void **state)
 {
@@ -738,6 +804,27 @@ static void intention_aborts_only_what_can_be_ours(void **state)
     bench_free(b);
 }
 
+/* Its parts no longer fit into memory, and none is needed: Complete may be at work. */
+static void completing_is_asked_for_whatever_the_budget(void **state)
+{
+    (void)state;
+    struct bench_options o = {
+        .to = {.latency_ms = 20}, .part_max = 65536, .memory_bytes = 1 << 20, .commit_ms = 2};
+    struct bench *b = bench_new(&o);
+    struct bench_job *j = copy_one(b, "k", 400000);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .in_vain = true});
+    bench_start(b);
+    while (!j->completing) {
+        loop_run_for(b->loop, 1);
+    }
+    b->o.memory_bytes = 3 * 65536;
+    bench_crash(b);
+    run(b, COPY_DONE);
+    assert_int_equal(b->abandoned_count, 0);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 1);
+    bench_free(b);
+}
+
 static void stop_lets_parts_in_flight_end(void **state)
 {
     (void)state;
@@ -770,6 +857,9 @@ int main(void)
         cmocka_unit_test(delete_needs_evidence),
         cmocka_unit_test(missing_source_bucket_deletes_nothing),
         cmocka_unit_test(denied_source_deletes_nothing),
+        cmocka_unit_test(evidence_does_not_outlive_a_failure),
+        cmocka_unit_test(evidence_does_not_outlive_an_outage),
+        cmocka_unit_test(evidence_does_not_outlive_a_wait),
         cmocka_unit_test(delete_ends_what_a_copy_began),
         cmocka_unit_test(delete_outlasts_a_complete),
         cmocka_unit_test(changed_source_is_never_mixed),
@@ -795,6 +885,7 @@ int main(void)
         cmocka_unit_test(foreign_part_starts_again),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
+        cmocka_unit_test(completing_is_asked_for_whatever_the_budget),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
