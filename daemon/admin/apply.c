@@ -136,9 +136,9 @@ static void step_done(void *arg, int status, const struct fail *f)
         return;
     }
     struct fail told = {0};
-    fail_set(&told, status, "rule \"%s\": %.120s; %zu of %zu changes were made",
-             p->steps[p->at].rule.name,
-             f != NULL && f->text[0] != '\0' ? f->text : fail_text(status), p->changed, p->to_do);
+    fail_set(&told, status, "%zu of %zu changes were made; rule \"%s\": %s", p->changed,
+             p->to_do, p->steps[p->at].rule.name,
+             f != NULL && f->text[0] != '\0' ? f->text : fail_text(status));
     fail_hint(&told, "%s", f != NULL && f->hint[0] != '\0' ? f->hint : "mend it and apply again");
     later_fail(&p->later, status, &told);
 }

@@ -76,6 +76,7 @@ def test_preflight_names_what_is_missing(local):
                            "--destination", "dst/no-such-bucket-here/", check=False)
     assert done.returncode == 1
     assert "no-such-bucket-here" in done.stderr
+    assert "bucket does not exist" in done.stderr, "the server's answer stands whole"
     assert local.repld.ctl("rule", "show", "bad", check=False).returncode == 1
 
 
@@ -121,6 +122,9 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
     done = local.repld.ctl("apply", "-f", file, check=False)
     assert done.returncode in (1, 2)
     assert "deletes" in done.stderr and "rules.yaml:" in done.stderr
+    rule_file(file, local, qwertyuiop="x")
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert "qwertyuiop" in done.stderr and "keep_replicas" in done.stderr, "every key is named"
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
 
 
