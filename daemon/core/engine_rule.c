@@ -253,7 +253,7 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
             others[n++] = q->rule;
         }
     }
-    int status = rules_check_overlap(&p->rule, others, n, f);
+    int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
     arena_done(&a);
     return status;
 }

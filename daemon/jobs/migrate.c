@@ -1,6 +1,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 #include "daemon/jobs/migrate_impl.h"
+#include "daemon/rules/rules.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -256,7 +257,7 @@ static int open_engine(struct migrate *m, const struct migrate_options *options,
     return engine_new(&eo, &m->engine, f);
 }
 
-static int check_endpoints(struct migrate *m, struct fail *f)
+static int check_places(struct migrate *m, struct fail *f)
 {
     const char *names[] = {m->rule.source.endpoint, m->rule.destination.endpoint};
     for (int i = 0; i < 2; i++) {
@@ -264,7 +265,7 @@ static int check_endpoints(struct migrate *m, struct fail *f)
             return fail_set(f, REPL_EBADINPUT, "endpoint %.80s is not known", names[i]);
         }
     }
-    return 0;
+    return rules_check_overlap(&m->rule, NULL, 0, &m->conf, f);
 }
 
 /* An earlier run's rule goes on: its dead letters get another chance. */
@@ -297,7 +298,7 @@ int migrate_start(const struct migrate_options *options, migrate_ended_fn *ended
     timer_init(&m->poll, m->loop, poll, m);
     int status = copy_rule(m, options->rule, f);
     if (status == 0) {
-        status = check_endpoints(m, f);
+        status = check_places(m, f);
     }
     if (status == 0) {
         status = open_engine(m, options, f);

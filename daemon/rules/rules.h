@@ -2,6 +2,7 @@
 #ifndef REPL_RULES_RULES_H
 #define REPL_RULES_RULES_H
 
+#include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
 #include "journal/change.h"
 
@@ -19,8 +20,9 @@ bool rules_matches(const struct rule *rule, const struct change *change);
 struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a);
 
 /* Two rules may not write the same destination keys: REPL_ECONFLICT naming the other rule, also
- * when a rule's destination lies in its own source. */
+ * when a rule's destination lies in its own source. Two endpoints of the configuration with one URL
+ * are the same place. */
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
-                        struct fail *f);
+                        const struct conf *conf, struct fail *f);
 
 #endif
