@@ -148,12 +148,12 @@ static void take_progress(struct migrate *m, const struct rule_lag *lag)
     p->listing = lag->listing;
     p->listed = lag->listed;
     p->listed_bytes = lag->listed_bytes;
-    p->skipped = lag->listed_equal + lag->counts.skipped_objects;
-    p->copied = lag->counts.done_objects;
-    p->copied_bytes = lag->counts.done_bytes;
+    p->skipped = lag->listed_equal + lag->counts.skipped_objects - m->before.skipped_objects;
+    p->copied = lag->counts.done_objects - m->before.done_objects;
+    p->copied_bytes = lag->counts.done_bytes - m->before.done_bytes;
     p->failed = lag->counts.failed_objects;
     p->pending = lag->counts.pending_objects + lag->counts.backfill_objects;
-    p->sent_bytes = lag->counts.sent_bytes;
+    p->sent_bytes = lag->counts.sent_bytes - m->before.sent_bytes;
 }
 
 /* An endpoint that takes no work ends the job after a while: nobody waits for it in vain. */
@@ -271,6 +271,10 @@ static int check_places(struct migrate *m, struct fail *f)
 /* An earlier run's rule goes on: its dead letters get another chance. */
 static void begin(struct migrate *m)
 {
+    struct rule_lag lag;
+    if (engine_lag(m->engine, m->rule.name, &lag) == 0) {
+        m->before = lag.counts;
+    }
     m->started_ms = loop_now_ms(m->loop);
     m->progress.listing = true;
     if (m->dry_run) {
