@@ -16,6 +16,8 @@ bool rules_glob(struct span pattern, struct span text);
 bool rules_takes_key(const struct rule *rule, struct span key);
 /* Whether the change is of the rule's source and key; an absent endpoint is any. */
 bool rules_matches(const struct rule *rule, const struct change *change);
+/* Whether the rule's source is the change's bucket and endpoint, whatever the key. */
+bool rules_has_source(const struct rule *rule, const struct change *change);
 /* Destination key: the source prefix replaced by the destination prefix. */
 struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a);
 
