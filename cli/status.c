@@ -108,6 +108,33 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* Nothing where there are no outboxes. */
+static void print_outboxes(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"OUTBOX",  "STATE",   "BAD ROWS",
+                                           "NO RULE", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *outbox;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "outboxes"), i, outbox)
+    {
+        bool read = cli_true(outbox, "read");
+        long long bad = cli_number(outbox, "bad_rows");
+        long long astray = cli_number(outbox, "astray_rows");
+        table_cell(&t, TABLE_PLAIN, cli_text(outbox, "name"));
+        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
+        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(outbox, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
 {
     const char *bandwidth = cli_text(limited, "bandwidth_now");
@@ -170,6 +197,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_rules(c, answer);
         putchar('\n');
         print_endpoints(c, answer);
+        print_outboxes(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }

@@ -24,10 +24,11 @@ struct outbox_options {
     const char *group;    /* of a file that we make; NULL = unchanged */
 };
 
-/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind): it is reported and
- * passed over. */
+/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind) is passed over; one whose
+ * size or event_time cannot be read is taken without it. Both are reported. */
 struct outbox_bad_row {
     int64_t id;
+    bool taken;
     char text[160];
 };
 

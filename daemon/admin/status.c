@@ -107,6 +107,22 @@ static void endpoint_list(struct admin *a, struct buf *to)
     json_close(to, ']');
 }
 
+static void outbox_list(struct admin *a, struct buf *to)
+{
+    struct outbox_status outbox;
+    json_open(to, "outboxes", '[');
+    for (size_t i = 0; engine_outbox_status(a->options.engine, i, &outbox); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", outbox.name);
+        json_bool(to, "read", outbox.is_read);
+        json_int(to, "bad_rows", (int64_t)outbox.bad_rows);
+        json_int(to, "astray_rows", (int64_t)outbox.astray_rows);
+        json_fail(to, "failure", &outbox.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static int64_t open_descriptors(void)
 {
     int64_t n = 0;
@@ -154,6 +170,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     version_members(a, &body);
     lag_list(a, &body);
     endpoint_list(a, &body);
+    outbox_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));

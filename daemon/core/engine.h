@@ -44,6 +44,8 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
 struct engine_append_result {
     uint64_t accepted;
     uint64_t unmatched;
+    uint64_t astray; /* of the unmatched: of an endpoint and bucket that no rule copies from */
+    char astray_place[160]; /* the first one's ENDPOINT/BUCKET */
     uint64_t last_seq;
 };
 typedef void engine_append_fn(void *arg, int status, const struct fail *f,
@@ -61,6 +63,16 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
 /* In memory, in the order of their numbers; valid until the next turn. */
 size_t engine_rules(struct engine *e, const struct rule *const **ret);
 const struct rule *engine_rule_find(struct engine *e, const char *name);
+
+struct outbox_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t bad_rows;
+    uint64_t astray_rows; /* of places that no rule copies from */
+    struct fail fail;
+};
+/* The outbox at this place in the configuration; false behind the last one. */
+bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);

@@ -31,6 +31,8 @@ struct engine_feed {
     uint32_t rule; /* listing: its number; 0 = outbox */
     char *name;    /* outbox: of the configuration */
     struct feed *feed;
+    uint64_t astray;          /* outbox: rows of places that no rule copies from */
+    struct stat *astray_stat; /* outbox */
     bool closing;
 };
 

@@ -18,6 +18,7 @@ struct migrate {
     uint64_t started_ms;
     uint64_t ended_ms;
     uint64_t blocked_ms; /* monotonic, since when an endpoint takes no work; 0 = it does */
+    struct rule_counts before; /* what earlier runs did, by their journal */
     struct migrate_progress progress;
     bool asking; /* a journal call is under way */
     bool stopping;

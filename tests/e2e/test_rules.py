@@ -1,6 +1,8 @@
 """Rules: what they take, where they put it, and what is refused."""
 
 import json
+import pathlib
+import re
 
 import pytest
 import yaml
@@ -76,6 +78,7 @@ def test_preflight_names_what_is_missing(local):
                            "--destination", "dst/no-such-bucket-here/", check=False)
     assert done.returncode == 1
     assert "no-such-bucket-here" in done.stderr
+    assert "bucket does not exist" in done.stderr, "the server's answer stands whole"
     assert local.repld.ctl("rule", "show", "bad", check=False).returncode == 1
 
 
@@ -121,6 +124,9 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
     done = local.repld.ctl("apply", "-f", file, check=False)
     assert done.returncode in (1, 2)
     assert "deletes" in done.stderr and "rules.yaml:" in done.stderr
+    rule_file(file, local, qwertyuiop="x")
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert "qwertyuiop" in done.stderr and "keep_replicas" in done.stderr, "every key is named"
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
 
 
@@ -141,6 +147,23 @@ def test_limits_by_time_of_day(local):
     assert done.returncode == 2 and "8Mb" in done.stderr and "200mbit" in done.stderr
     local.repld.ctl("rule", "update", "rule", "--bandwidth", "off")
     assert "LIMITED NOW" not in local.repld.ctl("status").stdout
+
+
+def test_sample_of_readme(local, tmp_path):
+    """Every member of a rule is in it, and the man page shows the same."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    text = re.search(r"<!-- rules-sample -->\n```yaml\n(.*?)```\n<!-- end -->",
+                     (root / "README.md").read_text(), re.DOTALL).group(1)
+    page = re.search(r"\.Bd -literal\n(rules:.*?)\.Ed", (root / "etc/man/replctl.1").read_text(),
+                     re.DOTALL).group(1)
+    assert yaml.safe_load(page) == yaml.safe_load(text)
+    file = tmp_path / "rules.yaml"
+    file.write_text(text.replace("overseas/crawl", f"src/{local.from_bucket}")
+                    .replace("home/crawl", f"dst/{local.to_bucket}"))
+    local.repld.ctl("apply", "-f", file)
+    shown = local.repld.ctl("rule", "show", "pages", json_out=True)["rule"]
+    assert set(shown) - set(yaml.safe_load(text)["rules"][0]) <= {"number"}
+    assert local.repld.ctl("apply", "-f", file, "--dry-run").stdout.startswith("0 rules")
 
 
 def test_update(local):

@@ -47,7 +47,6 @@ static int setup(void **state)
     engine_bench_init_on(b, loop_new(0), 0);
     b->conf.admin_socket = arena_printf(&b->conf.arena, "%s/control.sock", b->dir);
     b->conf.metrics_listen = "127.0.0.1:0";
-    b->conf.late_ms = 1000;
     engine_bench_start(b);
     struct admin_options options = {.loop = b->loop,
                                     .stats = b->stats,
