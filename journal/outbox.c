@@ -1,5 +1,6 @@
 #include "journal/outbox_impl.h"
 
+#include "daemon/base/hash.h"
 #include "daemon/base/loop.h"
 
 #include <stdio.h>
@@ -113,6 +114,65 @@ static void note_bad_row(struct outbox_batch *batch, int64_t id, const struct fa
     batch->bad_count++;
 }
 
+/* ---- the cursor: does it fit what is there now? ---- */
+
+/* Of all that is read of a row. */
+static uint64_t mark_of_row(sqlite3_stmt *s)
+{
+    uint64_t mark = 0;
+    for (int i = 0; i < sqlite3_column_count(s); i++) {
+        const char *bytes = sqlite3_column_blob(s, i);
+        mark = hash_bytes(span_of(bytes, (size_t)sqlite3_column_bytes(s, i)), mark);
+    }
+    return mark;
+}
+
+static void select_rows(struct outbox *o, int64_t above, size_t limit)
+{
+    sqlite3_bind_int64(o->read_stmt, 1, above);
+    sqlite3_bind_int64(o->read_stmt, 2, (int64_t)limit);
+}
+
+/* *ret: an id up to this one will not be given out again. With AUTOINCREMENT the database remembers
+ * the ids of rows that are gone. */
+static int check_highest(struct outbox *o, int64_t id, bool *ret)
+{
+    static const char of_rows[] = "SELECT coalesce(max(id), 0) FROM repl_outbox";
+    static const char remembered[] =
+        "SELECT max((SELECT coalesce(max(id), 0) FROM repl_outbox), (SELECT coalesce(max(seq), 0)"
+        " FROM sqlite_sequence WHERE name = 'repl_outbox'))";
+    sqlite3_stmt *s = NULL;
+    bool remembers = sqlite3_table_column_metadata(o->db, NULL, "sqlite_sequence", "seq", NULL,
+                                                   NULL, NULL, NULL, NULL) == SQLITE_OK;
+    int rc = sqlite3_prepare_v2(o->db, remembers ? remembered : of_rows, -1, &s, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        *ret = sqlite3_column_int64(s, 0) >= id;
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(s);
+    return rc;
+}
+
+/* Within a transaction. *ret: the rows up to the cursor are those that were taken. */
+static int check_cursor(struct outbox *o, const struct outbox_cursor *c, bool *ret)
+{
+    *ret = c->identity == o->identity;
+    if (!*ret || c->id == 0) {
+        return SQLITE_OK;
+    }
+    select_rows(o, c->id - 1, 1);
+    int rc = sqlite3_step(o->read_stmt);
+    bool is_there = rc == SQLITE_ROW && sqlite3_column_int64(o->read_stmt, 0) == c->id;
+    *ret = is_there && mark_of_row(o->read_stmt) == c->mark;
+    sqlite3_reset(o->read_stmt);
+    if (is_there) {
+        return SQLITE_OK;
+    }
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? check_highest(o, c->id, ret) : rc;
+}
+
+/* ---- read ---- */
+
 /* Rows with id > above into *ret. */
 static int read_rows(struct outbox *o, int64_t above, size_t limit, struct arena *a,
                      struct outbox_batch *ret)
@@ -120,8 +180,7 @@ static int read_rows(struct outbox *o, int64_t above, size_t limit, struct arena
     struct fail f;
     size_t seen = 0;
     int rc;
-    sqlite3_bind_int64(o->read_stmt, 1, above);
-    sqlite3_bind_int64(o->read_stmt, 2, (int64_t)limit);
+    select_rows(o, above, limit);
     while ((rc = sqlite3_step(o->read_stmt)) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(o->read_stmt, 0);
         if (read_row(o, a, &ret->changes[ret->count], &f) == 0) {
@@ -130,6 +189,7 @@ static int read_rows(struct outbox *o, int64_t above, size_t limit, struct arena
             note_bad_row(ret, id, &f);
         }
         ret->cursor.id = id;
+        ret->cursor.mark = mark_of_row(o->read_stmt);
         seen++;
     }
     sqlite3_reset(o->read_stmt);
@@ -144,14 +204,17 @@ int outbox_read(struct outbox *o, const struct outbox_cursor *from, size_t limit
     if (r < 0) {
         return r;
     }
-    bool goes_on = from->identity == o->identity;
-    int64_t above = goes_on ? from->id : 0;
     /* Of what this transaction sees: what is written later makes the version differ. */
     int64_t version = outbox_version(o->data_version_stmt);
-    struct outbox_batch batch = {.cursor = {.identity = o->identity, .id = above},
-                                 .begins_anew = !goes_on && from->identity != 0,
+    struct outbox_batch batch = {.cursor = {.identity = o->identity},
                                  .changes = arena_alloc(a, limit * sizeof(struct change))};
-    int rc = read_rows(o, above, limit, a, &batch);
+    bool fits = false;
+    int rc = check_cursor(o, from, &fits);
+    if (rc == SQLITE_OK) {
+        batch.begins_anew = !fits && from->identity != 0;
+        batch.cursor = fits ? *from : batch.cursor;
+        rc = read_rows(o, batch.cursor.id, limit, a, &batch);
+    }
     if (rc != SQLITE_DONE) {
         return outbox_give_up(o, rc, "reading", f);
     }
@@ -164,27 +227,31 @@ int outbox_read(struct outbox *o, const struct outbox_cursor *from, size_t limit
 
 /* ---- trim ---- */
 
-static int delete_rows(struct outbox *o, int64_t up_to, size_t limit)
+static int delete_rows(struct outbox *o, int64_t below, size_t limit)
 {
     char text[200];
     snprintf(text, sizeof(text),
-             "DELETE FROM repl_outbox WHERE id IN (SELECT id FROM repl_outbox WHERE id <= %lld"
+             "DELETE FROM repl_outbox WHERE id IN (SELECT id FROM repl_outbox WHERE id < %lld"
              " ORDER BY id LIMIT %zu); COMMIT",
-             (long long)up_to, limit);
+             (long long)below, limit);
     return sqlite3_exec(o->db, text, NULL, NULL, NULL);
 }
 
 int outbox_trim(struct outbox *o, const struct outbox_cursor *taken, size_t limit, struct fail *f)
 {
+    bool fits = false;
     int r = outbox_enter(o, "BEGIN IMMEDIATE", f);
     if (r < 0) {
         return r;
     }
-    if (taken->identity != o->identity) {
+    int rc = check_cursor(o, taken, &fits);
+    if (rc == SQLITE_OK && !fits) {
         outbox_leave(o);
         return fail_set(f, REPL_ESTALE, "outbox %s has begun anew: its rows are not taken yet",
                         o->path);
     }
-    int rc = delete_rows(o, taken->id, limit);
+    if (rc == SQLITE_OK) {
+        rc = delete_rows(o, taken->id, limit);
+    }
     return rc == SQLITE_OK ? 0 : outbox_give_up(o, rc, "trimming", f);
 }

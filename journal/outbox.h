@@ -28,6 +28,7 @@ struct outbox_options {
 struct outbox_cursor {
     uint64_t identity; /* of file and table: a cursor of others is worth nothing here */
     int64_t id;        /* of the last row taken */
+    uint64_t mark;     /* what that row said: ids may be given out again */
 };
 
 /* A row that cannot be a change (no key, too long, not UTF-8, unknown kind): it is reported and
@@ -57,11 +58,14 @@ void outbox_free(struct outbox *o);
  * device and inode); cheap enough for every 100 ms. */
 bool outbox_has_news(struct outbox *o);
 
-/* Reads up to limit rows behind the cursor. Errors: UV_ENOENT missing, UV_EBUSY locked,
+/* Reads up to limit rows behind the cursor. It begins anew where the cursor belongs to another file
+ * or table, where its row says something else by now, and where its row is gone and ids up to it
+ * can be given out again. Errors: UV_ENOENT missing, UV_EBUSY locked,
  * REPL_EBADINPUT malformed or no such table; all reported in *f, all may pass. */
 int outbox_read(struct outbox *o, const struct outbox_cursor *from, size_t limit, struct arena *a,
                 struct outbox_batch *ret, struct fail *f);
-/* Deletes rows up to the cursor, at most limit. REPL_ESTALE, and nothing is deleted, when the
+/* Deletes rows before the one that the cursor names, which stays as its proof; at most limit.
+ * REPL_ESTALE, and nothing is deleted, when the
  * cursor does not fit what is there now. */
 int outbox_trim(struct outbox *o, const struct outbox_cursor *taken, size_t limit, struct fail *f);
 

@@ -28,6 +28,7 @@ struct outbox {
     bool writable;
     dev_t dev;
     ino_t ino;
+    uint64_t born;        /* 0 where the file system does not know */
     int64_t data_version; /* at the last read */
     bool unread;          /* a read is due whatever the version says */
     sqlite3_stmt *data_version_stmt;

@@ -159,6 +159,16 @@ static int connect_db(struct outbox *o, struct fail *f)
     return rc == SQLITE_OK ? 0 : db_error(o, rc, "opening", f);
 }
 
+/* Tells a file from one that was made later with the same inode. */
+static uint64_t birth_of(const char *path)
+{
+    struct statx st;
+    if (statx(AT_FDCWD, path, 0, STATX_BTIME, &st) < 0 || (st.stx_mask & STATX_BTIME) == 0) {
+        return 0;
+    }
+    return (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+}
+
 static int open_db(struct outbox *o, struct fail *f)
 {
     struct stat st;
@@ -171,6 +181,7 @@ static int open_db(struct outbox *o, struct fail *f)
     }
     o->dev = st.st_dev;
     o->ino = st.st_ino;
+    o->born = birth_of(o->path);
     o->unread = true;
     o->schema_version = -1;
     if ((r = connect_db(o, f)) < 0 || (o->create && (r = make_table(o, f)) < 0)) {
@@ -240,15 +251,16 @@ static int prepare_read(struct outbox *o, const bool has[COLS], struct fail *f)
     return rc == SQLITE_OK ? 0 : db_error(o, rc, "preparing to read", f);
 }
 
-/* Device, inode and the table's definition: another file or another table is another outbox. */
+/* Device, inode, birth and the table's definition: another file or table is another outbox. */
 static int find_identity(struct outbox *o, struct fail *f)
 {
     sqlite3_stmt *s = NULL;
     int rc = sqlite3_prepare_v2(o->db, "SELECT sql FROM sqlite_schema WHERE name = 'repl_outbox'",
                                 -1, &s, NULL);
     if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-        uint64_t id = hash_bytes(span_str((const char *)sqlite3_column_text(s, 0)),
-                                 (uint64_t)o->ino * 0x9e3779b97f4a7c15u + (uint64_t)o->dev);
+        const uint64_t file[] = {(uint64_t)o->dev, (uint64_t)o->ino, o->born};
+        uint64_t id = hash_bytes(span_of((const char *)file, sizeof(file)), 0);
+        id = hash_bytes(span_str((const char *)sqlite3_column_text(s, 0)), id);
         o->identity = id != 0 ? id : 1;
     }
     sqlite3_finalize(s);

@@ -146,8 +146,8 @@ static void hand_over(struct outbox_feed *o)
                     o->conf.name);
     }
     char cursor[64];
-    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64, o->batch.cursor.identity,
-             o->batch.cursor.id);
+    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64 " %016" PRIx64,
+             o->batch.cursor.identity, o->batch.cursor.id, o->batch.cursor.mark);
     o->host.append(o->host.arg, o->batch.changes, o->batch.count, span_str(o->feed.name),
                    span_str(cursor), appended, o);
 }
@@ -155,7 +155,7 @@ static void hand_over(struct outbox_feed *o)
 static bool is_taken(const struct outbox_feed *o)
 {
     const struct outbox_cursor *c = &o->batch.cursor;
-    return c->id == o->cursor.id && c->identity == o->cursor.identity;
+    return c->identity == o->cursor.identity && c->id == o->cursor.id && c->mark == o->cursor.mark;
 }
 
 static void read_done(void *arg)
@@ -235,7 +235,7 @@ static void parse_cursor(struct outbox_feed *o, struct span value)
     char text[64];
     struct outbox_cursor c = {0};
     snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
-    if (sscanf(text, "%" SCNx64 " %" SCNd64, &c.identity, &c.id) == 2) {
+    if (sscanf(text, "%" SCNx64 " %" SCNd64 " %" SCNx64, &c.identity, &c.id, &c.mark) == 3) {
         o->cursor = c;
     } else if (!span_is_empty(value)) {
         LOG_ERROR(o->log, "outbox", "outbox %s: stored cursor is unreadable, read from the start",

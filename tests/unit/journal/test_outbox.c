@@ -18,6 +18,8 @@
     " key TEXT NOT NULL, kind TEXT DEFAULT 'put', endpoint TEXT, version_id TEXT, etag TEXT,"      \
     " size INTEGER, event_time TEXT);"
 
+#define PLAIN "CREATE TABLE repl_outbox (id INTEGER PRIMARY KEY, key TEXT NOT NULL);"
+
 struct world {
     char folder[32];
     char path[64];
@@ -264,9 +266,10 @@ static void made_when_told_and_trimmed_when_told(void **state)
     run(w, "INSERT INTO repl_outbox (key) VALUES ('a'), ('b'), ('c')");
     struct outbox_batch batch = read_ok(w, start, 2);
     assert_int_equal(outbox_trim(w->o, &batch.cursor, 100, &f), 0);
-    batch = read_ok(w, start, 10);
-    assert_int_equal(batch.count, 1);
-    assert_true(span_eq_str(batch.changes[0].key, "c"));
+    struct outbox_batch left = read_ok(w, start, 10);
+    assert_int_equal(left.count, 2);
+    assert_true(span_eq_str(left.changes[0].key, "b")); /* the proof of the cursor */
+    assert_false(read_ok(w, batch.cursor, 10).begins_anew);
 }
 
 /* Between the look for news and the trim another file may have come to this path. */
@@ -280,6 +283,84 @@ static void rows_of_another_file_are_not_trimmed(void **state)
     replace_file(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('unread'), ('unread too')");
     assert_int_equal(outbox_trim(w->o, &taken, 100, &f), REPL_ESTALE);
     assert_int_equal(read_ok(w, start, 10).count, 2);
+}
+
+/* What happened to the outbox between two reads, and how many rows must be read then. */
+static const struct {
+    const char *table;
+    const char *then;
+    bool begins_anew;
+    size_t count;
+} changed[] = {
+    /* Nothing that gives an id out again. */
+    {TABLE, "INSERT INTO repl_outbox (key) VALUES ('d')", false, 1},
+    {TABLE, "DELETE FROM repl_outbox", false, 0},
+    {TABLE, "DELETE FROM repl_outbox; INSERT INTO repl_outbox (key) VALUES ('d')", false, 1},
+    {TABLE, "CREATE INDEX by_key ON repl_outbox (key); VACUUM", false, 0},
+    {PLAIN, "DELETE FROM repl_outbox WHERE key <> 'c'", false, 0},
+    /* The sequence begins again: fewer ids than were taken, as many, more. */
+    {TABLE,
+     "DELETE FROM repl_outbox; DELETE FROM sqlite_sequence;"
+     "INSERT INTO repl_outbox (key) VALUES ('d')",
+     true, 1},
+    {TABLE,
+     "DELETE FROM repl_outbox; DELETE FROM sqlite_sequence;"
+     "INSERT INTO repl_outbox (key) VALUES ('d'), ('e'), ('f')",
+     true, 3},
+    {TABLE,
+     "DROP TABLE repl_outbox;" TABLE
+     "INSERT INTO repl_outbox (key) VALUES ('d'), ('e'), ('f'), ('g')",
+     true, 4},
+    {TABLE, "DROP TABLE repl_outbox;" TABLE, true, 0},
+    /* The database remembers nothing of rows that are gone. */
+    {PLAIN, "DELETE FROM repl_outbox WHERE key = 'c'", true, 2},
+    {PLAIN, "DELETE FROM repl_outbox WHERE key = 'c'; INSERT INTO repl_outbox (key) VALUES ('d')",
+     true, 3},
+    /* The same keys, of another moment. */
+    {TABLE,
+     "DELETE FROM repl_outbox; DELETE FROM sqlite_sequence;"
+     "INSERT INTO repl_outbox (key, event_time) VALUES ('a', 1700000000001), ('b', 1700000000002),"
+     " ('c', 1700000000003)",
+     true, 3},
+};
+
+static void an_outbox_that_begins_anew_is_read_from_its_start(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    for (size_t i = 0; i < sizeof(changed) / sizeof(changed[0]); i++) {
+        run(w, "DROP TABLE IF EXISTS repl_outbox");
+        run(w, changed[i].table);
+        run(w, "INSERT INTO repl_outbox (key) VALUES ('a'), ('b'), ('c')");
+        struct outbox_cursor cursor = read_ok(w, start, 10).cursor;
+        run(w, changed[i].then);
+        struct outbox_batch batch = read_ok(w, cursor, 10);
+        if (batch.begins_anew != changed[i].begins_anew || batch.count != changed[i].count) {
+            fail_msg("%s: %s, %zu rows", changed[i].then, batch.begins_anew ? "anew" : "on",
+                     batch.count);
+        }
+        batch = read_ok(w, batch.cursor, 10);
+        assert_false(batch.begins_anew);
+        assert_int_equal(batch.count, 0);
+    }
+}
+
+/* The same rows in a file that was made later, whatever inode it was given. */
+static void a_file_made_later_is_another_outbox(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a'), ('b')");
+    struct outbox_cursor cursor = read_ok(w, start, 10).cursor;
+    sqlite3_close(w->db);
+    outbox_free(w->o); /* which has the inode open */
+    assert_int_equal(unlink(w->path), 0);
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('a'), ('b')");
+    w->o = outbox_new(&(struct outbox_options){.path = w->path, .bucket = span_str("crawl")});
+    struct outbox_batch batch = read_ok(w, cursor, 10);
+    assert_true(batch.begins_anew);
+    assert_int_equal(batch.count, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -296,6 +377,8 @@ int main(void)
         TEST(no_transaction_is_left_open),
         TEST(a_replaced_file_is_another_outbox),
         TEST(another_table_in_the_open_file_is_read_by_its_columns),
+        TEST(an_outbox_that_begins_anew_is_read_from_its_start),
+        TEST(a_file_made_later_is_another_outbox),
         TEST(garbage_is_reported),
         TEST(made_when_told_and_trimmed_when_told),
         TEST(rows_of_another_file_are_not_trimmed),
