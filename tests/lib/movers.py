@@ -17,7 +17,7 @@ import time
 import yaml
 
 from . import servers
-from .process import BUILD, HERE, die_with_parent, tail
+from .process import BUILD, HERE, StartError, die_with_parent, tail
 from .repld import endpoint_conf, write_credentials
 
 MIB = 1 << 20
@@ -39,13 +39,13 @@ class Job:
 @dataclasses.dataclass
 class Ran:
     """One run of a program. rss_mib is the most memory it held; status is None when its time was
-    up and it was killed."""
+    up and it was killed; log is the path of what it wrote."""
 
     wall_s: float
     cpu_s: float
     rss_mib: float
     status: int
-    log: str
+    log: pathlib.Path
 
 
 def _peak_mib(pid):
@@ -85,8 +85,7 @@ def run(command, place=HERE, limit_s=600, env=None, log="/dev/null"):
                                  stderr=subprocess.STDOUT, env=env,
                                  preexec_fn=die_with_parent)
     status, usage, peak = _wait(popen, limit_s)
-    return Ran(time.monotonic() - start, usage.ru_utime + usage.ru_stime, peak, status,
-               tail(log, 40))
+    return Ran(time.monotonic() - start, usage.ru_utime + usage.ru_stime, peak, status, log)
 
 
 class Mover:
@@ -103,17 +102,21 @@ class Mover:
         return {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
 
     def run(self, job, place=HERE, limit_s=600):
-        return run(self.command(job), place, limit_s, self.environment(job),
-                   job.work / f"{job.target}.log")
+        """Raises StartError when the program fails."""
+        ran = run(self.command(job), place, limit_s, self.environment(job),
+                  job.work / f"{job.target}.log")
+        if ran.status not in (0, None):
+            raise StartError(f"{self.name}: exit {ran.status}\n{tail(ran.log)}")
+        return ran
 
 
 class Replctl(Mover):
-    """`replctl migrate`; options are of the destination's endpoint, conf of the whole file."""
+    """`replctl migrate`; options are of the destination's endpoint."""
 
     program = name = "replctl"
 
-    def __init__(self, options=None, **conf):
-        self.options, self.conf = options or {}, conf
+    def __init__(self, log_level="warning", **options):
+        self.log_level, self.options = log_level, options
 
     def command(self, job):
         ends = {"near": job.source, "far": job.destination}
@@ -122,9 +125,10 @@ class Replctl(Mover):
                      for name, server in ends.items()}
         endpoints["far"].update(self.options)
         conf = job.work / f"{job.target}.yaml"
-        conf.write_text(yaml.safe_dump({**self.conf, "endpoints": endpoints}, sort_keys=False))
+        conf.write_text(yaml.safe_dump({"endpoints": endpoints}))
         return [BUILD / "cli/replctl", "migrate", f"near/{job.bucket}/", f"far/{job.target}/",
-                "--config", conf, "--journal", job.work / f"{job.target}.db", "--json"]
+                "--config", conf, "--journal", job.work / f"{job.target}.db", "--json",
+                "--log-level", self.log_level]
 
 
 class Rclone(Mover):
@@ -199,3 +203,9 @@ def peers(large):
     except servers.Missing:
         pass
     return found
+
+
+def is_current(name):
+    """Whether a mover by this name or program is one that peers are judged by: Debian 12's rclone
+    is of 2022."""
+    return not name.startswith("rclone 1.60")

@@ -338,6 +338,11 @@ def s5cmd_program():
     return go_program("s5cmd", "github.com/peak/s5cmd/v2@latest", "REPL_S5CMD")
 
 
+def mc_program():
+    """MinIO's client, which sets its replication up."""
+    return go_program("mc", "github.com/minio/mc@latest", "REPL_MC")
+
+
 class Minio(Server):
     kind = "minio"
 

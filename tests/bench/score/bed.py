@@ -47,6 +47,7 @@ class Run:
     load: Load
     ran: object
     course: Course
+    target: str
 
     @property
     def done(self):
@@ -64,10 +65,14 @@ class Run:
         return self.done * self.load.count / self.ran.wall_s
 
     @property
-    def middle_mbps(self):
+    def middle_objects_per_s(self):
         """Between 10 and 90 % of the bytes."""
         seconds = self.course.when(0.9) - self.course.when(0.1)
-        return 0.8 * self.done * self.load.bytes * 8 / max(seconds, 1e-9) / 1e6
+        return 0.8 * self.done * self.load.count / max(seconds, 1e-9)
+
+    @property
+    def middle_mbps(self):
+        return self.middle_objects_per_s * self.load.size * 8 / 1e6
 
     @property
     def cpu_ms_per_object(self):
@@ -110,7 +115,7 @@ class Bed:
         self._stack.close()
 
     @contextlib.contextmanager
-    def target(self, server=None):
+    def target(self):
         """A new bucket at the destination, which is emptied afterwards if the server keeps it."""
         self._targets += 1
         name = f"target-{self._targets}"
@@ -121,17 +126,16 @@ class Bed:
             with self.wan.far.entered():
                 servers.empty_bucket(self.backend, name)
 
-    def run(self, mover, limit_s, plain=False):
-        """One job of all objects, stopped after limit_s. plain: not by the front."""
+    def run(self, mover, limit_s, destination=None, events=()):
+        """One job of all objects, stopped after limit_s. destination: another way to the one of the
+        bed. events: (seconds after the start, what is called then)."""
         (load,) = self.loads
-        destination = self.backend if plain else self.destination
         with self.target() as target:
-            job = Job(self.dir, self.source, SOURCE, destination, target, self.files(load))
-            with Course(self.wan) as course:
+            job = Job(self.dir, self.source, SOURCE, destination or self.destination, target,
+                      self.files(load))
+            with Course(self.wan, events) as course:
                 ran = mover.run(job, self.wan.near, limit_s)
-        if ran.status not in (0, None):
-            raise RuntimeError(f"{mover.name}: exit {ran.status}\n{ran.log}")
-        return Run(mover.name, load, ran, course)
+        return Run(mover.name, load, ran, course, target)
 
     def files(self, load):
         """The objects as files, for programs that read only those; holes, which cost nothing."""

@@ -27,10 +27,12 @@ def _segments_sent_again():
 
 
 class Course:
-    """with Course(wan) as course: ... ; the figures are those of the time inside."""
+    """with Course(wan) as course: ... ; the figures are those of the time inside. events: (seconds,
+    what is called then), until the end."""
 
-    def __init__(self, wan):
+    def __init__(self, wan, events=()):
         self.wan = wan
+        self._timers = [threading.Timer(seconds, call) for seconds, call in events]
         self.times, self.passed = [], []  # seconds since the start, bytes of packets near → far
         self.peak_connections = 0
 
@@ -40,9 +42,13 @@ class Course:
         self._before = self._counters()
         self._start = time.monotonic()
         self._thread.start()
+        for timer in self._timers:
+            timer.start()
         return self
 
     def __exit__(self, *_):
+        for timer in self._timers:
+            timer.cancel()
         self._stop.set()
         self._thread.join()
         self._after = self._counters()
@@ -69,6 +75,10 @@ class Course:
     def sent_bytes(self):
         """Bytes of all packets that the near end sent, headers and those that were lost included."""
         return self._offered("bytes")
+
+    @property
+    def seconds(self):
+        return self.times[-1] if self.times else 0
 
     @property
     def passed_bytes(self):
@@ -102,5 +112,7 @@ class Course:
         return before[1]
 
     def mbps(self, begin, end):
-        """Bits of packets a second between two times, in millions."""
+        """Bits of packets a second between two times, in millions; 0 when it ended before."""
+        if not self.times or end > self.times[-1]:
+            return 0.0
         return (self.at(end) - self.at(begin)) * 8 / (end - begin) / 1e6
