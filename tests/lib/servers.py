@@ -334,6 +334,15 @@ def rclone_program():
         return need("rclone")
 
 
+def s5cmd_program():
+    return go_program("s5cmd", "github.com/peak/s5cmd/v2@latest", "REPL_S5CMD")
+
+
+def mc_program():
+    """MinIO's client, which sets its replication up."""
+    return go_program("mc", "github.com/minio/mc@latest", "REPL_MC")
+
+
 class Minio(Server):
     kind = "minio"
 
@@ -379,9 +388,11 @@ def versions():
     asks = {"radosgw": ["radosgw", "--version"], "nghttpx": ["nghttpx", "--version"],
             "prometheus": ["prometheus", "--version"], "aws": ["aws", "--version"],
             "s3cmd": ["s3cmd", "--version"]}
-    for name, find in (("rclone", rclone_program), ("minio", minio_program)):
+    for name, find, ask in (("rclone", rclone_program, "--version"),
+                            ("minio", minio_program, "--version"),
+                            ("s5cmd", s5cmd_program, "version")):
         try:
-            asks[name] = [find(), "--version"]
+            asks[name] = [find(), ask]
         except Missing as reason:
             yield f"{name}: {reason}"
     for name, command in asks.items():
