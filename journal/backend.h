@@ -81,6 +81,7 @@ struct upload {
     struct span source_etag; /* the pin: a resume needs the same */
     struct span source_version;
     int64_t source_mtime_ms;
+    int64_t source_read_ms; /* by the source's clock, as the one before; 0 = not known */
     uint64_t size;
     uint64_t part_size;
     int64_t created_ms;
@@ -96,6 +97,7 @@ struct replica {
     struct span source_etag;
     struct span source_version;
     int64_t source_mtime_ms;
+    int64_t source_read_ms; /* by the source's clock, as the one before; 0 = not known */
     uint64_t size;
     struct span dest_etag;
     struct span dest_version;

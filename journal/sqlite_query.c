@@ -56,9 +56,10 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret)
 {
-    struct sql q = sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
-                                " dest_etag, dest_version, verified_ms FROM replicas"
-                                " WHERE rule = ? AND key = ?");
+    struct sql q =
+        sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
+                     " dest_etag, dest_version, verified_ms, source_read_ms FROM replicas"
+                     " WHERE rule = ? AND key = ?");
     sql_int(&q, rule);
     sql_span(&q, key);
     int found = sql_step(&q);
@@ -70,6 +71,7 @@ int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct
         ret->dest_etag = sql_get_span(&q, a);
         ret->dest_version = sql_get_span(&q, a);
         ret->verified_ms = sql_get_int(&q);
+        ret->source_read_ms = sql_get_int(&q);
     }
     int r = sql_done(&q);
     return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;

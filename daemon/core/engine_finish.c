@@ -137,6 +137,7 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
     c->replica = (struct replica){.source_etag = arena_span(a, outcome->source.etag),
                                   .source_version = arena_span(a, outcome->source.version_id),
                                   .source_mtime_ms = outcome->source.mtime_ms,
+                                  .source_read_ms = outcome->source.read_ms,
                                   .size = outcome->bytes,
                                   .dest_etag = arena_span(a, outcome->dest.etag),
                                   .dest_version = arena_span(a, outcome->dest.version_id),

@@ -26,6 +26,70 @@ def requests(server, *ops):
     return sum(counts.get(op, 0) for op in ops)
 
 
+def color(world, key):
+    return world.destination_client.head_object(Bucket=world.to_bucket, Key=key)["Metadata"]["color"]
+
+
+# --- 3 and 4: the newest version, metadata included
+
+@pytest.mark.parametrize("options", [(), ("--no-marker",)], ids=["marker", "no marker"])
+def test_metadata_of_an_unanswered_put_is_not_assumed(bucketd, bucketd2, bucket, options):
+    """The same bytes with other metadata; the PUT of the new version never reaches the server. What
+    is there has the right size and ETag, and is the old version."""
+    with make_world(bucketd, bucketd2, bucket) as world, no_faults(bucketd2):
+        world.add_rule(*options)
+        world.put("k", b"x" * 1000, Metadata={"color": "red"})
+        world.announce(["k"])
+        world.settle()
+        world.put("k", b"x" * 1000, Metadata={"color": "blue"})
+        bucketd2.fault("reset", op="PutObject", count=1)
+        world.announce(["k"])
+        world.settle()
+        assert color(world, "k") == "blue"
+
+
+def put_twice_in_a_second(world, between):
+    """The same bytes with two kinds of metadata and one Last-Modified; returns the key."""
+    for key in (f"k{number}" for number in range(20)):
+        times = []
+        for value in ("red", "blue"):
+            world.put(key, b"x" * 1000, Metadata={"color": value})
+            world.announce([key])
+            times.append(world.source_client.head_object(Bucket=world.from_bucket,
+                                                         Key=key)["LastModified"])
+            if value == "red":
+                between(key)
+        if times[0] == times[1]:
+            return key
+    raise AssertionError("this machine is too slow to put twice in a second")
+
+
+def test_metadata_rewritten_while_the_put_is_slow(bucketd, bucketd2, bucket):
+    """Source times are whole seconds: an object that was replaced within the second in which it was
+    read is not the one that was read, however long the PUT took."""
+    with make_world(bucketd, bucketd2, bucket) as world, no_faults(bucketd2):
+        world.add_rule()
+        bucketd2.fault("slow", op="PutObject", delay_ms=3500, count=-1)
+        key = put_twice_in_a_second(world, lambda key: world.repld.wait_for(
+            lambda: "sending" in world.repld.ctl("explain", key, check=False).stdout, "the PUT"))
+        bucketd2.clear_faults()
+        world.settle()
+        assert color(world, key) == "blue"
+
+
+def test_metadata_rewritten_at_a_source_whose_clock_is_behind(bucketd, bucketd2, bucket):
+    with make_world(bucketd, bucketd2, bucket) as world:
+        world.add_rule()
+        bucketd.set_clock(-60)
+        try:
+            key = put_twice_in_a_second(world, lambda key: world.repld.wait_for(
+                lambda: key in world.destination_keys(), "the first version"))
+            world.settle()
+        finally:
+            bucketd.set_clock(0)
+        assert color(world, key) == "blue"
+
+
 # --- 3: what a dead daemon sent must not come after what its successor did
 
 def queued_bytes(port):

@@ -14,6 +14,8 @@ static const struct step {
 } steps[STEP_COUNT] = {
     [STEP_COMPARE] = {"comparing", COPY_SOURCE, copy_compare_fill, copy_compare_good,
                       copy_compare_bad},
+    [STEP_COMPARE_DEST] = {"comparing", COPY_DEST, copy_ask_dest_fill, copy_compare_dest_good,
+                           copy_compare_dest_bad},
     [STEP_READ_FIRST] = {"reading", COPY_SOURCE, copy_first_fill, copy_first_good, copy_first_bad},
     [STEP_TAGS] = {"reading tags", COPY_SOURCE, copy_tags_fill, copy_tags_good, copy_tags_bad},
     [STEP_PUT] = {"sending", COPY_DEST, copy_put_fill, copy_put_good, copy_put_bad},

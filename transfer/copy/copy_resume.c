@@ -9,8 +9,12 @@ static void take_upload(struct copy *c)
     const struct copy_job *job = &c->job;
     c->upload_id = job->upload_id;
     c->upload_is_open = true;
-    c->source = (struct store_object){
-        .etag = job->upload_etag, .version_id = job->upload_version, .size = job->upload_size};
+    c->is_resumed = true;
+    c->source = (struct store_object){.etag = job->upload_etag,
+                                      .version_id = job->upload_version,
+                                      .size = job->upload_size,
+                                      .mtime_ms = job->upload_mtime_ms,
+                                      .read_ms = job->upload_read_ms};
     c->plan = (struct plan){.part_size = job->upload_part_size};
     if (job->upload_part_size > 0) {
         uint64_t size = job->upload_size, part = job->upload_part_size;
@@ -105,7 +109,9 @@ void copy_resume_pin_fill(struct copy *c, struct copy_op *o)
 
 static bool is_same_source(const struct copy *c, const struct store_object *now)
 {
-    return now->size == c->job.upload_size && span_eq(now->etag, c->job.upload_etag);
+    const struct copy_job *job = &c->job;
+    return now->size == job->upload_size && span_eq(now->etag, job->upload_etag) &&
+           (job->upload_mtime_ms == 0 || now->mtime_ms == job->upload_mtime_ms);
 }
 
 void copy_resume_pin_good(struct copy *c, struct copy_op *o)
@@ -115,7 +121,9 @@ void copy_resume_pin_good(struct copy *c, struct copy_op *o)
         return;
     }
     c->source = o->op.object;
+    c->source.read_ms = c->job.upload_read_ms; /* what Create was given is from then */
     c->outcome.source = c->source;
+    copy_meta_make(c);
     copy_queue(o, STEP_RESUME_PARTS);
 }
 

@@ -62,6 +62,7 @@ struct store_object {
     struct span version_id; /* absent when none, "null" stays "null" */
     uint64_t size;          /* of the whole object */
     int64_t mtime_ms;       /* Last-Modified; 0 unknown */
+    int64_t read_ms;        /* Date of the answer, by the same clock; 0 unknown */
     struct store_meta meta; /* GET and HEAD; tags are never filled here */
     unsigned tag_count;     /* x-amz-tagging-count */
     unsigned missing_meta;  /* x-amz-missing-meta */
