@@ -99,6 +99,16 @@ def test_json_everywhere(local):
         json.loads(local.repld.ctl(*args, "--json").stdout)
 
 
+def test_what_is_not_known_is_not_shown_as_nothing(local):
+    """No latency was measured, and the change came without its size."""
+    local.add_rule("--paused")
+    local.put_all({"k": b"x"})
+    local.repld.wait_for(lambda: local.repld.ctl("lag", json_out=True)["rules"][0][
+        "pending_objects"] == 1, "the change")
+    row = local.repld.ctl("lag").stdout.splitlines()[1].split()
+    assert row[3:8] == ["1", "?", "0", "0", "-"], row
+
+
 def test_no_colours_and_no_escapes_without_a_terminal(local):
     local.add_rule()
     local.put("a\x1b[31mred", b"x")
