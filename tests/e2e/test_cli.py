@@ -163,6 +163,7 @@ def test_explain(local):
     local.settle()
     assert "yes" in local.repld.ctl("explain", "rule", "yes").stdout
     assert local.repld.ctl("explain", "rule", "no/1").stdout != ""
+    assert "exclude patterns leave it out" in local.repld.ctl("explain", "no/1").stdout
     assert local.repld.ctl("explain", "no-such-rule", "k", check=False).returncode == 1
 
 
