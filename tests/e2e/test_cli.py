@@ -43,7 +43,15 @@ def test_usage_errors(args, tmp_path):
     assert done.stdout == "" and done.stderr.strip()
 
 
+@pytest.mark.parametrize("args, said", [
+    (["rule", "lst"], "rule list"), (["rule"], "rule add"), (["sttus"], "did you mean status?"),
+    (["lag", "--wacth"], "did you mean --watch?")], ids=lambda value: str(value))
+def test_usage_errors_say_what_was_meant(args, said):
+    assert said in command("replctl", *args).stderr
+
+
 def test_usage_errors_of_repld():
+    assert "--no-such-option" in command("repld", "--no-such-option").stderr
     assert command("repld", "--no-such-option").returncode == 2
     assert command("repld", "surplus").returncode == 2
 
