@@ -152,3 +152,20 @@ def test_update(local):
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
     shown = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
+
+
+def test_update_finds_back(local):
+    local.add_rule()
+    before = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
+    local.repld.ctl("rule", "update", "rule", "--no-marker", "--no-replicas", "--storage-class",
+                    "STANDARD_IA", "--existing", "--include", "x")
+    local.repld.ctl("rule", "update", "rule", "--marker", "--replicas", "--no-storage-class",
+                    "--no-existing", "--clear-include")
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["rule"] == before
+
+
+@pytest.mark.parametrize("options", [[], ["--no-preflight"], ["--include", "x", "--clear-include"]],
+                         ids=" ".join)
+def test_update_that_changes_nothing_is_refused(local, options):
+    local.add_rule()
+    assert local.repld.ctl("rule", "update", "rule", *options, check=False).returncode == 2
