@@ -1,11 +1,12 @@
 """Command lines: help, exit codes, and clear errors for bad input."""
 
 import json
+import subprocess
 
 import pytest
 import yaml
 
-from lib.repld import command, program
+from lib.repld import WRAP, command, program
 
 GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "lanes", "failures",
           "doctor", "reload", "migrate")
@@ -87,8 +88,9 @@ def test_check_config_names_line_and_key(case, tmp_path):
 
 def test_check_config_of_a_good_file(tmp_path):
     conf = tmp_path / "good.yaml"
-    conf.write_text("memory: 64MiB\n")
-    assert command("repld", "--check-config", "--config", conf).returncode == 0
+    conf.write_text("memory: 64MiB\nendpoints: {a: {url: http://x}}\n")
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 0 and "1 endpoint, 0 outboxes" in done.stdout
 
 
 def test_configuration_that_is_not_there(tmp_path):
@@ -155,6 +157,43 @@ def test_lanes_show_what_was_used(local, noise):
     assert "src" in shown and "dst" in shown and "direct" in shown
     refused = local.repld.ctl("lanes", "nowhere", check=False)
     assert refused.returncode == 1 and "nowhere" in refused.stderr
+
+
+def test_watch_goes_on_after_a_restart(local, tmp_path):
+    local.add_rule()
+    seen = tmp_path / "seen"
+    with seen.open("w") as out:
+        watch = subprocess.Popen([*WRAP, program("replctl"), "--socket", local.repld.socket, "lag",
+                                  "--watch"], stdout=out, stderr=out)
+    try:
+        local.repld.wait_for(lambda: "WATERMARK" in seen.read_text(), "a first table")
+        local.repld.stop()
+        local.repld.wait_for(lambda: "control.sock" in seen.read_text(), "the failure")
+        local.repld.start()
+        before = seen.read_text().count("WATERMARK")
+        local.repld.wait_for(lambda: seen.read_text().count("WATERMARK") > before, "another")
+    finally:
+        watch.terminate()
+        watch.wait(30)
+
+
+def test_nothing_foreign_is_said(local):
+    local.add_rule()
+    assert "no foreign uploads" in local.repld.ctl("uploads", "--foreign").stdout
+
+
+def test_uploads_of_a_server_that_is_down_name_it(local):
+    local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}/",
+                    "--destination", "dst/no-such-bucket-here/", "--no-preflight")
+    done = local.repld.ctl("uploads", "--foreign", check=False)
+    assert done.returncode == 1 and "endpoint dst, bucket no-such-bucket-here" in done.stderr
+
+
+def test_decision_about_nothing_is_refused(local):
+    local.add_rule()
+    for args in (["retry", "rule", "--key", "k"], ["drop", "rule", "k", "--reason", "x"]):
+        done = local.repld.ctl("failures", *args, check=False)
+        assert done.returncode == 1 and "nothing failed with this key" in done.stderr
 
 
 def test_append_by_flags(local):
