@@ -96,8 +96,9 @@ static int check_config(const struct command_line *line)
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
     } else {
-        printf("%s: good, %zu endpoints, %zu outboxes\n", conf->file, conf->endpoint_count,
-               conf->outbox_count);
+        printf("%s: good, %zu endpoint%s, %zu outbox%s\n", conf->file, conf->endpoint_count,
+               conf->endpoint_count == 1 ? "" : "s", conf->outbox_count,
+               conf->outbox_count == 1 ? "" : "es");
     }
     conf_free(conf);
     return EXIT_DONE;
