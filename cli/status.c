@@ -15,7 +15,12 @@ static void latency_cell(struct table *t, const json_t *rule, const char *name)
 {
     struct buf text = {0};
     const json_t *latency = json_object_get(rule, "latency_s");
-    text_duration((long long)(json_number_value(json_object_get(latency, name)) * 1000), &text);
+    double seconds = json_number_value(json_object_get(latency, name));
+    if (seconds > 0) {
+        text_duration((long long)(seconds * 1000), &text);
+    } else {
+        buf_char(&text, '-'); /* nothing measured yet */
+    }
     table_buf(t, TABLE_PLAIN, &text);
     buf_done(&text);
 }
@@ -41,11 +46,14 @@ static void rule_row(struct table *t, const json_t *rule)
         buf_char(&text, '-');
     }
     table_buf(t, lag_colour(rule), &text);
-    count_cell(t, TABLE_PLAIN,
-               cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects"));
-    text_bytes((unsigned long long)(cli_number(rule, "pending_bytes") +
-                                    cli_number(rule, "backfill_bytes")),
-               &text);
+    long long pending = cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects");
+    long long bytes = cli_number(rule, "pending_bytes") + cli_number(rule, "backfill_bytes");
+    count_cell(t, TABLE_PLAIN, pending);
+    if (pending > 0 && bytes == 0) {
+        buf_char(&text, '?'); /* feeds told no sizes */
+    } else {
+        text_bytes((unsigned long long)bytes, &text);
+    }
     table_buf(t, TABLE_PLAIN, &text);
     count_cell(t, failed > 0 ? TABLE_RED : TABLE_PLAIN, failed);
     count_cell(t, TABLE_PLAIN, cli_number(rule, "done_objects"));

@@ -107,7 +107,7 @@ def rule_file(path, local, **more):
 def test_apply_shows_then_does(local, tmp_path):
     file = rule_file(tmp_path / "rules.yaml", local, deletes="propagate")
     shown = local.repld.ctl("apply", "-f", file, "--dry-run")
-    assert "rule" in shown.stdout
+    assert "rule" in shown.stdout and "no server was asked" in shown.stdout
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
     local.repld.ctl("apply", "-f", file)
     local.put_all({"k": b"x"})
@@ -171,3 +171,20 @@ def test_update(local):
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
     shown = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
+
+
+def test_update_finds_back(local):
+    local.add_rule()
+    before = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
+    local.repld.ctl("rule", "update", "rule", "--no-marker", "--no-replicas", "--storage-class",
+                    "STANDARD_IA", "--existing", "--include", "x")
+    local.repld.ctl("rule", "update", "rule", "--marker", "--replicas", "--no-storage-class",
+                    "--no-existing", "--clear-include")
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["rule"] == before
+
+
+@pytest.mark.parametrize("options", [[], ["--no-preflight"], ["--include", "x", "--clear-include"]],
+                         ids=" ".join)
+def test_update_that_changes_nothing_is_refused(local, options):
+    local.add_rule()
+    assert local.repld.ctl("rule", "update", "rule", *options, check=False).returncode == 2
