@@ -236,7 +236,7 @@ static void test_printing_loads_again(void **state)
     (void)state;
     check_round_trip(span_str(""));
     check_round_trip(span_str("instance: host-1\nlog: {level: debug, levels: 'copy=debug'}\n"
-                              "memory: 1.5GiB\nlate: 90s\n" EP
+                              "memory: 1.5GiB\nshutdown: 90s\n" EP
                               "    credentials: {systemd: x}\n    tls_verify: false\n"
                               "outboxes:\n  o: {path: '/a b/\"q\"\\.db', trim: true}\n"));
 }
