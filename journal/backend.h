@@ -343,8 +343,9 @@ struct backend {
 enum backend_mode { BACKEND_WRITER, BACKEND_READER };
 
 /* SQLite in WAL mode, synchronous=FULL. The file is made with mode 0600, its schema migrated step
- * by step (writer). REPL_ESCHEMA for a newer schema than ours. */
-int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
-                        struct fail *f);
+ * by step (writer). cache_bytes bounds the pages that it keeps in memory. REPL_ESCHEMA for a newer
+ * schema than ours. */
+int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
+                        struct backend **ret, struct fail *f);
 
 #endif

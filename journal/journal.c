@@ -8,6 +8,7 @@
 
 #define DEFAULT_LEASE_MS    30000
 #define DEFAULT_QUEUE_LIMIT 65536
+#define DEFAULT_CACHE       ((uint64_t)64 << 20)
 #define GROUP_MAX           4096
 #define RETRY_PAUSE_US      200000
 
@@ -283,8 +284,9 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
 {
     struct backend *writer = NULL;
     struct backend *reader = NULL;
+    uint64_t cache = o->cache_bytes != 0 ? o->cache_bytes : DEFAULT_CACHE;
     fail_clear(f);
-    int r = backend_open_sqlite(o->path, BACKEND_WRITER, &writer, f);
+    int r = backend_open_sqlite(o->path, BACKEND_WRITER, cache - cache / 8, &writer, f);
     if (r < 0) {
         return r;
     }
@@ -295,7 +297,7 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
     j->lease_ms = o->lease_ms != 0 ? o->lease_ms : DEFAULT_LEASE_MS;
     j->queue_limit = o->queue_limit != 0 ? o->queue_limit : DEFAULT_QUEUE_LIMIT;
     if ((r = take_lease(j, writer, o->owner, f)) < 0 ||
-        (r = backend_open_sqlite(o->path, BACKEND_READER, &reader, f)) < 0) {
+        (r = backend_open_sqlite(o->path, BACKEND_READER, cache / 8, &reader, f)) < 0) {
         writer->ops->close(writer);
         mem_free(j);
         return r;

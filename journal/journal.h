@@ -47,6 +47,7 @@ struct journal_options {
     const char *path;     /* database file; made with mode 0600 when it does not exist */
     const char *owner;    /* instance name, for the lease */
     uint32_t lease_ms;    /* 0 = 30 s; renewed by the journal itself every third of it */
+    uint64_t cache_bytes; /* pages in memory, of both connections; 0 = 64 MiB */
     uint32_t queue_limit; /* calls waiting, 0 = 65,536; beyond: status REPL_ETOOBIG */
 };
 

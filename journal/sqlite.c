@@ -301,16 +301,22 @@ static int make_file(const char *path, struct fail *f)
     return 0;
 }
 
-static int configure(struct sqlite_backend *s)
+static int configure(struct sqlite_backend *s, uint64_t cache_bytes)
 {
-    static const char reader[] = "PRAGMA query_only=1; PRAGMA cache_size=-8192;";
+    char cache[64];
+    snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%llu",
+             (unsigned long long)cache_bytes / 1024);
     sqlite3_busy_timeout(s->db, BUSY_MS);
-    return sqlite3_exec(s->db, s->mode == BACKEND_WRITER ? SQLITE_WRITER_PRAGMAS : reader, NULL,
-                        NULL, NULL);
+    int rc = sqlite3_exec(s->db, cache, NULL, NULL, NULL);
+    return rc != SQLITE_OK ? rc
+                           : sqlite3_exec(s->db,
+                                          s->mode == BACKEND_WRITER ? SQLITE_WRITER_PRAGMAS
+                                                                    : "PRAGMA query_only=1",
+                                          NULL, NULL, NULL);
 }
 
-int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
-                        struct fail *f)
+int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
+                        struct backend **ret, struct fail *f)
 {
     int r = mode == BACKEND_WRITER ? make_file(path, f) : 0;
     if (r < 0) {
@@ -321,7 +327,7 @@ int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend
     s->mode = mode;
     int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
-        rc = configure(s);
+        rc = configure(s, cache_bytes);
     }
     if (rc != SQLITE_OK) {
         r = sqlite_error(s->db, rc, f, path);

@@ -9,10 +9,10 @@
 
 #define SQLITE_STATEMENTS 128 /* slots of the statement cache; a power of two */
 
-/* What makes a commit durable, and what bounds the log's and the cache's size. */
+/* What makes a commit durable, and what bounds the log's size. */
 #define SQLITE_WRITER_PRAGMAS                                                                      \
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"            \
-    "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
+    "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
 
 /* What tasks add to the counters of their rule, between counts_begin() and counts_apply(). */
 struct counts_delta {

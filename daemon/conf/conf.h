@@ -55,7 +55,7 @@ struct conf_endpoint {
     enum conf_credentials credentials; /* default env */
     const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
-    uint32_t connections;   /* lanes at most, over all paths; default 256, 1 … 256 */
+    uint32_t connections;   /* lanes at most, over all paths; default 256, as memory allows */
     const char *congestion; /* auto, or a congestion control of the kernel by name */
     const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
@@ -108,6 +108,12 @@ struct conf {
     struct conf_outbox *outboxes;
     size_t outbox_count;
 };
+
+/* What is set aside of the budget: pages of the journal; what a connection may hold besides bodies,
+ * for those of two endpoints. The rest is for bodies. */
+uint64_t conf_memory_journal(const struct conf *c);
+uint64_t conf_memory_lanes(const struct conf *c);
+uint64_t conf_memory_bodies(const struct conf *c);
 
 /* REPL_EBADINPUT with "file:line: sentence" and a hint in *f; errno values when unreadable. */
 int conf_load(const char *path, struct conf **ret, struct fail *f);

@@ -111,7 +111,7 @@ double bare_inserts(const char *path, size_t count, size_t size, uint64_t seed)
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
     must(db, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
-    must(db, sqlite3_exec(db, SQLITE_WRITER_PRAGMAS, NULL, NULL, NULL));
+    must(db, sqlite3_exec(db, SQLITE_WRITER_PRAGMAS "PRAGMA cache_size=-65536", NULL, NULL, NULL));
     must(db, sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL));
     double start = seconds(CLOCK_MONOTONIC);
     for (size_t i = 0; i < count; i++) {

@@ -7,8 +7,8 @@ import sqlite3
 
 import pytest
 
-from lib.repld import command
-from lib.world import make_world
+from lib.repld import SLOW, command
+from lib.world import MIB, make_world
 
 
 # --- 1 and 2: outboxes
@@ -85,6 +85,28 @@ def test_outbox_begins_anew(bucketd, bucketd2, bucket, tmp_path, remake, running
         db.close()
         missing = {f"new/{n}" for n in range(10)} - set(world.destination_keys())
         assert not missing, "the watermark has passed rows that nobody read"
+
+
+# --- 9: one budget
+
+def peak_mib(repld):
+    status = open(f"/proc/{repld.process.popen.pid}/status").read()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+@pytest.mark.skipif(SLOW > 1, reason="sanitizers and valgrind take memory of their own")
+def test_the_budget_holds_buffers_and_the_journal(bucketd, bucketd2, bucket, noise):
+    """A backlog of long keys and objects of many parts: the journal's cache is in the budget too."""
+    with make_world(bucketd, bucketd2, bucket, memory="64MiB") as world:
+        world.add_rule()
+        world.repld.ctl("rule", "pause", "rule")
+        for batch in range(12):
+            world.announce([f"none/{'x' * 900}/{batch}/{number}" for number in range(5000)])
+        large = [world.put(f"large/{number}", noise(40 * MIB)) for number in range(12)]
+        world.announce(large)
+        world.repld.ctl("rule", "resume", "rule")
+        world.settle(300)
+        assert peak_mib(world.repld) < 64 + 32, "the budget, and what repld.yaml(5) says beside it"
 
 
 # --- 10: no secret in an error text

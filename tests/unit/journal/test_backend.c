@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#define CACHE ((uint64_t)1 << 20)
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -45,7 +47,7 @@ static int set_up(void **state)
     strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->path, sizeof(w->path), "%s/journal.db", w->folder);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &w->b, &f), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
     arena_init(&w->arena);
     w->epoch = take(w->b, "one", NOW);
     assert_int_equal(ops(w)->begin(w->b), 0);
@@ -164,7 +166,7 @@ static void a_newer_schema_is_refused(void **state)
              ".execute('PRAGMA user_version=99')\"",
              w->path);
     assert_int_equal(system(command), 0);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), REPL_ESCHEMA);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &other, &f), REPL_ESCHEMA);
     assert_non_null(strstr(f.text, "99"));
     assert_true(f.hint[0] != '\0');
 }
@@ -181,7 +183,7 @@ static void a_file_that_is_no_database(void **state)
         fputs("this is no database ", file);
     }
     fclose(file);
-    assert_int_equal(backend_open_sqlite(path, BACKEND_WRITER, &other, &f), REPL_EJOURNAL);
+    assert_int_equal(backend_open_sqlite(path, BACKEND_WRITER, CACHE, &other, &f), REPL_EJOURNAL);
     assert_true(f.text[0] != '\0');
 }
 
@@ -196,7 +198,7 @@ static void a_second_owner_waits_for_the_lease(void **state)
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
     assert_int_equal(ops(w)->commit(w->b), 0);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &other, &f), 0);
     assert_int_equal(other->ops->begin(other), 0);
     assert_int_equal(other->ops->lease_take(other, span_str("two"), NOW + 29000, 30000, &epoch, &f),
                      REPL_EOWNED);

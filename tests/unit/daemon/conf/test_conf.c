@@ -158,6 +158,28 @@ static void test_empty_is_all_defaults(void **state)
     unsetenv("RUNTIME_DIRECTORY");
 }
 
+static void check_shares(const char *text, unsigned connections, uint64_t journal, uint64_t lanes,
+                         uint64_t bodies)
+{
+    struct conf *c = NULL;
+    struct fail f = {0};
+    assert_int_equal(conf_parse(span_str(text), "c.yaml", &c, &f), 0);
+    assert_int_equal(c->endpoints[0].connections, connections);
+    assert_int_equal(conf_memory_journal(c), journal << 20);
+    assert_int_equal(conf_memory_lanes(c), lanes << 20);
+    assert_int_equal(conf_memory_bodies(c), bodies << 20);
+    conf_free(c);
+}
+
+static void test_memory_is_shared_out(void **state)
+{
+    (void)state;
+    check_shares(EP "memory: 64MiB\n", 32, 8, 8, 48);
+    check_shares("memory: 64MiB\n" EP "    connections: 4\n", 4, 8, 8, 48);
+    check_shares(EP, 256, 64, 64, 384);
+    check_shares(EP "memory: 8GiB\n", 256, 64, 64, 8192 - 128);
+}
+
 static void test_small_memory_lowers_the_part(void **state)
 {
     (void)state;
@@ -286,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_secrets_are_not_quoted),
         cmocka_unit_test(test_aliases_do_not_explode),
         cmocka_unit_test(test_empty_is_all_defaults),
+        cmocka_unit_test(test_memory_is_shared_out),
         cmocka_unit_test(test_small_memory_lowers_the_part),
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_printing_loads_again),

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#define CACHE ((uint64_t)1 << 20)
+
 #define RULE "pages"
 
 static int set_up(void **state)
@@ -473,7 +475,8 @@ static void test_history_is_trimmed(void **state)
     engine_bench_write(b, "b", "1");
     assert_true(engine_bench_settle(b, RULE, 5000));
     uint32_t rule = engine_rule_find(b->engine, RULE)->number;
-    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_READER, &reader, &f), 0);
+    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_READER, CACHE, &reader, &f),
+                     0);
     arena_init(&a);
     reader->ops->begin(reader);
     reader->ops->history_page(reader, &a, rule, (struct span){0}, 10, &entries, &count);
