@@ -252,9 +252,10 @@ struct backend_ops {
     int (*lease_drop)(struct backend *b, uint64_t epoch);
 
     /* Rules. put() with rule 0 makes a new one (REPL_EEXISTS for a name in use), else replaces its
-     * text. delete() marks it deleting and turns its uploads to aborting; purge() then removes up
-     * to `limit` of its tasks and replicas a call and, when nothing is left (uploads too), the
-     * rule: REPL_EDONE. */
+     * text. delete() marks it deleting and turns its uploads to aborting; purge(), when
+     * nobody works for it any more, does so with uploads that came later, removes up to `limit` of
+     * its tasks and replicas a call and, when nothing is left (uploads too), the rule:
+     * REPL_EDONE. */
     int (*rule_put)(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
     int (*rule_delete)(struct backend *b, uint32_t rule, int64_t now_ms);
     int (*rule_purge)(struct backend *b, uint32_t rule, size_t limit);

@@ -575,9 +575,15 @@ static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
     assert_int_equal(ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 9, &list, &n),
                      0);
     assert_int_equal(n, 1);
+    struct upload late = {.rule = w->rule, .key = span_str("k1"), .upload_id = span_str("late")};
+    assert_int_equal(ops(w)->upload_open(w->b, &late), 0);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
     }
+    assert_int_equal(ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 9, &list, &n),
+                     0);
+    assert_int_equal(n, 2);
+    assert_int_equal(ops(w)->upload_end(w->b, w->rule, late.key, late.upload_id), 0);
     assert_int_equal(ops(w)->upload_end(w->b, w->rule, u.key, u.upload_id), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
     struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
