@@ -299,6 +299,9 @@ struct backend_ops {
     int (*upload_set)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts);
     int (*upload_end)(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+    /* Whether any rule has recorded it: 0, or REPL_ENOTFOUND. */
+    int (*upload_find)(struct backend *b, struct span endpoint, struct span bucket,
+                       struct span upload_id);
     /* state -1 = all; due_ms: only those with next_try_ms <= due_ms (INT64_MAX = all); position is
      * (rule, key, upload id) of the last row. With parts: no. */
     int (*upload_page)(struct backend *b, struct arena *a, int state, int64_t due_ms,

@@ -558,6 +558,22 @@ static void rules_have_unique_names_and_numbers_of_their_own(void **state)
     assert_true(span_eq_str(list[0].text, "{\"a\":1}"));
 }
 
+static void a_recorded_upload_is_found_at_its_place(void **state)
+{
+    struct world *w = *state;
+    struct upload u = {.rule = w->rule,
+                       .key = span_str("k1"),
+                       .upload_id = span_str("id"),
+                       .endpoint = span_str("far"),
+                       .bucket = span_str("dst")};
+    struct span id = u.upload_id, other = span_str("other");
+    assert_int_equal(ops(w)->upload_open(w->b, &u), 0);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, u.bucket, id), 0);
+    assert_int_equal(ops(w)->upload_find(w->b, other, u.bucket, id), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, other, id), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, u.bucket, other), REPL_ENOTFOUND);
+}
+
 static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
 {
     struct world *w = *state;
@@ -763,6 +779,7 @@ int main(void)
         TEST(dead_letters_hold_the_frontier_until_told),
         TEST(an_upload_and_its_parts),
         TEST(rules_have_unique_names_and_numbers_of_their_own),
+        TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(values),
         TEST(the_watermark_never_goes_back),
