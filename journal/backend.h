@@ -261,9 +261,10 @@ struct backend_ops {
     int (*lease_drop)(struct backend *b, uint64_t epoch);
 
     /* Rules. put() with rule 0 makes a new one (REPL_EEXISTS for a name in use), else replaces its
-     * text. delete() marks it deleting and turns its uploads to aborting; purge() then removes up
-     * to `limit` of its tasks and replicas a call and, when nothing is left (uploads too), the
-     * rule: REPL_EDONE. */
+     * text. delete() marks it deleting and turns its uploads to aborting; purge(), when
+     * nobody works for it any more, does so with uploads that came later, removes up to `limit` of
+     * its tasks and replicas a call and, when nothing is left (uploads too), the rule:
+     * REPL_EDONE. */
     int (*rule_put)(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
     int (*rule_delete)(struct backend *b, uint32_t rule, int64_t now_ms);
     int (*rule_purge)(struct backend *b, uint32_t rule, size_t limit);
@@ -307,6 +308,9 @@ struct backend_ops {
     int (*upload_set)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts);
     int (*upload_end)(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+    /* Whether any rule has recorded it: 0, or REPL_ENOTFOUND. */
+    int (*upload_find)(struct backend *b, struct span endpoint, struct span bucket,
+                       struct span upload_id);
     /* state -1 = all; due_ms: only those with next_try_ms <= due_ms (INT64_MAX = all); position is
      * (rule, key, upload id) of the last row. With parts: no. */
     int (*upload_page)(struct backend *b, struct arena *a, int state, int64_t due_ms,

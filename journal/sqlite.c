@@ -268,6 +268,7 @@ static const struct backend_ops sqlite_ops = {
     .part_done = sqlite_part_done,
     .upload_set = sqlite_upload_set,
     .upload_end = sqlite_upload_end,
+    .upload_find = sqlite_upload_find,
     .upload_page = sqlite_upload_page,
     .frontier = sqlite_frontier,
     .watermark_put = sqlite_watermark_put,

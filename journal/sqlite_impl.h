@@ -124,6 +124,8 @@ int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct s
 int sqlite_upload_set(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts);
 int sqlite_upload_end(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+int sqlite_upload_find(struct backend *b, struct span endpoint, struct span bucket,
+                       struct span upload_id);
 int sqlite_upload_page(struct backend *b, struct arena *a, int state, int64_t due_ms,
                        const struct upload *after, size_t limit, struct upload **ret,
                        size_t *ret_n);

@@ -153,6 +153,15 @@ static int remove_rule(struct backend *b, uint32_t rule)
     return REPL_EDONE;
 }
 
+/* What a copy was recording while its rule was deleted: nobody works on it any more. */
+static int give_up_uploads(struct backend *b, uint32_t rule)
+{
+    struct sql q = sql_start(b, "UPDATE uploads SET state = 3, next_try_ms = 0, attempts = 0"
+                                " WHERE rule = ? AND state IN (0, 1)");
+    sql_int(&q, rule);
+    return sql_run(&q);
+}
+
 int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
 {
     static const char tasks[] = "DELETE FROM tasks WHERE rowid IN"
@@ -161,7 +170,10 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     uint64_t removed = 0;
-    int r = purge_table(b, tasks, rule, limit, &removed);
+    int r = give_up_uploads(b, rule);
+    if (r == 0) {
+        r = purge_table(b, tasks, rule, limit, &removed);
+    }
     if (r == 0) {
         r = purge_table(b, replicas, rule, limit, &removed);
     }

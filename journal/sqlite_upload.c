@@ -105,6 +105,19 @@ int sqlite_upload_end(struct backend *b, uint32_t rule, struct span key, struct 
     return r < 0 ? r : delete_named(b, upload, rule, key, upload_id);
 }
 
+int sqlite_upload_find(struct backend *b, struct span endpoint, struct span bucket,
+                       struct span upload_id)
+{
+    struct sql q = sql_start(b, "SELECT 1 FROM uploads WHERE upload_id = ? AND endpoint = ?"
+                                " AND bucket = ? LIMIT 1");
+    sql_span(&q, upload_id);
+    sql_span(&q, endpoint);
+    sql_span(&q, bucket);
+    int found = sql_step(&q);
+    int r = sql_done(&q);
+    return r < 0 || found == 1 ? r : REPL_ENOTFOUND;
+}
+
 static void read_upload(struct sql *q, struct arena *a, struct upload *ret)
 {
     ret->rule = (uint32_t)sql_get_int(q);

@@ -121,7 +121,8 @@ struct engine_work {
     struct claim_batch *batch;
     const struct task *task;
     struct arena arena; /* job's strings */
-    struct copy *copy;  /* NULL: ended */
+    struct span to_key;
+    struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
@@ -237,7 +238,8 @@ void engine_work_start(struct engine *e, const struct task *task, struct claim_b
 /* Gives a claimed task back as it was. */
 void engine_work_release(struct engine *e, const struct task *task);
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
-bool engine_work_is_busy(struct engine *e, uint32_t rule, struct span key);
+/* Whether some rule's work has the destination of this upload. */
+bool engine_work_is_at(struct engine *e, const struct upload *u);
 void engine_batch_unref(struct claim_batch *batch);
 
 /* engine_finish.c */

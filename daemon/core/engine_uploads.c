@@ -9,8 +9,9 @@
 #define LOOK_EVERY_MS   5000
 #define SWEEP_EVERY_MS  600000
 #define SWEEP_ROWS      500
-#define CLOCK_SLACK_MS  300000 /* server's clock and ours */
-#define FOUND_WITHIN_MS 900000 /* Create was sent so long after the intention at most */
+#define BEGUN_SLACK_MS  2000   /* servers count in whole seconds */
+#define FOUND_WITHIN_MS 900000 /* Create was sent so long after the intention at most … */
+#define CREATE_WAIT_MS  60000  /* … and may be at work at the server for so long */
 
 /* ---- one abort ---- */
 
@@ -20,6 +21,9 @@ struct abort_job {
     struct upload upload; /* spans in the look's arena */
     struct look *look;
     struct journal_call call;
+    struct store_upload *strays; /* of an intention: the last of stray_count is looked at */
+    size_t stray_count;
+    bool has_aborted;
     bool gone;
     int64_t next_try_ms;
 };
@@ -80,8 +84,7 @@ static void end_job(struct abort_job *j, bool gone)
     }
     j->gone = gone;
     j->next_try_ms = engine_next_try(e, j->upload.attempts);
-    j->call.run = run_job;
-    j->call.done = job_stored;
+    j->call = (struct journal_call){.run = run_job, .done = job_stored};
     journal_submit(e->journal, &j->call);
     if (gone) {
         LOG_INFO(e->log, ENGINE_SUBJECT, "upload is aborted bucket=%.*s key=%.*s",
@@ -129,31 +132,96 @@ static void aborted(struct store_op *op)
     end_job(j, op->fail.code == REPL_ENOUPLOAD);
 }
 
-static void stray_aborted(struct store_op *op)
+/* ---- an intention: Create was sent or not, its answer is lost ----
+ *
+ * What it made, if anything, has this key, is of that time, was never recorded, by whatever rule,
+ * and has no part: ours would have been recorded before its first one. Others are not touched. */
+
+static bool may_be_ours(const struct abort_job *j, const struct store_upload *u)
 {
-    end_job(op->arg, false); /* look again whether another one is there */
+    int64_t since_ms = j->upload.created_ms;
+    int64_t begun_ms = loop_wall_ms(j->engine->loop) - u->age_ms;
+    return span_eq(u->key, j->upload.dest_key) && begun_ms >= since_ms - BEGUN_SLACK_MS &&
+           begun_ms <= since_ms + FOUND_WITHIN_MS;
 }
 
-/* Create was sent or not, its answer is lost: ours is one of this key and of that time. */
+static void find_stray(struct abort_job *j);
+
+/* None is left. One that was aborted is looked for again, and so is what a Create that is at work
+ * still may make. */
+static void end_strays(struct abort_job *j)
+{
+    int64_t age_ms = loop_wall_ms(j->engine->loop) - j->upload.created_ms;
+    end_job(j, !j->has_aborted && age_ms > CREATE_WAIT_MS);
+}
+
+static void next_stray(struct abort_job *j)
+{
+    j->stray_count--;
+    find_stray(j);
+}
+
+static void stray_aborted(struct store_op *op)
+{
+    struct abort_job *j = op->arg;
+    j->has_aborted = true;
+    next_stray(j);
+}
+
+static void stray_asked(struct store_op *op)
+{
+    struct abort_job *j = op->arg;
+    if (op->fail.code == 0 && op->ret_part_count == 0 && !j->engine->stopping) {
+        send(j, STORE_ABORT, j->strays[j->stray_count - 1].upload_id, stray_aborted);
+    } else {
+        next_stray(j);
+    }
+}
+
+static void stray_found(struct journal_call *call)
+{
+    struct abort_job *j = CONTAINER_OF(call, struct abort_job, call);
+    if (call->status == REPL_ENOTFOUND && !j->engine->stopping) {
+        send(j, STORE_LIST_PARTS, j->strays[j->stray_count - 1].upload_id, stray_asked);
+    } else {
+        next_stray(j);
+    }
+}
+
+static int run_find(struct backend *b, struct journal_call *call)
+{
+    struct abort_job *j = CONTAINER_OF(call, struct abort_job, call);
+    const struct upload *u = &j->upload;
+    return b->ops->upload_find(b, u->endpoint, u->bucket, j->strays[j->stray_count - 1].upload_id);
+}
+
+static void find_stray(struct abort_job *j)
+{
+    if (j->stray_count == 0) {
+        end_strays(j);
+        return;
+    }
+    j->call = (struct journal_call){.run = run_find, .done = stray_found, .access = JOURNAL_READ};
+    journal_submit(j->engine->journal, &j->call);
+}
+
 static void found(struct store_op *op)
 {
     struct abort_job *j = op->arg;
+    struct arena *a = &j->look->arena;
     if (op->fail.code != 0 || j->engine->stopping) {
         warn(j, &op->fail);
         end_job(j, false);
         return;
     }
+    j->strays = arena_alloc(a, (op->upload_count + 1) * sizeof(*j->strays));
     for (size_t i = 0; i < op->upload_count; i++) {
-        const struct store_upload *u = &op->uploads[i];
-        if (span_eq(u->key, j->upload.dest_key) &&
-            u->initiated_ms >= j->upload.created_ms - CLOCK_SLACK_MS &&
-            u->initiated_ms <= j->upload.created_ms + FOUND_WITHIN_MS) {
-            struct span id = arena_span(&j->look->arena, u->upload_id);
-            send(j, STORE_ABORT, id, stray_aborted);
-            return;
+        if (may_be_ours(j, &op->uploads[i])) {
+            struct span id = arena_span(a, op->uploads[i].upload_id);
+            j->strays[j->stray_count++].upload_id = id;
         }
     }
-    end_job(j, true);
+    find_stray(j);
 }
 
 static void start_job(struct look *l, const struct upload *u)
@@ -168,7 +236,7 @@ static void start_job(struct look *l, const struct upload *u)
     snprintf(endpoint, sizeof(endpoint), "%.*s", SPAN_ARG(u->endpoint));
     struct store *store = engine_store(e, endpoint);
     bool intended = span_is_empty(u->upload_id);
-    if (store == NULL || (intended && engine_work_is_busy(e, u->rule, u->key))) {
+    if (store == NULL || (intended && engine_work_is_at(e, u))) {
         end_job(j, false);
         return;
     }

@@ -71,8 +71,7 @@ static struct copy_job make_job(struct engine_work *w)
                            .from_bucket = keep(w, rule->source.bucket),
                            .from_key = task->key,
                            .to_bucket = keep(w, rule->destination.bucket),
-                           .to_key =
-                               arena_span(&w->arena, rules_map_key(rule, task->key, &w->arena)),
+                           .to_key = w->to_key,
                            .storage_class = keep(w, rule->storage_class),
                            .size_hint = task->size,
                            .marker = rule->marker,
@@ -107,6 +106,7 @@ static struct engine_work *new_work(struct engine_rule *r, const struct task *ta
     w->kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT;
     batch->refs++;
     arena_init(&w->arena);
+    w->to_key = arena_span(&w->arena, rules_map_key(&r->rule, task->key, &w->arena));
     list_push_back(&r->works, &w->link);
     r->work_count++;
     hash_put(&r->engine->works, &w->entry, work_id(&w->arena, r->rule.number, task->key));
@@ -122,9 +122,24 @@ static struct engine_work *find_work(struct engine *e, uint32_t rule, struct spa
     return entry != NULL ? CONTAINER_OF(entry, struct engine_work, entry) : NULL;
 }
 
-bool engine_work_is_busy(struct engine *e, uint32_t rule, struct span key)
+static bool goes_to(const struct engine_rule *r, const struct upload *u)
 {
-    return find_work(e, rule, key) != NULL;
+    return span_eq_str(u->endpoint, r->rule.destination.endpoint) &&
+           span_eq_str(u->bucket, r->rule.destination.bucket);
+}
+
+bool engine_work_is_at(struct engine *e, const struct upload *u)
+{
+    LIST_FOR (node, &e->rules) {
+        const struct engine_rule *r = CONTAINER_OF(node, struct engine_rule, link);
+        LIST_FOR (link, &r->works) {
+            if (goes_to(r, u) &&
+                span_eq(CONTAINER_OF(link, struct engine_work, link)->to_key, u->dest_key)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch)

@@ -8,7 +8,7 @@ import pytest
 
 from lib.proxy import Link
 from lib.repld import Repld
-from lib.world import MIB, World, make_world
+from lib.world import MIB, PART, World, make_world
 
 
 @contextlib.contextmanager
@@ -231,3 +231,24 @@ def test_less_memory_does_not_abort_what_is_completing(bucketd, bucketd2, bucket
             world.settle()
             assert requests(bucketd2, "AbortMultipartUpload") == aborts
             assert world.at_destination("large") == noise(90 * MIB)
+
+
+# --- 6: foreign uploads are never touched
+
+def test_foreign_upload_of_the_same_key_stays(bucketd, bucketd2, bucket, noise):
+    """A rule is deleted while its Create is at work: what is looked for then must be ours."""
+    with make_world(bucketd, bucketd2, bucket) as world, no_faults(bucketd2):
+        world.add_rule()
+        client = world.destination_client
+        foreign = client.create_multipart_upload(Bucket=world.to_bucket, Key="large")["UploadId"]
+        client.upload_part(Bucket=world.to_bucket, Key="large", UploadId=foreign, PartNumber=1,
+                           Body=noise(PART))
+        before = requests(bucketd2, "CreateMultipartUpload")
+        bucketd2.fault("slow", op="CreateMultipartUpload", delay_ms=4000, count=1)
+        world.put_all({"large": noise(3 * PART)})
+        world.repld.wait_for(lambda: requests(bucketd2, "CreateMultipartUpload") > before, "Create")
+        world.repld.ctl("rule", "delete", "rule")
+        world.repld.wait_for(lambda: "rule rule is cleared" in world.repld.logs(), "the end")
+        left = [item["UploadId"] for item in
+                client.list_multipart_uploads(Bucket=world.to_bucket).get("Uploads", [])]
+        assert left == [foreign]

@@ -51,6 +51,19 @@ static void drop_all(struct list *list)
     }
 }
 
+/* But for a Create: only its answer names the upload that is left to be aborted. When the scheduler
+ * stops there is no time for it, and the recorded intention has to do. */
+static void call_back(struct copy *c)
+{
+    LIST_FOR_SAFE (node, &c->running) {
+        struct copy_op *o = copy_op_of(node);
+        if (!o->is_cancelled && (o->step != STEP_CREATE || sched_is_stopping(c))) {
+            o->is_cancelled = true;
+            sched_call_back(o);
+        }
+    }
+}
+
 /* Nothing new goes out, what is out is called back; copy_settle() does the rest. */
 static void drain(struct copy *c, enum copy_after after)
 {
@@ -59,13 +72,7 @@ static void drain(struct copy *c, enum copy_after after)
     drop_all(&c->queue[COPY_DEST]);
     drop_all(&c->delayed);
     drop_all(&c->held);
-    LIST_FOR_SAFE (node, &c->running) {
-        struct copy_op *o = copy_op_of(node);
-        if (!o->is_cancelled) {
-            o->is_cancelled = true;
-            sched_call_back(o);
-        }
-    }
+    call_back(c);
 }
 
 static void close_upload(struct copy *c, bool abandon)
@@ -117,6 +124,8 @@ void copy_cancel(struct copy *c)
 {
     if (c->after != AFTER_END) {
         copy_end(c, COPY_STOPPED);
+    } else {
+        call_back(c);
     }
 }
 

@@ -271,8 +271,9 @@ void copy_result(struct copy_op *o)
     if (o->step == STEP_PUT || o->step == STEP_SEND_PART) {
         c->outcome.bytes_sent += o->op.wire_sent;
     }
-    if (c->after == AFTER_NOTHING) {
-        (o->op.fail.code == 0 ? steps[o->step].good : steps[o->step].bad)(c, o);
+    bool is_good = o->op.fail.code == 0;
+    if (c->after == AFTER_NOTHING || (is_good && o->step == STEP_CREATE)) {
+        (is_good ? steps[o->step].good : steps[o->step].bad)(c, o);
     } else if (o->twin != NULL) {
         copy_leave_twin(o);
     }

@@ -2,7 +2,7 @@
  * intention of one. */
 #include "transfer/copy/copy_impl.h"
 
-#define CLOCK_SLACK_MS 60000 /* the server's clock is not ours */
+#define BEGUN_SLACK_MS 2000 /* servers count in whole seconds */
 
 static void take_upload(struct copy *c)
 {
@@ -188,7 +188,8 @@ void copy_find_fill(struct copy *c, struct copy_op *o)
 static bool may_be_ours(const struct copy *c, const struct store_upload *upload)
 {
     int64_t since_ms = c->intended_ms != 0 ? c->intended_ms : c->job.upload_created_ms;
-    return span_eq(upload->key, c->job.to_key) && upload->initiated_ms >= since_ms - CLOCK_SLACK_MS;
+    int64_t begun_ms = loop_wall_ms(sched_loop(c)) - upload->age_ms;
+    return span_eq(upload->key, c->job.to_key) && begun_ms >= since_ms - BEGUN_SLACK_MS;
 }
 
 /* Looks at the next one found. At the end the intention of an earlier life is cleared and the copy

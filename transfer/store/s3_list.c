@@ -150,6 +150,15 @@ static void uploads_end(void *arg, const char *path, struct span text)
     }
 }
 
+/* Ours where the answer has no Date. */
+static int64_t server_now_ms(const struct s3_call *c)
+{
+    int64_t now_ms = loop_wall_ms(c->s3->loop);
+    struct span date = net_answer(&c->net, "date");
+    time_parse(date.ptr, date.len, &now_ms);
+    return now_ms;
+}
+
 static int parse_list_uploads(struct s3_call *c)
 {
     static const struct xml_handler handler = {.start = uploads_start, .end = uploads_end};
@@ -162,8 +171,11 @@ static int parse_list_uploads(struct s3_call *c)
         fail_set(&op->fail, REPL_EPROTO, "ListMultipartUploads: the listing was cut off");
         return 0;
     }
-    for (size_t i = 0; p.url && i < op->upload_count; i++) {
-        op->uploads[i].key = uri_decode(op->arena, op->uploads[i].key);
+    int64_t now_ms = server_now_ms(c);
+    for (size_t i = 0; i < op->upload_count; i++) {
+        struct store_upload *u = &op->uploads[i];
+        u->key = p.url ? uri_decode(op->arena, u->key) : u->key;
+        u->age_ms = now_ms - u->initiated_ms;
     }
     return 0;
 }

@@ -90,6 +90,7 @@ struct store_upload { /* of STORE_LIST_UPLOADS */
     struct span key;
     struct span upload_id;
     int64_t initiated_ms;
+    int64_t age_ms; /* when it was listed, by the server's own clock */
 };
 
 /* What the receiving server is made to check, cheapest first. */

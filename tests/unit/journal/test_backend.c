@@ -560,6 +560,22 @@ static void rules_have_unique_names_and_numbers_of_their_own(void **state)
     assert_true(span_eq_str(list[0].text, "{\"a\":1}"));
 }
 
+static void a_recorded_upload_is_found_at_its_place(void **state)
+{
+    struct world *w = *state;
+    struct upload u = {.rule = w->rule,
+                       .key = span_str("k1"),
+                       .upload_id = span_str("id"),
+                       .endpoint = span_str("far"),
+                       .bucket = span_str("dst")};
+    struct span id = u.upload_id, other = span_str("other");
+    assert_int_equal(ops(w)->upload_open(w->b, &u), 0);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, u.bucket, id), 0);
+    assert_int_equal(ops(w)->upload_find(w->b, other, u.bucket, id), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, other, id), REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->upload_find(w->b, u.endpoint, u.bucket, other), REPL_ENOTFOUND);
+}
+
 static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
 {
     struct world *w = *state;
@@ -577,9 +593,15 @@ static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
     assert_int_equal(ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 9, &list, &n),
                      0);
     assert_int_equal(n, 1);
+    struct upload late = {.rule = w->rule, .key = span_str("k1"), .upload_id = span_str("late")};
+    assert_int_equal(ops(w)->upload_open(w->b, &late), 0);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
     }
+    assert_int_equal(ops(w)->upload_page(w->b, &w->arena, UPLOAD_ABORTING, NOW, NULL, 9, &list, &n),
+                     0);
+    assert_int_equal(n, 2);
+    assert_int_equal(ops(w)->upload_end(w->b, w->rule, late.key, late.upload_id), 0);
     assert_int_equal(ops(w)->upload_end(w->b, w->rule, u.key, u.upload_id), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
     struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
@@ -904,6 +926,7 @@ int main(void)
         TEST(dead_letters_hold_the_frontier_until_told),
         TEST(an_upload_and_its_parts),
         TEST(rules_have_unique_names_and_numbers_of_their_own),
+        TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
         TEST(failed_tasks_come_in_pages_by_key),

@@ -148,7 +148,8 @@ void fake_do_list_uploads(struct fake *f, struct bucket *b, struct store_op *op)
             op->uploads[op->upload_count++] =
                 (struct store_upload){.key = arena_span(op->arena, u->key),
                                       .upload_id = arena_span(op->arena, u->id),
-                                      .initiated_ms = u->initiated_ms};
+                                      .initiated_ms = u->initiated_ms,
+                                      .age_ms = loop_wall_ms(f->o.loop) - u->initiated_ms};
         }
     }
 }
