@@ -81,6 +81,7 @@ struct upload {
     struct span source_etag; /* the pin: a resume needs the same */
     struct span source_version;
     int64_t source_mtime_ms;
+    int64_t source_read_ms; /* by the source's clock, as the one before; 0 = not known */
     uint64_t size;
     uint64_t part_size;
     int64_t created_ms;
@@ -96,6 +97,7 @@ struct replica {
     struct span source_etag;
     struct span source_version;
     int64_t source_mtime_ms;
+    int64_t source_read_ms; /* by the source's clock, as the one before; 0 = not known */
     uint64_t size;
     struct span dest_etag;
     struct span dest_version;
@@ -166,7 +168,7 @@ struct finish {
     enum finish_outcome outcome;
     int64_t now_ms;
     int64_t next_try_ms;           /* FINISH_RETRY */
-    struct fail fail;              /* FINISH_RETRY, FINISH_FAILED */
+    struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE */
     uint64_t bytes;                /* delivered */
     uint64_t bytes_sent;           /* on the wire to the destination, repeats included */
@@ -206,7 +208,11 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
+    uint64_t existing_failed;
 };
+
+#define FRONTIER_FAILED_MAX 1000
 
 /* ---- questions ---- */
 

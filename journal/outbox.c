@@ -72,7 +72,24 @@ static int check_key(struct span key, struct fail *f)
     return span_is_utf8(key) ? 0 : fail_set(f, REPL_EBADINPUT, "key is not UTF-8");
 }
 
-static int read_row(struct outbox *o, struct arena *a, struct change *c, struct fail *f)
+/* What a copy can do without: size unknown and time now, where the column cannot be read. */
+static void read_hints(sqlite3_stmt *s, int first, struct change *c, struct fail *hints)
+{
+    int type = sqlite3_column_type(s, first + COL_SIZE);
+    if (type == SQLITE_INTEGER && sqlite3_column_int64(s, first + COL_SIZE) >= 0) {
+        c->size = sqlite3_column_int64(s, first + COL_SIZE);
+    } else if (type != SQLITE_NULL) {
+        fail_set(hints, REPL_EBADINPUT, "size is not a whole number");
+    }
+    if (read_time(s, first + COL_TIME, &c->event_time_ms) < 0) {
+        c->event_time_ms = 0;
+        fail_set(hints, REPL_EBADINPUT, "event_time is neither whole milliseconds nor a date");
+    }
+}
+
+/* hints: of columns that the change goes without. */
+static int read_row(struct outbox *o, struct arena *a, struct change *c, struct fail *hints,
+                    struct fail *f)
 {
     sqlite3_stmt *s = o->read_stmt;
     const int first = 2;
@@ -88,15 +105,7 @@ static int read_row(struct outbox *o, struct arena *a, struct change *c, struct 
     if (kind.len > 0 && change_kind_parse(kind, &c->kind) < 0) {
         return fail_set(f, REPL_EBADINPUT, "kind \"%.32s\" is neither put nor delete", kind.ptr);
     }
-    int type = sqlite3_column_type(s, first + COL_SIZE);
-    if (type == SQLITE_INTEGER) {
-        c->size = sqlite3_column_int64(s, first + COL_SIZE);
-    } else if (type != SQLITE_NULL) {
-        return fail_set(f, REPL_EBADINPUT, "size is not a whole number");
-    }
-    if (read_time(s, first + COL_TIME, &c->event_time_ms) < 0) {
-        return fail_set(f, REPL_EBADINPUT, "event_time is neither milliseconds nor a date");
-    }
+    read_hints(s, first, c, hints);
     if (c->etag.len >= 2 && c->etag.ptr[0] == '"' && c->etag.ptr[c->etag.len - 1] == '"') {
         c->etag = span_of(c->etag.ptr + 1, c->etag.len - 2);
     }
@@ -104,11 +113,12 @@ static int read_row(struct outbox *o, struct arena *a, struct change *c, struct 
     return r == 0 ? change_check(c, f) : r;
 }
 
-static void note_bad_row(struct outbox_batch *batch, int64_t id, const struct fail *f)
+static void note_bad_row(struct outbox_batch *batch, int64_t id, bool taken, const struct fail *f)
 {
     if (batch->bad_count < OUTBOX_BAD_MAX) {
         struct outbox_bad_row *bad = &batch->bad[batch->bad_count];
         bad->id = id;
+        bad->taken = taken;
         snprintf(bad->text, sizeof(bad->text), "%.159s", f->text);
     }
     batch->bad_count++;
@@ -183,10 +193,14 @@ static int read_rows(struct outbox *o, int64_t above, size_t limit, struct arena
     select_rows(o, above, limit);
     while ((rc = sqlite3_step(o->read_stmt)) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(o->read_stmt, 0);
-        if (read_row(o, a, &ret->changes[ret->count], &f) == 0) {
-            ret->count++;
+        struct fail hints = {0};
+        if (read_row(o, a, &ret->changes[ret->count], &hints, &f) != 0) {
+            note_bad_row(ret, id, false, &f);
         } else {
-            note_bad_row(ret, id, &f);
+            ret->count++;
+            if (hints.code != 0) {
+                note_bad_row(ret, id, true, &hints);
+            }
         }
         ret->cursor.id = id;
         ret->cursor.mark = mark_of_row(o->read_stmt);

@@ -31,10 +31,11 @@ struct outbox_cursor {
     uint64_t mark;     /* what that row said: ids may be given out again */
 };
 
-/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind): it is reported and
- * passed over. */
+/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind) is passed over; one
+ * whose size or event_time cannot be read is taken without it. Both are reported. */
 struct outbox_bad_row {
     int64_t id;
+    bool taken;
     char text[160];
 };
 

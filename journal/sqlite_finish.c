@@ -79,7 +79,7 @@ static int put_replica(struct backend *b, const struct finish *in, struct counts
     if (error < 0 || r == NULL) {
         return error;
     }
-    struct sql q = sql_start(b, "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct sql q = sql_start(b, "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     sql_int(&q, in->rule);
     sql_span(&q, in->key);
     sql_span(&q, r->source_etag);
@@ -89,6 +89,7 @@ static int put_replica(struct backend *b, const struct finish *in, struct counts
     sql_span(&q, r->dest_etag);
     sql_span(&q, r->dest_version);
     sql_int(&q, r->verified_ms);
+    sql_int(&q, r->source_read_ms);
     d->replicas++;
     d->replica_bytes += (int64_t)r->size;
     return sql_run(&q);

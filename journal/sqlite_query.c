@@ -56,9 +56,10 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret)
 {
-    struct sql q = sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
-                                " dest_etag, dest_version, verified_ms FROM replicas"
-                                " WHERE rule = ? AND key = ?");
+    struct sql q =
+        sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
+                     " dest_etag, dest_version, verified_ms, source_read_ms FROM replicas"
+                     " WHERE rule = ? AND key = ?");
     sql_int(&q, rule);
     sql_span(&q, key);
     int found = sql_step(&q);
@@ -70,6 +71,7 @@ int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct
         ret->dest_etag = sql_get_span(&q, a);
         ret->dest_version = sql_get_span(&q, a);
         ret->verified_ms = sql_get_int(&q);
+        ret->source_read_ms = sql_get_int(&q);
     }
     int r = sql_done(&q);
     return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
@@ -171,6 +173,18 @@ static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, en
     return sql_done(&q);
 }
 
+static int existing_failed(struct backend *b, uint32_t rule, uint64_t *ret)
+{
+    struct sql q = sql_start(b, "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE rule = ?"
+                                " AND origin = 1 AND state = 3 LIMIT ?)");
+    sql_int(&q, rule);
+    sql_int(&q, FRONTIER_FAILED_MAX);
+    if (sql_step(&q) == 1) {
+        *ret = sql_get_u64(&q);
+    }
+    return sql_done(&q);
+}
+
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -187,7 +201,7 @@ int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct fr
     for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
         r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
     }
-    return r;
+    return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
 }
 
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)

@@ -3,12 +3,12 @@
 
 #define UPLOAD_COLUMNS                                                                             \
     "rule, key, upload_id, state, endpoint, bucket, dest_key, source_etag, source_version,"        \
-    " source_mtime_ms, size, part_size, created_ms, next_try_ms, attempts"
+    " source_mtime_ms, source_read_ms, size, part_size, created_ms, next_try_ms, attempts"
 
 static int insert_upload(struct backend *b, const struct upload *in, enum upload_state state)
 {
     struct sql q = sql_start(b, "INSERT INTO uploads (" UPLOAD_COLUMNS ")"
-                                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                                 " ON CONFLICT DO NOTHING");
     sql_int(&q, in->rule);
     sql_span(&q, in->key);
@@ -20,6 +20,7 @@ static int insert_upload(struct backend *b, const struct upload *in, enum upload
     sql_span(&q, in->source_etag);
     sql_span(&q, in->source_version);
     sql_int(&q, in->source_mtime_ms);
+    sql_int(&q, in->source_read_ms);
     sql_u64(&q, in->size);
     sql_u64(&q, in->part_size);
     sql_int(&q, in->created_ms);
@@ -116,6 +117,7 @@ static void read_upload(struct sql *q, struct arena *a, struct upload *ret)
     ret->source_etag = sql_get_span(q, a);
     ret->source_version = sql_get_span(q, a);
     ret->source_mtime_ms = sql_get_int(q);
+    ret->source_read_ms = sql_get_int(q);
     ret->size = sql_get_u64(q);
     ret->part_size = sql_get_u64(q);
     ret->created_ms = sql_get_int(q);

@@ -95,7 +95,6 @@ struct conf {
     struct conf_shares shares; /* default 60, 25, 15; each 1 … 100 */
     uint64_t part_max_bytes;   /* default 64 MiB */
     uint64_t history_ms;       /* default 7 d */
-    uint64_t late_ms;          /* default 5 min */
     const char
         *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
     const char *admin_group;    /* may use the socket besides root and repld; NULL = none */

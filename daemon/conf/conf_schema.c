@@ -111,7 +111,6 @@ const struct schema_key conf_schema[] = {
     {"shares", SCHEMA_GROUP, .keys = shares_schema},
     {"part_max", SCHEMA_BYTES, CONF(part_max_bytes), .min = 5 * MIB, .max = 5120 * MIB,
      .preset = "64MiB"},
-    {"late", SCHEMA_DURATION, CONF(late_ms), .min = SECOND, .max = 30 * DAY, .preset = "5min"},
     {"admin", SCHEMA_GROUP, .keys = admin_schema},
     {"metrics", SCHEMA_GROUP, .keys = metrics_schema},
     {"log", SCHEMA_GROUP, .keys = log_schema},

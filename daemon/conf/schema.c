@@ -29,8 +29,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edit distance of two short words (Levenshtein, one row). */
-static size_t distance(const char *a, const char *b)
+size_t schema_distance(const char *a, const char *b)
 {
     size_t row[64];
     size_t m = strlen(b);
@@ -57,7 +56,7 @@ const char *schema_nearest(const struct schema_key *keys, const char *name)
     const char *best = NULL;
     size_t best_distance = strlen(name) / 3 + 2;
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
-        size_t d = distance(name, k->name);
+        size_t d = schema_distance(name, k->name);
         if (d < best_distance) {
             best_distance = d;
             best = k->name;
@@ -85,7 +84,7 @@ static int unknown_key(const struct schema_reader *r, const struct schema_key *k
         fail_hint(r->f, "did you mean \"%s\"?", nearest);
         return REPL_EBADINPUT;
     }
-    char known[120] = "known here:";
+    char known[180] = "known here:";
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
         size_t len = strlen(known);
         snprintf(known + len, sizeof(known) - len, "%s %s", k == keys ? "" : ",", k->name);

@@ -137,6 +137,7 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
     c->replica = (struct replica){.source_etag = arena_span(a, outcome->source.etag),
                                   .source_version = arena_span(a, outcome->source.version_id),
                                   .source_mtime_ms = outcome->source.mtime_ms,
+                                  .source_read_ms = outcome->source.read_ms,
                                   .size = outcome->bytes,
                                   .dest_etag = arena_span(a, outcome->dest.etag),
                                   .dest_version = arena_span(a, outcome->dest.version_id),
@@ -182,6 +183,8 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
         break;
     case COPY_SKIPPED:
         c->finish.outcome = FINISH_SKIPPED;
+        fail_set(&c->finish.fail, REPL_EDONE, "%s",
+                 outcome->skip_reason != NULL ? outcome->skip_reason : "nothing to do");
         fill_good(c, outcome);
         break;
     case COPY_FAILED:

@@ -2,10 +2,6 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
-/* A destination's version is trusted to be the source's present one only when the source had been
- * quiet before it was verified: servers count in whole seconds. */
-#define RACY_MS 2000
-
 #define TURNS_MAX 4
 
 void engine_batch_unref(struct claim_batch *batch)
@@ -42,6 +38,8 @@ static void add_upload(struct engine_work *w, struct copy_job *job)
     job->upload_created_ms = u->created_ms;
     job->upload_etag = u->source_etag;
     job->upload_version = u->source_version;
+    job->upload_mtime_ms = u->source_mtime_ms;
+    job->upload_read_ms = u->source_read_ms;
     job->upload_size = u->size;
     job->upload_part_size = u->part_size;
     job->upload_parts = parts;
@@ -51,12 +49,10 @@ static void add_upload(struct engine_work *w, struct copy_job *job)
 static void add_known(const struct task *task, struct copy_job *job)
 {
     const struct replica *known = task->replica;
-    if (known->verified_ms - known->source_mtime_ms < RACY_MS) {
-        return;
-    }
     job->known_etag = known->source_etag;
     job->known_version = known->source_version;
     job->known_mtime_ms = known->source_mtime_ms;
+    job->known_read_ms = known->source_read_ms;
 }
 
 static struct span keep(struct engine_work *w, const char *text)
@@ -236,6 +232,7 @@ static void fill_upload(struct record_call *c, const struct copy_job *job,
                                 .source_etag = arena_span(a, rec->source_etag),
                                 .source_version = arena_span(a, rec->source_version),
                                 .source_mtime_ms = rec->source_mtime_ms,
+                                .source_read_ms = rec->source_read_ms,
                                 .size = rec->size,
                                 .part_size = rec->part_size,
                                 .created_ms = c->now_ms};
@@ -293,7 +290,8 @@ static void turn_round(struct engine_work *w)
 }
 
 /* An upload whose Complete an earlier life had sent ends at the version that was read then. The
- * task's change may be newer: only the source can tell. */
+ * task's change may be newer: only the source can tell, and, as what Complete was found to have
+ * made was known by its bytes, only beside the destination's metadata: known_read_ms stays 0. */
 static bool is_unconfirmed(const struct copy_job *job, const struct copy_outcome *outcome)
 {
     return outcome->end == COPY_DONE && job->upload_completing;
@@ -310,6 +308,7 @@ static void keep_completed(struct engine_work *w, const struct copy_outcome *out
     o->source.etag = arena_span(a, w->task->upload->source_etag);
     o->source.version_id = arena_span(a, w->task->upload->source_version);
     o->source.mtime_ms = w->task->upload->source_mtime_ms;
+    o->source.read_ms = w->task->upload->source_read_ms;
     o->dest.etag = arena_span(a, outcome->dest.etag);
     o->dest.version_id = arena_span(a, outcome->dest.version_id);
     w->completed = o;

@@ -93,8 +93,9 @@ static void report_bad_rows(struct outbox_feed *o)
 {
     const struct outbox_batch *b = &o->batch;
     for (size_t i = 0; i < b->bad_count && i < OUTBOX_BAD_MAX; i++) {
-        LOG_WARNING(o->log, "outbox", "outbox %s: row %" PRId64 " is passed over: %s", o->conf.name,
-                    b->bad[i].id, b->bad[i].text);
+        LOG_WARNING(o->log, "outbox", "outbox %s: row %" PRId64 " is %s: %s", o->conf.name,
+                    b->bad[i].id, b->bad[i].taken ? "taken without it" : "passed over",
+                    b->bad[i].text);
     }
     o->feed.status.bad_rows += b->bad_count;
     stat_add(o->bad, (double)b->bad_count);
@@ -317,7 +318,7 @@ static void make_stats(struct outbox_feed *o, struct stat_set *stats)
         stat_family(stats, STAT_GAUGE, "repl_outbox_up", "1 while the outbox can be read.", labels),
         values);
     o->bad = stat_get(stat_family(stats, STAT_COUNTER, "repl_outbox_bad_rows_total",
-                                  "Rows of the outbox that cannot be changes.", labels),
+                                  "Rows of the outbox that are malformed.", labels),
                       values);
 }
 

@@ -86,6 +86,24 @@ def test_bad_rows_stop_nothing(crawler, outbox):
     arrives(crawler, "good")
 
 
+def test_rows_that_no_rule_takes_are_told(crawler, outbox):
+    names = sample(outbox)
+    names["announce"]("no-rule-has-this", "k", 1)
+    crawler.put("good", b"x")
+    names["announce"](crawler.from_bucket, "good", 1)
+    arrives(crawler, "good")
+    assert crawler.repld.metric("repl_outbox_astray_rows_total", outbox="crawler") == 1
+    assert "no rule copies from src/no-rule-has-this" in crawler.repld.logs()
+    shown = crawler.repld.ctl("status", json_out=True)["outboxes"]
+    assert [(row["name"], row["read"], row["astray_rows"]) for row in shown] == [
+        ("crawler", True, 1)]
+    assert "NO RULE" in crawler.repld.ctl("status").stdout
+
+
+def test_missing_outbox_is_in_the_status(crawler, outbox):
+    crawler.repld.wait_for(lambda: "crawler.db" in crawler.repld.ctl("status").stdout, "its name")
+
+
 def test_locked_database_is_waited_for(crawler, outbox):
     names = sample(outbox)
     names["db"].execute("PRAGMA journal_mode=DELETE")

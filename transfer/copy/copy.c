@@ -164,6 +164,7 @@ static void forget_source(struct copy *c)
     c->tags_late = false;
     c->tag_count = 0;
     c->is_ambiguous = false;
+    c->meta_is_known = false;
     c->marker = (struct span){0};
 }
 

@@ -45,6 +45,7 @@ struct copy_job {
     struct span known_etag;
     struct span known_version;
     int64_t known_mtime_ms;
+    int64_t known_read_ms; /* when that was read, by the source's clock; 0 = not known */
 
     /* An upload to go on with; upload_id absent = none. */
     struct span upload_id;
@@ -53,6 +54,8 @@ struct copy_job {
     int64_t upload_created_ms;
     struct span upload_etag; /* the source version it was made from */
     struct span upload_version;
+    int64_t upload_mtime_ms;
+    int64_t upload_read_ms;
     uint64_t upload_size;
     uint64_t upload_part_size;
     const struct store_part *upload_parts;
@@ -74,6 +77,7 @@ struct copy_record {
     struct span source_etag;
     struct span source_version;
     int64_t source_mtime_ms;
+    int64_t source_read_ms;
     uint64_t size;
     uint64_t part_size;
     struct store_part part; /* COPY_PART_DONE */

@@ -1,5 +1,5 @@
 /* A delete needs positive evidence: the source says that the key is not there, in a bucket that
- * is. */
+ * is. Its word is of that moment: a delete that has failed, or has waited, asks again. */
 #include "transfer/copy/copy_impl.h"
 
 #define ASKS_BEFORE_ABORT 7 /* 25 s in all: a Complete at work has long been done by then */
@@ -79,11 +79,14 @@ void copy_evidence_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code != REPL_ENOKEY) {
         copy_again(c, o);
-    } else if (o->op.object.delete_marker || sched_bucket_is_seen(c) ||
-               span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey")) {
-        copy_ask(c, STEP_DELETE);
+        return;
+    }
+    c->evidence_ms = loop_now_ms(sched_loop(c));
+    if (o->op.object.delete_marker || sched_bucket_is_seen(c) ||
+        span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey")) {
+        copy_queue(o, STEP_DELETE);
     } else {
-        copy_ask(c, STEP_DELETE_BUCKET);
+        copy_queue(o, STEP_DELETE_BUCKET);
     }
 }
 
@@ -96,8 +99,8 @@ void copy_bucket_fill(struct copy *c, struct copy_op *o)
 
 void copy_bucket_good(struct copy *c, struct copy_op *o)
 {
-    (void)o;
-    copy_ask(c, STEP_DELETE);
+    (void)c;
+    copy_queue(o, STEP_DELETE);
 }
 
 void copy_delete_fill(struct copy *c, struct copy_op *o)
@@ -116,6 +119,6 @@ void copy_delete_bad(struct copy *c, struct copy_op *o)
     if (o->op.fail.code == REPL_ENOKEY) {
         copy_end(c, COPY_DELETED);
     } else {
-        copy_again(c, o);
+        copy_again_as(c, o, STEP_DELETE_EVIDENCE); /* the key may be there again by then */
     }
 }

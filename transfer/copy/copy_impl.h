@@ -28,7 +28,8 @@ struct group;
 enum copy_side { COPY_SOURCE, COPY_DEST, COPY_SIDES };
 
 enum copy_step {
-    STEP_COMPARE, /* HEAD source: is it what the destination has already? */
+    STEP_COMPARE,      /* HEAD source: is it what the destination has already? */
+    STEP_COMPARE_DEST, /* HEAD destination: has it the metadata, too? */
     STEP_READ_FIRST,
     STEP_TAGS,
     STEP_PUT,
@@ -147,7 +148,8 @@ struct copy {
     struct store_pair *tags;
     bool tags_late; /* they are read and put after the copy */
     size_t tag_count;
-    struct store_meta meta; /* as written at the destination */
+    struct store_meta meta; /* as written at the destination … */
+    bool meta_is_known;     /* … unless an earlier life did */
     struct span marker;     /* absent when not written */
     struct plan plan;
     unsigned lost_meta;
@@ -157,11 +159,13 @@ struct copy {
     bool upload_is_open;     /* the journal has it (or will, by a record in the queue) */
     bool parts_flow;         /* parts may be read */
     bool upload_is_complete; /* the server said so, or showed the object */
+    bool is_resumed;         /* an earlier life has created it */
     bool has_arrived;        /* the destination shows what Complete would have made */
     bool is_ambiguous;       /* that Complete happened was found out by asking */
     unsigned complete_attempts;
     bool complete_said_gone; /* its last answer was that there is no such upload */
     unsigned delete_asks;    /* whether it is there still */
+    uint64_t evidence_ms;    /* when the source said that the key is gone */
     struct copy_part *parts;
     struct store_part *complete_parts;
     uint32_t parts_todo;
@@ -241,6 +245,8 @@ void copy_hold(struct copy_op *o);
 struct copy_op *copy_leave_twin(struct copy_op *o);
 /* Sends it again by class and attempt, or fails the copy. */
 void copy_again(struct copy *c, struct copy_op *o);
+/* The same, beginning with a step before it. */
+void copy_again_as(struct copy *c, struct copy_op *o, enum copy_step step);
 /* As copy_again(), for a step that has to be done over as another one (PUT after asking). */
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms);
 void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms);
@@ -269,9 +275,18 @@ void copy_resume(struct copy *c);
 void copy_delete_start(struct copy *c);
 
 struct span copy_marker_make(struct copy *c);
-bool copy_marker_is_ours(const struct copy *c, const struct store_object *dest);
-/* Is this object at the destination the one we were writing? By marker, else by ETag. */
+/* `found` stands on an object at the destination: does it name the version that c has read? */
+bool copy_marker_is_ours(const struct copy *c, struct span found);
+/* Is this object at the destination the one we were writing? By marker where there is one, else by
+ * ETag; and by its metadata where the same bytes may have been there with others. */
 bool copy_is_arrived(const struct copy *c, const struct store_object *dest);
+/* Is it, by size and metadata, what the source shows now (c->source and c->meta)? */
+bool copy_is_same(const struct copy *c, const struct store_object *dest);
+/* Tags apart. */
+bool copy_has_same_meta(const struct copy *c, const struct store_object *dest);
+/* What was read then is told by its time from whatever was written after it. Both times are the
+ * source's. */
+bool copy_is_settled(int64_t mtime_ms, int64_t read_ms);
 void copy_meta_make(struct copy *c);
 bool copy_etag_is_md5(struct span etag);
 /* Pins a read of the source to the version that is known. */
@@ -280,6 +295,7 @@ void copy_fill_source(const struct copy *c, struct store_op *op, enum store_op_k
 void copy_fill_dest(const struct copy *c, struct store_op *op, enum store_op_kind kind);
 
 copy_step_fn copy_compare_fill, copy_compare_good, copy_compare_bad;
+copy_step_fn copy_compare_dest_good, copy_compare_dest_bad;
 copy_step_fn copy_first_fill, copy_first_good, copy_first_bad;
 copy_step_fn copy_tags_fill, copy_tags_good, copy_tags_bad;
 copy_step_fn copy_put_tags_fill, copy_put_tags_good, copy_put_tags_bad;

@@ -75,22 +75,8 @@ struct span copy_marker_make(struct copy *c)
     return marker;
 }
 
-static struct span find_user(const struct store_meta *meta, const char *name)
+bool copy_marker_is_ours(const struct copy *c, struct span found)
 {
-    for (size_t i = 0; i < meta->user_count; i++) {
-        if (span_eq_nocase(meta->user[i].name, name)) {
-            return meta->user[i].value;
-        }
-    }
-    return (struct span){0};
-}
-
-bool copy_marker_is_ours(const struct copy *c, const struct store_object *dest)
-{
-    struct span found = find_user(&dest->meta, COPY_MARKER_NAME);
-    if (found.len == 0) {
-        return false;
-    }
     (void)span_cut(&found, ';'); /* the instance: whoever wrote it, it is this version */
     struct buf name = {0};
     put_name(&name, c);
@@ -132,6 +118,7 @@ static void make_user(struct copy *c)
     }
     c->meta.user = user;
     c->meta.user_count = count;
+    c->marker = (struct span){0};
     if (!c->job.marker) {
         return;
     }
@@ -155,72 +142,6 @@ void copy_meta_make(struct copy *c)
     }
     c->meta.tags = c->tags;
     c->meta.tag_count = c->tag_count;
+    c->meta_is_known = true;
     make_user(c);
-}
-
-/* ---- did it arrive ---- */
-
-static int hex_digit(char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-    if (ch >= 'a' && ch <= 'f') {
-        return ch - 'a' + 10;
-    }
-    return ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
-}
-
-bool copy_etag_is_md5(struct span etag)
-{
-    bool is = etag.len == 32;
-    for (size_t i = 0; is && i < etag.len; i++) {
-        is = hex_digit(etag.ptr[i]) >= 0;
-    }
-    return is;
-}
-
-static void put_digest(struct buf *b, struct span etag)
-{
-    for (size_t i = 0; i < 32; i += 2) {
-        buf_char(b, (char)(hex_digit(etag.ptr[i]) * 16 + hex_digit(etag.ptr[i + 1])));
-    }
-}
-
-/* The ETag that S3 gives a completed upload: MD5 of the parts' MD5s and their number. */
-static bool is_etag_of_parts(const struct copy *c, struct span etag)
-{
-    struct buf digests = {0}, want = {0};
-    bool known = c->parts != NULL;
-    for (uint32_t i = 0; known && i < c->plan.part_count; i++) {
-        known = copy_etag_is_md5(c->parts[i].etag);
-        if (known) {
-            put_digest(&digests, c->parts[i].etag);
-        }
-    }
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    known = known && EVP_Digest(digests.data, digests.len, digest, &len, EVP_md5(), NULL) == 1;
-    if (known) {
-        buf_hex(&want, digest, len);
-        buf_printf(&want, "-%u", c->plan.part_count);
-        known = span_eq_nocase(etag, buf_cstr(&want));
-    }
-    buf_done(&digests);
-    buf_done(&want);
-    return known;
-}
-
-bool copy_is_arrived(const struct copy *c, const struct store_object *dest)
-{
-    if (dest->size != c->source.size) {
-        return false;
-    }
-    if (copy_marker_is_ours(c, dest)) {
-        return true;
-    }
-    if (c->upload_is_open) {
-        return is_etag_of_parts(c, dest->etag);
-    }
-    return copy_etag_is_md5(c->source.etag) && span_eq(c->source.etag, dest->etag);
 }

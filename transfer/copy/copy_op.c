@@ -14,6 +14,8 @@ static const struct step {
 } steps[STEP_COUNT] = {
     [STEP_COMPARE] = {"comparing", COPY_SOURCE, copy_compare_fill, copy_compare_good,
                       copy_compare_bad},
+    [STEP_COMPARE_DEST] = {"comparing", COPY_DEST, copy_ask_dest_fill, copy_compare_dest_good,
+                           copy_compare_dest_bad},
     [STEP_READ_FIRST] = {"reading", COPY_SOURCE, copy_first_fill, copy_first_good, copy_first_bad},
     [STEP_TAGS] = {"reading tags", COPY_SOURCE, copy_tags_fill, copy_tags_good, copy_tags_bad},
     [STEP_PUT] = {"sending", COPY_DEST, copy_put_fill, copy_put_good, copy_put_bad},
@@ -214,14 +216,17 @@ void copy_delay(struct copy_op *o, enum copy_step step, uint32_t delay_ms)
 
 bool copy_may_repeat(struct copy *c, struct copy_op *o, uint32_t *ret_delay_ms)
 {
-    *ret_delay_ms = 0;
+    uint32_t least_ms = o->op.ambiguous ? retry_settle_ms(o->op.rtt_us) : 0;
+    *ret_delay_ms = least_ms;
     if (!o->counts) {
         return true;
     }
     o->attempts++;
     c->outcome.retries++;
     uint64_t chance = loop_random(sched_loop(c), UINT64_MAX);
-    return retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms) == RETRY_AGAIN;
+    enum retry_action action = retry_decide(&o->op.fail, o->attempts, chance, ret_delay_ms);
+    *ret_delay_ms = *ret_delay_ms > least_ms ? *ret_delay_ms : least_ms;
+    return action == RETRY_AGAIN;
 }
 
 bool copy_is_mute(const struct copy_op *o)
@@ -243,15 +248,20 @@ static void log_again(const struct copy *c, const struct copy_op *o, uint32_t de
               fail_print(&o->op.fail, text, sizeof(text)), SPAN_ARG(c->job.from_key));
 }
 
-void copy_again(struct copy *c, struct copy_op *o)
+void copy_again_as(struct copy *c, struct copy_op *o, enum copy_step step)
 {
     uint32_t delay_ms;
     if (copy_may_repeat(c, o, &delay_ms)) {
         log_again(c, o, delay_ms);
-        copy_delay(o, o->step, delay_ms);
+        copy_delay(o, step, delay_ms);
     } else {
         copy_fail(c, &o->op.fail, copy_side(o->step));
     }
+}
+
+void copy_again(struct copy *c, struct copy_op *o)
+{
+    copy_again_as(c, o, o->step);
 }
 
 void copy_result(struct copy_op *o)

@@ -20,6 +20,7 @@ void copy_upload_reset(struct copy *c)
     c->upload_id = (struct span){0};
     c->upload_is_open = false;
     c->upload_is_complete = false;
+    c->is_resumed = false;
     c->complete_attempts = 0;
     c->verify_at = 0;
     c->verify_bytes = 0;

@@ -16,29 +16,70 @@ void copy_compare_fill(struct copy *c, struct copy_op *o)
     copy_fill_source(c, &o->op, STORE_HEAD);
 }
 
+/* "null" is replaced in its place, as an object without versions is. */
+static bool is_named(struct span version)
+{
+    return version.len > 0 && !span_eq_str(version, "null");
+}
+
+static bool has_versions(const struct copy_job *job, const struct store_object *source)
+{
+    return is_named(job->known_version) && is_named(source->version_id);
+}
+
 /* Equal bytes are not enough where metadata may have been written anew: the version or the time
  * must agree too, as far as both are known. */
-static bool is_known(const struct copy_job *job, const struct store_object *source)
+static bool may_be_known(const struct copy_job *job, const struct store_object *source)
 {
     if (!span_eq(job->known_etag, source->etag)) {
         return false;
     }
-    if (job->known_version.len > 0 && source->version_id.len > 0) {
+    if (has_versions(job, source)) {
         return span_eq(job->known_version, source->version_id);
     }
     return job->known_mtime_ms == 0 || source->mtime_ms == 0 ||
            job->known_mtime_ms == source->mtime_ms;
 }
 
+static bool is_certain(const struct copy_job *job, const struct store_object *source)
+{
+    return has_versions(job, source) || copy_is_settled(job->known_mtime_ms, job->known_read_ms);
+}
+
 void copy_compare_good(struct copy *c, struct copy_op *o)
 {
-    if (is_known(&c->job, &o->op.object)) {
-        c->outcome.source = o->op.object;
+    const struct store_object *source = &o->op.object;
+    c->size_hint = (int64_t)source->size;
+    if (!may_be_known(&c->job, source)) {
+        copy_read_start(c);
+        return;
+    }
+    c->source = *source;
+    c->outcome.source = *source;
+    if (is_certain(&c->job, source)) {
         copy_skip(c, "the destination has this version");
         return;
     }
-    c->size_hint = (int64_t)o->op.object.size;
-    copy_read_start(c);
+    copy_meta_make(c);
+    copy_queue(o, STEP_COMPARE_DEST);
+}
+
+void copy_compare_dest_good(struct copy *c, struct copy_op *o)
+{
+    if (copy_is_same(c, &o->op.object)) {
+        copy_skip(c, "the destination has this version");
+    } else {
+        copy_read_start(c);
+    }
+}
+
+void copy_compare_dest_bad(struct copy *c, struct copy_op *o)
+{
+    if (o->op.fail.code == REPL_ENOKEY) {
+        copy_read_start(c);
+    } else {
+        copy_again(c, o);
+    }
 }
 
 void copy_compare_bad(struct copy *c, struct copy_op *o)

@@ -33,6 +33,7 @@ void copy_emit(struct copy *c)
                               .source_etag = c->source.etag,
                               .source_version = c->source.version_id,
                               .source_mtime_ms = c->source.mtime_ms,
+                              .source_read_ms = c->source.read_ms,
                               .size = c->source.size,
                               .part_size = c->plan.part_size};
     if (note->kind == COPY_PART_DONE) {

@@ -9,8 +9,12 @@ static void take_upload(struct copy *c)
     const struct copy_job *job = &c->job;
     c->upload_id = job->upload_id;
     c->upload_is_open = true;
-    c->source = (struct store_object){
-        .etag = job->upload_etag, .version_id = job->upload_version, .size = job->upload_size};
+    c->is_resumed = true;
+    c->source = (struct store_object){.etag = job->upload_etag,
+                                      .version_id = job->upload_version,
+                                      .size = job->upload_size,
+                                      .mtime_ms = job->upload_mtime_ms,
+                                      .read_ms = job->upload_read_ms};
     c->plan = (struct plan){.part_size = job->upload_part_size};
     if (job->upload_part_size > 0) {
         uint64_t size = job->upload_size, part = job->upload_part_size;
@@ -20,12 +24,17 @@ static void take_upload(struct copy *c)
     c->outcome.bytes = c->source.size;
 }
 
-static bool is_usable(const struct copy *c)
+static bool is_sound(const struct copy *c)
 {
     struct plan_input in = sched_plan_input(c);
     return c->plan.part_count > 0 && c->plan.part_count <= in.to->parts_max &&
-           c->plan.part_size <= in.memory_bytes / 4 &&
            (c->source.etag.len > 0 || c->source.version_id.len > 0);
+}
+
+/* The budget may be less than in the life that chose the parts. */
+static bool fits_memory(const struct copy *c)
+{
+    return c->plan.part_size <= sched_plan_input(c).memory_bytes / 4;
 }
 
 static void start_clean(struct copy *c)
@@ -71,19 +80,19 @@ void copy_resume(struct copy *c)
         copy_delete_start(c);
         return;
     }
-    if (!is_usable(c)) {
+    if (!is_sound(c)) {
         start_clean(c);
         return;
     }
     take_parts(c);
-    if (!c->job.upload_completing) {
-        copy_ask(c, STEP_RESUME_PIN);
-    } else if (has_all_parts(c)) {
+    if (c->job.upload_completing && has_all_parts(c)) { /* no part is read any more */
         c->parts_todo = 0;
         c->parts_done = c->plan.part_count;
         copy_ask(c, STEP_ASK_COMPLETE);
-    } else {
+    } else if (c->job.upload_completing || !fits_memory(c)) {
         start_clean(c);
+    } else {
+        copy_ask(c, STEP_RESUME_PIN);
     }
 }
 
@@ -100,7 +109,9 @@ void copy_resume_pin_fill(struct copy *c, struct copy_op *o)
 
 static bool is_same_source(const struct copy *c, const struct store_object *now)
 {
-    return now->size == c->job.upload_size && span_eq(now->etag, c->job.upload_etag);
+    const struct copy_job *job = &c->job;
+    return now->size == job->upload_size && span_eq(now->etag, job->upload_etag) &&
+           (job->upload_mtime_ms == 0 || now->mtime_ms == job->upload_mtime_ms);
 }
 
 void copy_resume_pin_good(struct copy *c, struct copy_op *o)
@@ -110,7 +121,9 @@ void copy_resume_pin_good(struct copy *c, struct copy_op *o)
         return;
     }
     c->source = o->op.object;
+    c->source.read_ms = c->job.upload_read_ms; /* what Create was given is from then */
     c->outcome.source = c->source;
+    copy_meta_make(c);
     copy_queue(o, STEP_RESUME_PARTS);
 }
 

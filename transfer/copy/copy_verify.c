@@ -65,11 +65,22 @@ static void differs(struct copy *c, const char *what)
     copy_restart(c, &f, COPY_DEST);
 }
 
+/* Create was given what was read in an earlier life, perhaps of another object of that second. */
+static bool has_old_meta(const struct copy *c, const struct store_object *found)
+{
+    return c->is_resumed && c->meta_is_known &&
+           !copy_is_settled(c->source.mtime_ms, c->source.read_ms) && !copy_has_same_meta(c, found);
+}
+
 void copy_verify_good(struct copy *c, struct copy_op *o)
 {
     const struct store_object *found = &o->op.object;
     if (!is_as_sent(c, found)) {
         differs(c, found->size == c->source.size ? "ETag" : "size");
+        return;
+    }
+    if (has_old_meta(c, found)) {
+        differs(c, "metadata");
         return;
     }
     struct span version = c->outcome.dest.version_id;

@@ -47,3 +47,10 @@ enum retry_action retry_decide(const struct fail *f, unsigned attempt, uint64_t 
     *ret_delay_ms = asked > delay ? asked : delay;
     return RETRY_AGAIN;
 }
+
+uint32_t retry_settle_ms(uint32_t rtt_us)
+{
+    uint32_t trips_ms = rtt_us / 500; /* two */
+    trips_ms = trips_ms > RETRY_CAP_MS ? RETRY_CAP_MS : trips_ms;
+    return trips_ms > RETRY_SETTLE_MS ? trips_ms : RETRY_SETTLE_MS;
+}

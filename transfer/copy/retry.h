@@ -12,6 +12,9 @@
 /* A server may ask for longer than the cap, up to this. */
 #define RETRY_AFTER_MAX_MS 120000
 
+/* What a lost connection left in the network has arrived after two round trips, or so long. */
+#define RETRY_SETTLE_MS 100
+
 enum retry_action {
     RETRY_AGAIN,   /* after *ret_delay_ms */
     RETRY_GIVE_UP, /* within this copy; what becomes of the object is the owner's decision */
@@ -20,6 +23,9 @@ enum retry_action {
 /* attempt: how often this operation has failed by now, from 1. chance: any 64 random bits. */
 enum retry_action retry_decide(const struct fail *f, unsigned attempt, uint64_t chance,
                                uint32_t *ret_delay_ms);
+/* The least wait before a write that may have happened, or may be about to, is repeated. rtt_us: 0
+ * = not known. */
+uint32_t retry_settle_ms(uint32_t rtt_us);
 /* Failures after which it is given up; 0 = at the first one. */
 unsigned retry_limit(enum fail_class class);
 

@@ -15,7 +15,7 @@ struct batch {
 
 static bool may_join(const struct copy_op *o)
 {
-    return o->step == STEP_DELETE && !o->goes_alone;
+    return o->step == STEP_DELETE && !o->goes_alone && !sched_is_stale(o);
 }
 
 /* The next entry's operation, if it may go along with `first`. */
@@ -60,6 +60,7 @@ static void member_done(struct batch *b, size_t i, bool counts)
     o->counts = counts;
     o->op.fail = b->op.fail;
     o->op.ambiguous = b->op.ambiguous;
+    o->op.rtt_us = b->op.rtt_us;
     if (is_refusal(&b->op.fail)) {
         refused_together(o, &b->op.fail);
     } else if (b->op.fail.code == 0 && b->op.key_fails != NULL) {

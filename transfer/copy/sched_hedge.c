@@ -73,7 +73,7 @@ static bool is_within_share(const struct endpoint *e, uint64_t bytes)
 static bool may_hedge(const struct copy_op *o)
 {
     const struct copy *c = o->copy;
-    const struct endpoint *e = c->at[COPY_DEST];
+    struct endpoint *e = c->at[COPY_DEST];
     return !c->sched->is_stopping && is_near_the_end(c, store_slots(e->store, o->size)) &&
            endpoint_room(e, o->size) > 0 && queue_top(&e->ready, 1u << o->size) == NULL &&
            is_within_share(e, copy_op_bytes(o)) && valves_closed(o) == NULL;

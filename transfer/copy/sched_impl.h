@@ -7,13 +7,15 @@
 #include "transfer/copy/bucket.h"
 #include "transfer/copy/copy_impl.h"
 #include "transfer/copy/sched.h"
+#include "transfer/net/throttle.h"
 
-#define SCHED_REQUEST_BYTES 65536 /* a request without a body counts as so much work */
-#define SCHED_OUTAGE_MS     1000
-#define SCHED_DENIED_MIN_MS 5000
-#define SCHED_DENIED_MAX_MS 60000
-#define SCHED_RESULTS       8 /* fail classes; FAIL_NONE stands for "ok" */
-#define SCHED_OPERATIONS    (STORE_HEAD_BUCKET + 1)
+#define SCHED_REQUEST_BYTES   65536 /* a request without a body counts as so much work */
+#define SCHED_OUTAGE_MS       1000
+#define SCHED_DENIED_MIN_MS   5000
+#define SCHED_DENIED_MAX_MS   60000
+#define SCHED_EVIDENCE_MAX_MS 3000 /* what the source said of a key that is deleted */
+#define SCHED_RESULTS         8    /* fail classes; FAIL_NONE stands for "ok" */
+#define SCHED_OPERATIONS      (STORE_HEAD_BUCKET + 1)
 
 /* ---- heap: entries in the order of their turn ---- */
 
@@ -138,14 +140,14 @@ struct endpoint {
     uint64_t sent_bytes;
     uint64_t extra_bytes; /* of those, of second attempts that were no use */
     unsigned copies_to;   /* copies whose destination it is */
-    double limit;         /* operations at a time while it throttles; 0 = none */
-    unsigned old_news;    /* results to come of what was sent before the last halving */
-    double rate_bps;      /* of one lane, smoothed; 0 = not known */
+    struct throttle throttle;
+    double rate_bps; /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
     uint64_t probe_good_ms;
     uint64_t down_ms;
+    uint64_t up_ms;  /* since the last time that it was not; 0 = from the beginning */
     unsigned passes; /* real operations let through as a probe */
     bool probe_by_pass;
     uint32_t probe_delay_ms;
@@ -190,7 +192,9 @@ void endpoint_free(struct endpoint *e);
 bool endpoint_result(struct endpoint *e, const struct store_op *op);
 unsigned endpoint_in_flight(const struct endpoint *e);
 /* Operations of this size that may be started now. */
-unsigned endpoint_room(const struct endpoint *e, enum store_class size);
+unsigned endpoint_room(struct endpoint *e, enum store_class size);
+/* Milliseconds until the server stands another request; 0: now. */
+uint64_t endpoint_pause_ms(struct endpoint *e);
 /* As a destination for which so much is held: may one more body of `bytes` be read for it? One that
  * is slow must not fill the memory of the others. */
 bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes);
@@ -198,6 +202,8 @@ void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
 void sched_start(struct endpoint *at, struct copy_op *o);
+/* A delete whose evidence is old, or from before its destination was reachable. */
+bool sched_is_stale(const struct copy_op *o);
 /* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */
 bool sched_start_batch(struct endpoint *at, struct copy_op *first);
 void sched_unpark(struct endpoint *e);

@@ -207,9 +207,22 @@ void sched_start(struct endpoint *at, struct copy_op *o)
     sched_update(c);
 }
 
+bool sched_is_stale(const struct copy_op *o)
+{
+    const struct copy *c = o->copy;
+    const struct endpoint *to = c->at[COPY_DEST];
+    uint64_t age_ms = loop_now_ms(c->sched->o.loop) - c->evidence_ms;
+    return o->step == STEP_DELETE && (c->evidence_ms < to->up_ms || age_ms > SCHED_EVIDENCE_MAX_MS);
+}
+
 static void try_start(struct entry *e, struct endpoint *at)
 {
     struct copy_op *o = copy_peek(e->copy, e->side);
+    if (sched_is_stale(o)) {
+        copy_queue(o, STEP_DELETE_EVIDENCE);
+        sched_update(e->copy);
+        return;
+    }
     if (!passes(e, o) || !has_memory(e, o)) {
         return;
     }

@@ -7,9 +7,8 @@
 #define TOLERANCE  1.5
 #define QUEUE      4
 #define SMOOTH     0.2
-#define LONG       600 /* windows in the usual latency … */
-#define WARM       10  /* … but at first a plain mean of so many */
-#define DRIFT      0.95
+#define LONG       600    /* windows in the usual latency … */
+#define FEW        10     /* … or so many, when what is seen is surely not of our making */
 #define SAMPLES    10     /* a window has at least so many … */
 #define WINDOW_US  100000 /* … and lasts so long, or as long as a request */
 #define FLAT_AGAIN 4      /* windows without a rise: longer steps again */
@@ -47,18 +46,20 @@ static double median_us(const struct gradient *g)
     size_t count = g->count < GRADIENT_KEPT ? g->count : GRADIENT_KEPT;
     memcpy(sorted, g->kept_us, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare);
-    return fmax(1, sorted[count / 2]);
+    uint32_t median = sorted[count / 2];
+    return median > 0 ? median : 1;
 }
 
+/* A rise is believed at once only while few are under way: else it may be of our making. */
 static void update_usual(struct gradient *g, double now_us)
 {
-    if (g->usual_us == 0) {
+    bool is_risen = now_us > TOLERANCE * g->usual_us;
+    if (g->usual_us == 0 || (g->is_calm && now_us < g->usual_us)) {
         g->usual_us = now_us;
-    }
-    double weight = g->is_calm ? 1.0 / WARM : 2.0 / (LONG + 1);
-    g->usual_us += (now_us - g->usual_us) * weight;
-    if (g->usual_us > 2 * now_us) { /* comes down faster than up: it was busy when it was learnt */
-        g->usual_us *= DRIFT;
+    } else if (now_us < g->usual_us || g->limit <= 2 * GRADIENT_LEAST) {
+        g->usual_us += (now_us - g->usual_us) / FEW;
+    } else if (!is_risen) {
+        g->usual_us += (now_us - g->usual_us) / LONG;
     }
 }
 

@@ -260,7 +260,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
 static void peer_leaves(struct h2 *h, const nghttp2_goaway *g)
 {
-    h->is_leaving = true;
     if (is_breach(g->error_code)) {
         fail_set(&h->fail, REPL_EPROTO, "server gives HTTP/2 up: %s (%.*s)",
                  nghttp2_http2_strerror(g->error_code),

@@ -170,6 +170,7 @@ void net_lane_ended(struct lane *l, struct net_request *r)
         host_fall_back(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
         r->failed_at = addr_tag(&l->addr);
+        r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
     }
     leave_lane(n, r);
     r->done(r);
@@ -210,6 +211,7 @@ void net_submit(struct net *n, struct net_request *r)
     r->sent_us = 0;
     r->first_us = 0;
     r->failed_at = 0;
+    r->rtt_us = 0;
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};

@@ -88,6 +88,7 @@ struct net_request {
     uint64_t sent_us;   /* monotonic: bytes went last; 0: none did */
     uint64_t first_us;  /* the first byte of the answer came; 0: not yet */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
+    uint32_t rtt_us;    /* of that connection, or of its path; 0: not known */
 
     /* Private to net. */
     struct net *net;

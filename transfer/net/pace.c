@@ -3,7 +3,8 @@
 #define RISING     1.10 /* between two slices: the lanes are not up to speed */
 #define SETTLE_MAX 3    /* × the least time to settle */
 #define HELD       0.2  /* share of the time: the peer's window is what holds lanes back */
-#define PATIENCE   4    /* an epoch's data may take so many epochs to come */
+#define GAP_US     (2 * PACE_SECOND)
+#define PATIENCE   4 /* an epoch's data may take so many epochs to come */
 
 /* ---- meters ---- */
 
@@ -180,18 +181,32 @@ static void set_limit(struct pace *p, unsigned limit)
     }
 }
 
+/* There was no work, and no samples: what was being measured is of before. */
+static void rest(struct pace *p)
+{
+    p->quiet_us = 0;
+    if (p->move != PACE_NO_MOVE) {
+        pace_undo(p, PACE_NOT_JUDGED);
+    } else if (p->state != PACE_SILENT) {
+        pace_enter(p, PACE_SETTLING);
+    }
+}
+
 unsigned pace_sample(struct pace *p, const struct pace_sample *s)
 {
-    uint64_t span_us = p->now_us == 0 || s->now_us < p->now_us ? 0 : s->now_us - p->now_us;
-    p->now_us = s->now_us;
-    if (span_us == 0) {
-        p->state_us = p->own_loss_us = p->now_us;
-        return p->wanted;
+    uint64_t span_us = p->now_us == 0 ? 0 : s->now_us - p->now_us;
+    if (p->now_us == 0) {
+        p->state_us = p->own_loss_us = s->now_us;
     }
+    p->now_us = s->now_us;
     p->min_rtt_us = s->min_rtt_us != 0 ? s->min_rtt_us : p->min_rtt_us;
     set_control(p, s->is_bbr);
     set_limit(p, s->limit);
-    if (pace_is_silent(p, s, span_us)) {
+    if (span_us > GAP_US) {
+        rest(p);
+        return p->wanted;
+    }
+    if (span_us == 0 || pace_is_silent(p, s, span_us)) {
         return p->wanted;
     }
     pace_watch_return(p, s, span_us);
@@ -216,6 +231,7 @@ const char *pace_reason_text(enum pace_reason reason)
         [PACE_SAVED] = "fewer lanes do as much",
         [PACE_NEEDED] = "fewer lanes brought less",
         [PACE_PATH_LOSES] = "fewer lanes repeat as much: the loss is the path's",
+        [PACE_TRIES_WITHOUT] = "tries without those that paid little",
         [PACE_TRIMMED] = "back to what the step was worth",
         [PACE_PATH_FELL] = "the path became slower",
         [PACE_PATH_ROSE] = "the path became faster",

@@ -1,20 +1,21 @@
 /* What the path does by itself: its loss, its falls, its outages, its return. */
 #include "transfer/net/pace_impl.h"
 
-#define FEW_LANES    4
-#define LOSS_KEPT_US (1800 * PACE_SECOND) /* twice that at most: the "last hour" */
-#define HIGH_KEPT_US (900 * PACE_SECOND)  /* a rate that is so old is not waited for */
-#define FALLEN       0.6                  /* of the high: it has not come back */
-#define QUEUE        1.3                  /* mean RTT ÷ least: packets wait somewhere … */
-#define NO_QUEUE     1.15                 /* … and no longer */
-#define RISEN        1.15                 /* × base, in a glance */
-#define GLANCES      2                    /* in a row that must agree */
-#define FRESH_GAP_US (15 * PACE_SECOND)
+#define LOSS_KEPT_US  (1800 * PACE_SECOND) /* twice that at most: the "last hour" */
+#define HIGH_KEPT_US  (900 * PACE_SECOND)  /* a rate that is so old is not waited for */
+#define FALLEN        0.6                  /* of the high: it has not come back */
+#define QUEUE         1.3                  /* mean RTT ÷ least: packets wait somewhere … */
+#define NO_QUEUE      1.15                 /* … and no longer */
+#define RISEN         1.15                 /* × base, in a glance */
+#define GLANCES       2                    /* in a row that must agree */
+#define FRESH_GAP_US  (5 * PACE_SECOND)    /* doubles with each try that was too early … */
+#define FRESH_GAP_MAX (80 * PACE_SECOND)
 
 /* ---- loss ---- */
 
-/* The least of the last hour, in two halves: what is seen now counts for both. With more lanes than
- * a few, what is repeated may be of our making: it can only show that the path loses less. */
+/* The least of the last hour, in two halves: what is seen now counts for both. With more than
+ * the fewest lanes, what is repeated may be of our making: it can only show that the path loses
+ * less. */
 void pace_learn_loss(struct pace *p, double repeats)
 {
     if (p->now_us - p->own_loss_us >= LOSS_KEPT_US) {
@@ -22,7 +23,7 @@ void pace_learn_loss(struct pace *p, double repeats)
         p->own_loss_next = -1;
         p->own_loss_us = p->now_us;
     }
-    if (p->wanted > FEW_LANES && !(repeats < p->own_loss)) {
+    if (p->wanted > pace_least(p) && !(repeats < p->own_loss)) {
         return;
     }
     if (p->own_loss < 0 || repeats < p->own_loss) {
@@ -48,6 +49,7 @@ void pace_fell(struct pace *p)
         p->high_lanes = p->move == PACE_NO_MOVE ? p->wanted : p->steady;
         p->high_us = p->now_us;
         p->fresh_us = 0;
+        p->fresh_gap_us = FRESH_GAP_US;
         p->had_queue = false;
     }
     p->rising = 0;
@@ -109,18 +111,21 @@ static void open_fresh(struct pace *p)
     p->wanted = 2 * lanes < most ? 2 * lanes : most;
     p->move = PACE_FRESH;
     p->reason = PACE_PATH_IS_BACK;
-    p->fresh_us = p->now_us + FRESH_GAP_US;
+    p->fresh_us = p->now_us + p->fresh_gap_us;
+    p->fresh_gap_us *= p->fresh_gap_us < FRESH_GAP_MAX ? 2 : 1;
     p->had_queue = false;
     pace_enter(p, PACE_SETTLING);
 }
 
-/* More arrives, or as much without the queue there was: the bottleneck has room. */
+/* More arrives, or as much without the queue there was (and no lanes have just gone): the
+ * bottleneck has room. */
 static bool has_room(struct pace *p)
 {
     struct pace_seen seen = meter_read(&p->glance);
     double inflated = p->glance_rtt / (double)p->glance.time_us;
     p->had_queue = p->had_queue || inflated >= QUEUE;
-    bool drained = p->had_queue && inflated > 0 && inflated < NO_QUEUE;
+    bool drained =
+        p->state == PACE_MEASURING && p->had_queue && inflated > 0 && inflated < NO_QUEUE;
     return seen.goodput > RISEN * p->base.goodput ||
            (drained && seen.goodput > 0.9 * p->base.goodput);
 }

@@ -101,10 +101,10 @@ static void show_decision(const struct path *p)
     }
 }
 
-/* What is under way is less than allowed: the source, the memory or the work is the limit. */
+/* Much less is under way than allowed: the source, the memory or the work is the limit. */
 static bool is_starved(const struct path *p)
 {
-    return p->under_way[NET_BULK] < p->pace.wanted;
+    return p->under_way[NET_BULK] * 5 < p->pace.wanted * 4;
 }
 
 void path_steer(struct path *p)

@@ -39,11 +39,19 @@ void sock_set_bulk(int fd, bool bulk)
     set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)(bulk ? SOCK_UNSENT_BULK : SOCK_UNSENT_SMALL));
 }
 
+/* Neither close() nor the death of the process waits for, or leaves behind, what is unsent. */
+static void set_linger(int fd)
+{
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret)
 {
     set_congestion(fd, wish, ret);
     sock_set_bulk(fd, bulk);
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_linger(fd);
     set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S);

@@ -2,7 +2,11 @@
  *
  * SO_SNDBUF and SO_RCVBUF are never set: either switches the kernel's own sizing off, and a fixed
  * size caps a long path (ACCELERATION: 160 Mbit/s at 150 ms). The maxima are the host's, see
- * etc/sysctl.d/60-repld.conf. */
+ * etc/sysctl.d/60-repld.conf.
+ *
+ * SO_LINGER is {1, 0}: whatever ends the connection, also kill -9, drops what the kernel has not
+ * delivered. A request that is given up, or whose sender is dead, must not arrive after what its
+ * successor does with the same key. */
 #ifndef REPL_NET_SOCK_H
 #define REPL_NET_SOCK_H
 
@@ -27,7 +31,7 @@ struct sock_grant {
 const char *sock_congestion(const char *wish);
 
 /* Before connect(). Asks for the congestion control, and leaves the kernel's default where it is
- * refused; TCP_NODELAY, keepalive, and sock_set_bulk(). */
+ * refused; TCP_NODELAY, SO_LINGER, keepalive, and sock_set_bulk(). */
 void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret);
 /* At any time: bulk fills the link, small objects want short queues. */
 void sock_set_bulk(int fd, bool bulk);

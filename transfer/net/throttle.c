@@ -6,7 +6,8 @@
 #define SCALE     0.4
 #define SMOOTH    0.8
 #define BUCKET_US 500000
-#define BURST_S   0.1 /* tokens of so much time may be saved up, at least one */
+#define IDLE_US   (12 * BUCKET_US) /* thrice as long as between two requests at the least rate */
+#define BURST_S   0.1              /* tokens of so much time may be saved up, at least one */
 /* Without a refusal for so long it is off again. */
 #define OFF_US ((uint64_t)600 * 1000000)
 
@@ -24,8 +25,9 @@ static double seconds(uint64_t from_us, uint64_t to_us)
 
 static void roll(struct throttle *t, uint64_t now_us)
 {
-    if (t->served_us == 0) {
-        t->served_us = now_us;
+    if (t->served_us == 0 || now_us >= t->served_us + IDLE_US) {
+        t->served_us = now_us; /* a rest says nothing of what the server stands */
+        t->served_now = 0;
     }
     if (now_us < t->served_us + BUCKET_US) {
         return;

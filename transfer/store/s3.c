@@ -82,6 +82,7 @@ static void answered(struct net_request *r)
     struct store_op *op = c->op;
     op->wire_sent += r->wire_sent;
     op->failed_at = r->failed_at;
+    op->rtt_us = r->rtt_us;
     if (c->canceled) {
         end_canceled(c, r->left);
         return;

@@ -158,10 +158,12 @@ void s3_read_object(struct s3_call *c, struct store_object *o)
 {
     const struct net_request *r = &c->net;
     struct span modified = net_answer(r, "last-modified");
+    struct span date = net_answer(r, "date");
     o->etag = s3_unquote(net_answer(r, "etag"));
     o->version_id = net_answer(r, "x-amz-version-id");
     o->size = read_size(c);
     time_parse(modified.ptr, modified.len, &o->mtime_ms);
+    time_parse(date.ptr, date.len, &o->read_ms);
     o->meta.content_type = net_answer(r, "content-type");
     o->meta.cache_control = net_answer(r, "cache-control");
     o->meta.content_disposition = net_answer(r, "content-disposition");

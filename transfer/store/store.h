@@ -62,6 +62,7 @@ struct store_object {
     struct span version_id; /* absent when none, "null" stays "null" */
     uint64_t size;          /* of the whole object */
     int64_t mtime_ms;       /* Last-Modified; 0 unknown */
+    int64_t read_ms;        /* Date of the answer, by the same clock; 0 unknown */
     struct store_meta meta; /* GET and HEAD; tags are never filled here */
     unsigned tag_count;     /* x-amz-tagging-count */
     unsigned missing_meta;  /* x-amz-missing-meta */
@@ -154,6 +155,7 @@ struct store_op {
     size_t tag_count;
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
+    uint32_t rtt_us;    /* of that connection; 0: not known */
     uint64_t started_us;
     uint64_t ended_us;
 

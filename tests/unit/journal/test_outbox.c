@@ -139,19 +139,36 @@ static void bad_rows_are_passed_over_and_named(void **state)
     open_crawler(w);
     run(w, TABLE "INSERT INTO repl_outbox (key) VALUES ('good'), ('')");
     run(w, "INSERT INTO repl_outbox (key, kind) VALUES ('x', 'rename')");
-    run(w, "INSERT INTO repl_outbox (key, size) VALUES ('x', 'big')");
-    run(w, "INSERT INTO repl_outbox (key, event_time) VALUES ('x', 'yesterday')");
     run(w, "INSERT INTO repl_outbox (key) VALUES (hex(zeroblob(600)))");
     run(w, "INSERT INTO repl_outbox (key) VALUES (x'610062'), (CAST(x'61c3' AS TEXT))");
     run(w, "INSERT INTO repl_outbox (key) VALUES ('last')");
     struct outbox_batch batch = read_ok(w, start, 100);
     assert_int_equal(batch.count, 2);
-    assert_int_equal(batch.bad_count, 7);
+    assert_int_equal(batch.bad_count, 5);
     assert_int_equal(batch.bad[1].id, 3);
     assert_non_null(strstr(batch.bad[1].text, "rename"));
-    assert_non_null(strstr(batch.bad[5].text, "NUL"));
-    assert_non_null(strstr(batch.bad[6].text, "UTF-8"));
-    assert_int_equal(batch.cursor.id, 9);
+    assert_false(batch.bad[1].taken);
+    assert_non_null(strstr(batch.bad[3].text, "NUL"));
+    assert_non_null(strstr(batch.bad[4].text, "UTF-8"));
+    assert_int_equal(batch.cursor.id, 7);
+}
+
+/* The key is what matters: a crawler that writes time.time() * 1000 loses nothing. */
+static void rows_with_bad_hints_are_taken_without(void **state)
+{
+    struct world *w = *state;
+    open_crawler(w);
+    run(w, TABLE "INSERT INTO repl_outbox (key, size) VALUES ('a', 'big'), ('b', -1)");
+    run(w, "INSERT INTO repl_outbox (key, event_time) VALUES ('c', 'yesterday')");
+    run(w, "INSERT INTO repl_outbox (key, size, event_time) VALUES ('d', 7, 1764000000000.25)");
+    struct outbox_batch batch = read_ok(w, start, 100);
+    assert_int_equal(batch.count, 4);
+    assert_int_equal(batch.bad_count, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_true(batch.bad[i].taken);
+        assert_int_equal(batch.changes[i].size, i == 3 ? 7 : CHANGE_SIZE_UNKNOWN);
+        assert_int_equal(batch.changes[i].event_time_ms, 0);
+    }
 }
 
 static void missing_then_there(void **state)
@@ -371,6 +388,7 @@ int main(void)
         TEST(rows_become_changes),
         TEST(the_cursor_goes_on_and_news_are_noticed),
         TEST(bad_rows_are_passed_over_and_named),
+        TEST(rows_with_bad_hints_are_taken_without),
         TEST(missing_then_there),
         TEST(only_id_and_key_are_needed),
         TEST(a_locked_file_is_busy_and_passes),

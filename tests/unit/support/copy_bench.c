@@ -60,6 +60,8 @@ static void take_record(struct bench_job *j)
         j->upload_id = rec->upload_id;
         j->etag = rec->source_etag;
         j->version = rec->source_version;
+        j->mtime_ms = rec->source_mtime_ms;
+        j->read_ms = rec->source_read_ms;
         j->size = rec->size;
         j->part_size = rec->part_size;
         break;
@@ -286,7 +288,10 @@ static struct copy_job job_spec(struct bench_job *j)
                            .group = j->group,
                            .backfill = j->backfill,
                            .version_id = j->version_id,
-                           .known_etag = j->known_etag};
+                           .known_etag = j->known_etag,
+                           .known_version = j->known_version,
+                           .known_mtime_ms = j->known_mtime_ms,
+                           .known_read_ms = j->known_read_ms};
     job.upload_intended = j->intended;
     job.upload_created_ms = j->intended_ms;
     if (j->open) {
@@ -294,6 +299,8 @@ static struct copy_job job_spec(struct bench_job *j)
         job.upload_completing = j->completing;
         job.upload_etag = j->etag;
         job.upload_version = j->version;
+        job.upload_mtime_ms = j->mtime_ms;
+        job.upload_read_ms = j->read_ms;
         job.upload_size = j->size;
         job.upload_part_size = j->part_size;
         job.upload_parts = arena_alloc(&b->arena, (j->part_count + 1) * sizeof(j->parts[0]));

@@ -30,7 +30,8 @@ struct bench_job {
     int64_t deadline_ms; /* a day after it was added */
     int priority;
     uint32_t group;
-    struct span known_etag;
+    struct span known_etag, known_version;
+    int64_t known_mtime_ms, known_read_ms;
     struct span version_id;
     struct copy *copy; /* while it runs */
     bool is_done;      /* ended otherwise than stopped or failed */
@@ -42,6 +43,7 @@ struct bench_job {
     bool intended, open, completing;
     int64_t intended_ms;
     struct span upload_id, etag, version;
+    int64_t mtime_ms, read_ms;
     uint64_t size, part_size;
     struct store_part parts[10000 / 8];
     size_t part_count;

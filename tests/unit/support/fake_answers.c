@@ -4,19 +4,20 @@
 
 /* ---- answers ---- */
 
-void fake_describe(struct store_op *op, const struct version *v)
+void fake_describe(struct fake *f, struct store_op *op, const struct version *v)
 {
     struct store_object *o = &op->object;
     o->etag = arena_span(op->arena, v->etag);
     o->version_id = fake_dup(op->arena, v->id);
     o->size = v->body.len;
     o->mtime_ms = v->mtime_ms;
+    o->read_ms = loop_wall_ms(f->o.loop) / 1000 * 1000;
     o->parts = v->parts;
 }
 
-void fake_describe_all(struct store_op *op, const struct version *v)
+void fake_describe_all(struct fake *f, struct store_op *op, const struct version *v)
 {
-    fake_describe(op, v);
+    fake_describe(f, op, v);
     op->object.meta = fake_copy_meta(op->arena, &v->meta);
     op->object.tag_count = (unsigned)v->meta.tag_count;
     op->object.meta.tags = NULL;
@@ -66,7 +67,7 @@ static void do_get(struct fake *f, struct bucket *b, struct store_op *op, bool s
         memcpy(op->into, v->body.ptr + from, len);
     }
     op->received = len;
-    fake_describe_all(op, v);
+    fake_describe_all(f, op, v);
 }
 
 static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
@@ -82,7 +83,7 @@ static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
         return;
     }
     f->body_bytes += op->body.len;
-    fake_describe(op, fake_version_put(f, b, op->key, op->body, &op->meta));
+    fake_describe(f, op, fake_version_put(f, b, op->key, op->body, &op->meta));
 }
 
 /* ---- listings, tags, deletes ---- */
@@ -172,7 +173,7 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
     case STORE_HEAD:
         v = fake_read_version(f, b, op);
         if (v != NULL) {
-            fake_describe_all(op, v);
+            fake_describe_all(f, op, v);
         }
         break;
     case STORE_PUT:

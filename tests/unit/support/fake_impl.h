@@ -107,8 +107,8 @@ struct store_meta fake_copy_meta(struct arena *a, const struct store_meta *in);
 struct version *fake_version_put(struct fake *f, struct bucket *b, struct span key,
                                  struct span body, const struct store_meta *meta);
 void fake_remove_latest(struct fake *f, struct bucket *b, struct span key);
-void fake_describe(struct store_op *op, const struct version *v);
-void fake_describe_all(struct store_op *op, const struct version *v);
+void fake_describe(struct fake *f, struct store_op *op, const struct version *v);
+void fake_describe_all(struct fake *f, struct store_op *op, const struct version *v);
 void fake_refuse(struct store_op *op, int code, int status, const char *server_code);
 struct version *fake_read_version(struct fake *f, struct bucket *b, struct store_op *op);
 struct upload *fake_upload_new(struct fake *f, struct bucket *b, struct span key,

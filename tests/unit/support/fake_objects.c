@@ -154,6 +154,8 @@ static struct version *version_add(struct fake *f, struct bucket *b, struct span
     arena_init(&v->arena);
     if (f->o.versions) {
         v->id = span_str(arena_printf(&v->arena, "v%llu", (unsigned long long)++f->next_id));
+    } else if (f->o.suspended) {
+        v->id = span_str("null");
     }
     v->mtime_ms = loop_wall_ms(f->o.loop) / 1000 * 1000;
     list_push_front(&o->versions, &v->link);

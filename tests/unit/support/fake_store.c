@@ -90,6 +90,7 @@ static void finish(void *arg)
     f->counts[op->kind]++;
     bool is_lost = op->fail.code == REPL_ENET || op->fail.code == REPL_EUNREACHABLE;
     op->failed_at = is_lost ? FAKE_ADDRESS : 0;
+    op->rtt_us = is_lost ? (uint32_t)f->o.latency_ms * 1000 : 0;
     bool sent = op->fail.code != REPL_EUNREACHABLE;
     op->wire_sent = sent && (op->kind == STORE_PUT || op->kind == STORE_PART) ? op->body.len : 0;
     op->ended_us = loop_now_ms(f->o.loop) * 1000;

@@ -22,6 +22,7 @@ struct fake_options {
     struct loop *loop;
     const char *name;    /* NULL = "fake" */
     bool versions;       /* buckets keep versions */
+    bool suspended;      /* they do no longer: every object has the version "null" */
     bool throttles;      /* more than `slots` / 2 at a time are asked to slow down */
     uint64_t latency_ms; /* of every operation … */
     uint64_t jitter_ms;  /* … and up to so much more */

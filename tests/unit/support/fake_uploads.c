@@ -110,7 +110,7 @@ static void do_complete(struct fake *f, struct upload *u, struct store_op *op)
     fake_md5_hex(buf_view(&digests), etag);
     v->etag = span_str(arena_printf(&v->arena, "%s-%zu", etag, op->part_count));
     v->parts = (unsigned)op->part_count;
-    fake_describe(op, v);
+    fake_describe(f, op, v);
     buf_done(&body);
     buf_done(&digests);
     fake_upload_free(u);

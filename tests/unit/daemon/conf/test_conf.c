@@ -22,13 +22,14 @@ struct bad {
 
 static const struct bad bads[] = {
     {"memroy: 1GiB\n", "c.yaml:1: ", "unknown key \"memroy\"", "did you mean \"memory\"?"},
-    {"late: 5min\n\nzebra: 1\n", "c.yaml:3: ", "unknown key \"zebra\"", "known here: instance"},
+    {"shutdown: 5s\n\nzebra: 1\n", "c.yaml:3: ", "unknown key \"zebra\"", "known here: instance"},
+    {"late: 5min\n", "c.yaml:1: ", "unknown key \"late\"", NULL},
     {"memory: 256\n", "c.yaml:1: ", "memory: \"256\" is not a size", "64MiB"},
     {"memory: 1MiB\n", "c.yaml:1: ", "below the least, 64MiB", NULL},
     {"copies: 0\n", "c.yaml:1: ", "below the least, 1", NULL},
     {"copies: many\n", "c.yaml:1: ", "not a whole number", NULL},
     {"copies: 99999\n", "c.yaml:1: ", "above the most, 4096", NULL},
-    {"late: 10m\n", "c.yaml:1: ", "late: \"10m\" is not a duration", "min"},
+    {"shutdown: 10m\n", "c.yaml:1: ", "shutdown: \"10m\" is not a duration", "min"},
     {"shutdown: [1]\n", "c.yaml:1: ", "wants a single value", NULL},
     {"memory: 64MiB\npart_max: 32MiB\n", "c.yaml:2: ", "a quarter of memory", "four times"},
     {"log:\n  level: loud\n", "c.yaml:2: ", "\"loud\" is not known", "error, warning, notice"},
@@ -148,7 +149,6 @@ static void test_empty_is_all_defaults(void **state)
     assert_int_equal(c->part_max_bytes, 64 << 20);
     assert_int_equal(c->copies, 512);
     assert_int_equal(c->history_ms, 604800000);
-    assert_int_equal(c->late_ms, 300000);
     assert_int_equal(c->shutdown_ms, 20000);
     assert_int_equal(c->log_level, LOG_LEVEL_NOTICE);
     assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
@@ -258,7 +258,7 @@ static void test_printing_loads_again(void **state)
     (void)state;
     check_round_trip(span_str(""));
     check_round_trip(span_str("instance: host-1\nlog: {level: debug, levels: 'copy=debug'}\n"
-                              "memory: 1.5GiB\nlate: 90s\n" EP
+                              "memory: 1.5GiB\nshutdown: 90s\n" EP
                               "    credentials: {systemd: x}\n    tls_verify: false\n"
                               "outboxes:\n  o: {path: '/a b/\"q\"\\.db', trim: true}\n"));
 }

@@ -177,16 +177,144 @@ static void named_version_is_copied(void **state)
     }
 }
 
+/* ---- the same bytes with other metadata ---- */
+
+static void put_coloured(struct bench *b, const char *key, size_t size, const char *colour)
+{
+    char *body = mem_alloc(size);
+    struct store_pair user[] = {{span_str("colour"), span_str(colour)}};
+    struct store_meta meta = {.content_type = span_str("text/html"), .user = user, .user_count = 1};
+    memset(body, 'x', size);
+    fake_put(b->from, "src", span_str(key), span_of(body, size), &meta);
+    mem_free(body);
+}
+
+static void assert_coloured(struct bench *b, const char *key, const char *colour)
+{
+    struct fake_object o;
+    assert_true(fake_get(b->to, "dst", span_str(key), &o));
+    assert_true(span_eq_str(o.meta.user[0].value, colour));
+}
+
+/* The next run of j knows what the source shows now, read so long after it was written. */
+static void know(struct bench *b, struct bench_job *j, int64_t quiet_ms)
+{
+    struct fake_object o;
+    assert_true(fake_get(b->from, "src", span_str(j->key), &o));
+    j->known_etag = arena_span(&b->arena, o.etag);
+    j->known_mtime_ms = o.mtime_ms;
+    j->known_read_ms = o.mtime_ms + quiet_ms;
+    j->is_done = false;
+}
+
 static void equal_is_skipped_without_reading(void **state)
 {
     (void)state;
     struct bench *b = bench();
-    struct span etag = fake_put_random(b->from, "src", "a", 1000, 1);
-    struct bench_job *j = bench_add(b, "a", COPY_OBJECT);
-    j->known_etag = etag;
+    fake_put_random(b->from, "src", "a", 1000, 1);
+    know(b, bench_add(b, "a", COPY_OBJECT), 2000);
     run(b, COPY_SKIPPED);
     assert_int_equal(fake_count(b->from, STORE_GET), 0);
+    assert_int_equal(fake_count(b->to, STORE_HEAD), 0);
     assert_int_equal(fake_count(b->to, STORE_PUT), 0);
+    bench_free(b);
+}
+
+/* It was read in the second in which it was written: times cannot tell it from another one of that
+ * second, the destination's metadata can. */
+static void what_was_read_at_once_is_compared_at_the_destination(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool marker = i & 1, changes = i & 2;
+        struct bench_options o = {.no_marker = !marker};
+        struct bench *b = bench_new(&o);
+        put_coloured(b, "k", 1000, "red");
+        struct bench_job *j = bench_add(b, "k", COPY_OBJECT);
+        run(b, COPY_DONE);
+        put_coloured(b, "k", 1000, changes ? "blue" : "red");
+        know(b, j, 0);
+        run(b, changes ? COPY_DONE : COPY_SKIPPED);
+        assert_int_equal(fake_count(b->to, STORE_PUT), changes ? 2 : 1);
+        assert_coloured(b, "k", changes ? "blue" : "red");
+        bench_free(b);
+    }
+}
+
+/* The write of the new version never happens; what is there has its bytes. */
+static void metadata_is_not_assumed(bool marker, size_t size, uint64_t later_ms)
+{
+    struct bench_options o = {.no_marker = !marker};
+    struct bench *b = bench_new(&o);
+    put_coloured(b, "k", size, "red");
+    struct bench_job *j = bench_add(b, "k", COPY_OBJECT);
+    run(b, COPY_DONE);
+    loop_run_for(b->loop, later_ms);
+    put_coloured(b, "k", size, "blue");
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_PUT, .count = 1, .in_vain = true});
+    fake_fault(b->to,
+               &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .code = REPL_ENOUPLOAD});
+    fake_fault(b->to,
+               &(struct fake_fault){.kind = STORE_LIST_PARTS, .count = 1, .code = REPL_ENOUPLOAD});
+    j->is_done = false;
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(j->outcome.end, COPY_DONE);
+    assert_coloured(b, "k", "blue");
+    bench_free(b);
+}
+
+static void metadata_of_an_unanswered_write_is_not_assumed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        metadata_is_not_assumed(i & 1, i & 2 ? 1000 : 30000, i & 4 ? 5000 : 0);
+    }
+}
+
+/* Create was given the metadata of what is replaced before the next life. */
+static void resume_does_not_keep_old_metadata(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct bench_options o = {
+            .to = {.latency_ms = 20}, .commit_ms = 2, .no_marker = (i & 1) != 0};
+        struct bench *b = bench_new(&o);
+        fake_fault(b->to, &(struct fake_fault){
+                              .kind = STORE_PART, .part = 50, .count = 1, .slow_ms = 60000});
+        put_coloured(b, "k", 300000, "red");
+        loop_run_for(b->loop, i & 2 ? 5000 : 0);
+        struct bench_job *j = bench_add(b, "k", COPY_OBJECT);
+        bench_start(b);
+        while (j->part_count == 0) {
+            loop_run_for(b->loop, 1);
+        }
+        loop_run_for(b->loop, i & 2 ? 5000 : 0);
+        assert_true(j->open && !j->completing);
+        put_coloured(b, "k", 300000, "blue");
+        bench_crash(b);
+        assert_true(bench_run(b, HOUR, false));
+        assert_int_equal(j->outcome.end, COPY_DONE);
+        assert_coloured(b, "k", "blue");
+        assert_int_equal(fake_count(b->to, STORE_COMPLETE), i & 2 ? 1 : 2); /* found out in time */
+        bench_free(b);
+    }
+}
+
+/* "null" is no version that stays: it is replaced in its place. */
+static void null_is_no_version(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.suspended = true}};
+    struct bench *b = bench_new(&o);
+    put_coloured(b, "k", 1000, "red");
+    struct bench_job *j = bench_add(b, "k", COPY_OBJECT);
+    run(b, COPY_DONE);
+    know(b, j, 5000);
+    j->known_version = span_str("null");
+    loop_run_for(b->loop, 5000);
+    put_coloured(b, "k", 1000, "blue");
+    run(b, COPY_DONE);
+    assert_coloured(b, "k", "blue");
     bench_free(b);
 }
 
@@ -247,6 +375,72 @@ static void denied_source_deletes_nothing(void **state)
     assert_int_equal(f.code, REPL_EDENIED);
     fake_deny(b->from, false);
     run(b, COPY_DELETED);
+    bench_free(b);
+}
+
+struct returner {
+    struct fake *from;
+    enum store_op_kind at; /* the key is there again when the destination gets this */
+};
+
+static void put_again(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct returner *r = arg;
+    (void)f;
+    if (op->kind == r->at) {
+        fake_put_random(r->from, "src", "a", 10, 1);
+    }
+}
+
+/* The key is there again when the delete, which has failed once, goes out again. */
+static void evidence_does_not_outlive_a_failure(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct returner r = {.from = b->from, .at = STORE_DELETE};
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_DELETE, .count = 1, .in_vain = true});
+    fake_hook(b->to, put_again, &r);
+    bench_add(b, "a", COPY_DELETE);
+    run(b, COPY_SKIPPED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+/* It waits in an outage of the destination, the probe that ends it brings the key back. */
+static void evidence_does_not_outlive_an_outage(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    struct returner r = {.from = b->from, .at = STORE_HEAD_BUCKET};
+    uint64_t now_ms = loop_now_ms(b->loop);
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_put_random(b->to, "dst", "b", 10, 1);
+    fake_outage(b->to, now_ms, now_ms + 1500);
+    fake_hook(b->to, put_again, &r);
+    struct bench_job *a = bench_add(b, "a", COPY_DELETE);
+    struct bench_job *other = bench_add(b, "b", COPY_DELETE);
+    assert_true(bench_run(b, HOUR, false));
+    assert_int_equal(a->outcome.end, COPY_SKIPPED);
+    assert_int_equal(other->outcome.end, COPY_DELETED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
+    bench_free(b);
+}
+
+/* Nor a long wait for a slot. */
+static void evidence_does_not_outlive_a_wait(void **state)
+{
+    (void)state;
+    struct bench *b = bench();
+    fake_put_random(b->to, "dst", "a", 10, 1);
+    fake_set_slots(b->to, 0);
+    bench_add(b, "a", COPY_DELETE);
+    bench_start(b);
+    loop_run_for(b->loop, 60000);
+    fake_put_random(b->from, "src", "a", 10, 1);
+    fake_set_slots(b->to, 4);
+    run(b, COPY_SKIPPED);
+    assert_int_equal(fake_objects(b->to, "dst"), 1);
     bench_free(b);
 }
 
@@ -423,6 +617,47 @@ static void repeats_avoid_the_address_that_failed(void **state)
 }
 
 /* ---- lost answers ---- */
+
+struct repeats {
+    struct loop *loop;
+    int kind;
+    uint64_t at_ms[4]; /* they reached the server, or were lost */
+    size_t count;
+};
+
+static void see_repeats(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct repeats *r = arg;
+    (void)f;
+    if ((int)op->kind == r->kind && op->part_number <= 1) {
+        assert_true(r->count < 4);
+        r->at_ms[r->count++] = loop_now_ms(r->loop);
+    }
+}
+
+/* The bytes of the first one may arrive still: it is not sent again before two round trips. */
+static void write_without_an_answer_settles_first(void **state)
+{
+    (void)state;
+    static const int kinds[] = {STORE_PUT, STORE_PART, STORE_CREATE, STORE_DELETE};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct bench_options o = {.from = {.latency_ms = 1}, .to = {.latency_ms = 300}};
+        struct bench *b = bench_new(&o);
+        struct repeats seen = {.loop = b->loop, .kind = kinds[i]};
+        bool deletes = kinds[i] == STORE_DELETE;
+        fake_fault(b->to, &(struct fake_fault){.kind = kinds[i], .count = 1, .in_vain = true});
+        fake_hook(b->to, see_repeats, &seen);
+        copy_one(b, "k", kinds[i] == STORE_PUT ? 1000 : 4096 * 3)->kind =
+            deletes ? COPY_DELETE : COPY_OBJECT;
+        if (deletes) {
+            fake_remove(b->from, "src", span_str("k"));
+        }
+        run(b, deletes ? COPY_DELETED : COPY_DONE);
+        assert_int_equal(seen.count, 2);
+        assert_true(seen.at_ms[1] - seen.at_ms[0] >= 600 + 300);
+        bench_free(b);
+    }
+}
 
 static void lost_answer(int kind, bool marker, size_t size, bool lost)
 {
@@ -697,6 +932,27 @@ static void intention_aborts_only_what_can_be_ours(void **state)
     bench_free(b);
 }
 
+/* Its parts no longer fit into memory, and none is needed: Complete may be at work. */
+static void completing_is_asked_for_whatever_the_budget(void **state)
+{
+    (void)state;
+    struct bench_options o = {
+        .to = {.latency_ms = 20}, .part_max = 65536, .memory_bytes = 1 << 20, .commit_ms = 2};
+    struct bench *b = bench_new(&o);
+    struct bench_job *j = copy_one(b, "k", 400000);
+    fake_fault(b->to, &(struct fake_fault){.kind = STORE_COMPLETE, .count = 1, .in_vain = true});
+    bench_start(b);
+    while (!j->completing) {
+        loop_run_for(b->loop, 1);
+    }
+    b->o.memory_bytes = 3 * 65536;
+    bench_crash(b);
+    run(b, COPY_DONE);
+    assert_int_equal(b->abandoned_count, 0);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 1);
+    bench_free(b);
+}
+
 static void stop_lets_parts_in_flight_end(void **state)
 {
     (void)state;
@@ -725,10 +981,17 @@ int main(void)
         cmocka_unit_test(marker_holds_any_key),
         cmocka_unit_test(named_version_is_copied),
         cmocka_unit_test(equal_is_skipped_without_reading),
+        cmocka_unit_test(what_was_read_at_once_is_compared_at_the_destination),
+        cmocka_unit_test(metadata_of_an_unanswered_write_is_not_assumed),
+        cmocka_unit_test(resume_does_not_keep_old_metadata),
+        cmocka_unit_test(null_is_no_version),
         cmocka_unit_test(gone_source_is_skipped),
         cmocka_unit_test(delete_needs_evidence),
         cmocka_unit_test(missing_source_bucket_deletes_nothing),
         cmocka_unit_test(denied_source_deletes_nothing),
+        cmocka_unit_test(evidence_does_not_outlive_a_failure),
+        cmocka_unit_test(evidence_does_not_outlive_an_outage),
+        cmocka_unit_test(evidence_does_not_outlive_a_wait),
         cmocka_unit_test(delete_ends_what_a_copy_began),
         cmocka_unit_test(delete_outlasts_a_complete),
         cmocka_unit_test(changed_source_is_never_mixed),
@@ -737,6 +1000,7 @@ int main(void)
         cmocka_unit_test(source_that_never_rests_fails),
         cmocka_unit_test(source_removed_midway_leaves_no_upload),
         cmocka_unit_test(repeats_avoid_the_address_that_failed),
+        cmocka_unit_test(write_without_an_answer_settles_first),
         cmocka_unit_test(lost_answers_are_asked_for),
         cmocka_unit_test(older_copy_is_no_proof),
         cmocka_unit_test(older_version_is_not_taken_for_the_new_one),
@@ -753,6 +1017,7 @@ int main(void)
         cmocka_unit_test(foreign_part_starts_again),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
+        cmocka_unit_test(completing_is_asked_for_whatever_the_budget),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,15 @@ static void server_may_ask_for_longer(void **state)
     assert_int_equal(ms, RETRY_AFTER_MAX_MS);
 }
 
+static void what_is_lost_has_two_round_trips_to_settle(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_settle_ms(0), RETRY_SETTLE_MS);
+    assert_int_equal(retry_settle_ms(40000), RETRY_SETTLE_MS);
+    assert_int_equal(retry_settle_ms(150000), 300);
+    assert_int_equal(retry_settle_ms(UINT32_MAX), RETRY_CAP_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +83,7 @@ int main(void)
         cmocka_unit_test(attempts_are_bounded),
         cmocka_unit_test(delay_is_jittered_and_capped),
         cmocka_unit_test(server_may_ask_for_longer),
+        cmocka_unit_test(what_is_lost_has_two_round_trips_to_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,7 +348,7 @@ static void dead_connection_is_given_up(void **state)
     struct bench *b = *state;
     open_plainly(b);
     b->net->common.ask_ms = 20;
-    b->net->common.dead_ms = 20;
+    b->net->common.dead_ms = 200; /* long enough for its kernel to acknowledge the PING */
     struct net_request *r = submit(b, "PUT", "/hang", 10);
     UNTIL(b, counts(b)->far.whole == 1);
     h2_peer_stall(b->peer);
@@ -449,11 +449,9 @@ static void insecure_takes_anyone(void **state)
     assert_put(r);
 }
 
-static void name_is_told_and_checked(void **state)
+static struct net_request *put_to_localhost(struct bench *b, const char *names)
 {
-    struct bench *b = *state;
-    open_with(b, (struct h2_peer_options){.names = "DNS:localhost"},
-              (struct net_options){.lanes = 1});
+    open_with(b, (struct h2_peer_options){.names = names}, (struct net_options){.lanes = 1});
     struct net_request *r = prepare(b, "PUT", "/put", 10);
     r->url = arena_printf(&b->arena, "https://localhost:%u/put", h2_peer_port(b->peer));
     net_submit(b->net, r);
@@ -465,8 +463,22 @@ static void name_is_told_and_checked(void **state)
         net_submit(b->net, r);
         wait_all(b);
     }
-    assert_put(r);
+    return r;
+}
+
+static void name_is_told_and_checked(void **state)
+{
+    struct bench *b = *state;
+    assert_put(put_to_localhost(b, "DNS:localhost"));
     assert_string_equal(h2_peer_sni(b->peer), "localhost");
+}
+
+static void other_name_is_refused(void **state)
+{
+    struct net_request *r = put_to_localhost(*state, "DNS:other.example,IP:127.0.0.1");
+    assert_int_equal(r->fail.code, REPL_ETLS);
+    assert_non_null(strstr(r->fail.text, "ostname mismatch"));
+    assert_non_null(strstr(r->fail.hint, "name in the endpoint's url"));
 }
 
 static void sessions_are_resumed_in(struct bench *b, int version)
@@ -527,6 +539,24 @@ static void server_without_alpn(void **state)
     assert_int_equal(the_host(b)->http, HOST_HTTP_1);
 }
 
+static void server_that_no_longer_agrees(void **state)
+{
+    struct bench *b = *state;
+    open_with(
+        b,
+        (struct h2_peer_options){.alpn = "http/1.1",
+                                 .raw = span_str("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")},
+        (struct net_options){.lanes = 1});
+    assert_int_equal(fetch(b, "GET", "/", 0)->fail.code, 0);
+    pool_close_idle(b->net);
+    the_host(b)->http = HOST_HTTP_2; /* as a probe may have said in the last hour */
+    struct net_request *r = fetch(b, "GET", "/", 0);
+    assert_int_equal(r->fail.code, REPL_EPROTO);
+    assert_true(r->no_h2);
+    assert_false(r->left);
+    assert_int_equal(fetch(b, "GET", "/", 0)->fail.code, 0);
+}
+
 static void broken_http2_falls_back(void **state)
 {
     struct bench *b = *state;
@@ -577,11 +607,13 @@ int main(void)
         TEST(expired_certificate_is_refused),
         TEST(insecure_takes_anyone),
         TEST(name_is_told_and_checked),
+        TEST(other_name_is_refused),
         TEST(sessions_are_resumed),
         TEST(sessions_are_resumed_in_1_2),
         TEST(old_tls_is_refused),
         TEST(server_of_http_1_1),
         TEST(server_without_alpn),
+        TEST(server_that_no_longer_agrees),
         TEST(broken_http2_falls_back),
         TEST(hostile_frames_end_the_connection),
     };

@@ -210,6 +210,29 @@ static void bytes_that_a_deaf_peer_holds_up_are_seen(void **state)
     close_pair(p);
 }
 
+/* A request that is given up does not arrive later: what the kernel still had is dropped. */
+static void unsent_bytes_do_not_outlive_the_connection(void **state)
+{
+    (void)state;
+    static char block[65536];
+    struct sock_grant grant;
+    struct pair p = connect_pair();
+    size_t sent = 0, came = 0;
+    ssize_t n;
+    sock_tune(p.from, NULL, true, &grant);
+    while ((n = send(p.from, block, sizeof(block), MSG_DONTWAIT)) > 0) {
+        sent += (size_t)n;
+    }
+    close(p.from);
+    while ((n = recv(p.to, block, sizeof(block), 0)) > 0) {
+        came += (size_t)n;
+    }
+    assert_int_equal(n, -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_true(came < sent);
+    close(p.to);
+}
+
 /* A kernel hands out as much as it knows; each member counts only when it is there whole. */
 static void short_answers_of_old_kernels(void **state)
 {
@@ -267,6 +290,7 @@ int main(void)
         cmocka_unit_test(no_tcp_socket_is_told_apart),
         cmocka_unit_test(counters_count_what_was_sent),
         cmocka_unit_test(bytes_that_a_deaf_peer_holds_up_are_seen),
+        cmocka_unit_test(unsent_bytes_do_not_outlive_the_connection),
         cmocka_unit_test(short_answers_of_old_kernels),
         cmocka_unit_test(unmeasured_rtt_is_zero),
         cmocka_unit_test(another_connection_gives_no_difference),
