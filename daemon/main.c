@@ -33,6 +33,7 @@ struct repld {
     struct timer watchdog;
     uint64_t watchdog_ms; /* 0 = systemd asks for none */
     bool stopping;
+    bool lost; /* the journal, to another program */
 };
 
 static const char usage_text[] =
@@ -147,6 +148,13 @@ static void stop(struct repld *d)
     engine_stop(d->engine, engine_ended, d);
 }
 
+static void on_lost(void *arg)
+{
+    struct repld *d = arg;
+    d->lost = true;
+    stop(d);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct repld *d = handle->data;
@@ -212,6 +220,8 @@ static int open_all(struct repld *d, struct fail *f)
         .conf = d->conf,
         .executor = JOURNAL_THREAD,
         .feeds = true,
+        .lost = on_lost,
+        .lost_arg = d,
     };
     int r = engine_new(&engine, &d->engine, f);
     if (r != 0) {
@@ -246,9 +256,11 @@ static int run_loop(struct repld *d)
     listen_to_signals(d);
     if (open_all(d, &f) == 0) {
         live(d);
+        code = d->lost ? EXIT_REFUSED : EXIT_DONE;
     } else {
         code = report(&f);
         if (d->engine != NULL) {
+            d->stopping = true;
             engine_stop(d->engine, engine_ended, d);
             loop_run(d->loop);
         }

@@ -253,10 +253,12 @@ struct backend_ops {
 
     /* The lease: one row, one heartbeat. take() succeeds when nobody holds it, when it has expired
      * at now_ms, or for the same owner; it gives a new, higher epoch and puts the claimed tasks of
-     * older epochs back to ready. REPL_EOWNED names the holder in *f. renew() and drop() answer
-     * REPL_ESTALE when the epoch is not the current one. */
+     * older epochs back to ready. REPL_EOWNED names the holder in *f. check(), renew() and drop()
+     * answer REPL_ESTALE when the epoch is not the current one. The journal checks it in every
+     * transaction that writes: who has lost the lease changes nothing any more. */
     int (*lease_take)(struct backend *b, struct span owner, int64_t now_ms, int64_t ttl_ms,
                       uint64_t *ret_epoch, struct fail *f);
+    int (*lease_check)(struct backend *b, uint64_t epoch);
     int (*lease_renew)(struct backend *b, uint64_t epoch, int64_t now_ms, int64_t ttl_ms);
     int (*lease_drop)(struct backend *b, uint64_t epoch);
 

@@ -1,13 +1,28 @@
 #include "journal/group.h"
 
-static void fail_group(struct list *group, const char *doing)
+static void fail_all(struct list *group, const struct fail *f)
 {
     LIST_FOR (node, group) {
         struct journal_call *c = CONTAINER_OF(node, struct journal_call, link);
-        c->status = REPL_EJOURNAL;
-        fail_set(&c->fail, REPL_EJOURNAL, "the journal could not be written (%s)", doing);
-        fail_hint(&c->fail, "look for a full or failing disk under the journal");
+        c->status = f->code;
+        c->fail = *f;
     }
+}
+
+static void fail_group(struct list *group, const char *doing)
+{
+    struct fail f;
+    fail_set(&f, REPL_EJOURNAL, "the journal could not be written (%s)", doing);
+    fail_hint(&f, "look for a full or failing disk under the journal");
+    fail_all(group, &f);
+}
+
+static void refuse_group(struct list *group)
+{
+    struct fail f;
+    fail_set(&f, REPL_ESTALE, "another program has taken the journal: this one writes no more");
+    fail_hint(&f, "one program at a time may use it");
+    fail_all(group, &f);
 }
 
 static void run_call(struct backend *b, struct journal_call *c)
@@ -57,15 +72,24 @@ static void run_alone(struct backend *b, struct list *group)
     }
 }
 
-void group_write(struct backend *b, struct list *group)
+int group_write(struct backend *b, uint64_t epoch, struct list *group)
 {
-    if (b->ops->begin(b) < 0) {
+    int r = b->ops->begin(b);
+    if (r == 0 && (r = b->ops->lease_check(b, epoch)) < 0) {
+        b->ops->rollback(b);
+    }
+    if (r == REPL_ESTALE) {
+        refuse_group(group);
+        return r;
+    }
+    if (r < 0) {
         fail_group(group, "begin");
     } else if (group->next->next == group) {
         run_alone(b, group);
     } else {
         run_many(b, group);
     }
+    return 0;
 }
 
 void group_read(struct backend *b, struct list *group)

@@ -5,8 +5,9 @@
 #include "journal/journal.h"
 
 /* All in one transaction. A call that fails takes nothing of the others with it, but when the
- * database fails none of them has happened. */
-void group_write(struct backend *b, struct list *group);
+ * database fails none of them has happened. REPL_ESTALE, of the group and of each call, and nothing
+ * has happened, when the lease is not that of the epoch any more. */
+int group_write(struct backend *b, uint64_t epoch, struct list *group);
 
 /* Each call sees a snapshot of its own. */
 void group_read(struct backend *b, struct list *group);

@@ -2,6 +2,7 @@
 #include "journal/journal.h"
 
 #include "journal/group.h"
+#include "journal/lock.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ struct lane {
     struct list waiting; /* journal_call.link */
     struct list ended;   /* for the loop */
     bool posted;         /* deliver() is on its way */
+    bool lost;           /* writer: the lease is another owner's */
     bool closing;
 };
 
@@ -33,6 +35,10 @@ struct journal {
     size_t queue_limit;
     size_t queued; /* loop thread: submitted and not delivered */
     uint64_t epoch;
+    int lock;
+    bool lost; /* loop thread: told */
+    loop_fn *lost_fn;
+    void *lost_arg;
     bool failing; /* loop thread */
     bool closing;
     struct lane writer;
@@ -47,13 +53,14 @@ struct journal {
     void *closed_arg;
 };
 
-static void run_lane_group(struct lane *l, struct list *group)
+/* REPL_ESTALE when the lease was lost. */
+static int run_lane_group(struct lane *l, struct list *group)
 {
     if (l == &l->journal->writer) {
-        group_write(l->backend, group);
-    } else {
-        group_read(l->backend, group);
+        return group_write(l->backend, l->journal->epoch, group);
     }
+    group_read(l->backend, group);
+    return 0;
 }
 
 /* ---- delivering on the loop ---- */
@@ -94,6 +101,20 @@ static void move_all(struct list *from, struct list *to)
     }
 }
 
+static void tell_lost(struct journal *j)
+{
+    if (j->lost) {
+        return;
+    }
+    j->lost = true;
+    timer_stop(&j->lease_timer);
+    LOG_ERROR(j->log, "journal",
+              "another owner has taken the journal's lease: nothing more is done");
+    if (j->lost_fn != NULL) {
+        j->lost_fn(j->lost_arg);
+    }
+}
+
 static void deliver(void *arg)
 {
     struct lane *l = arg;
@@ -101,9 +122,13 @@ static void deliver(void *arg)
     list_init(&ended);
     pthread_mutex_lock(&l->lock);
     l->posted = false;
+    bool lost = l->lost;
     move_all(&l->ended, &ended);
     pthread_mutex_unlock(&l->lock);
     deliver_all(l->journal, &ended);
+    if (lost) {
+        tell_lost(l->journal);
+    }
 }
 
 /* ---- the threads ---- */
@@ -134,10 +159,11 @@ static void *run_lane(void *arg)
         }
         take_group(l, &group);
         pthread_mutex_unlock(&l->lock);
-        run_lane_group(l, &group);
+        int r = run_lane_group(l, &group);
         bool failed =
             writer && CONTAINER_OF(group.next, struct journal_call, link)->status == REPL_EJOURNAL;
         pthread_mutex_lock(&l->lock);
+        l->lost = l->lost || r == REPL_ESTALE;
         move_all(&group, &l->ended);
         if (!l->posted) {
             l->posted = true;
@@ -161,8 +187,11 @@ static void run_lane_inline(struct journal *j, struct lane *l)
     if (list_is_empty(&group)) {
         return;
     }
-    run_lane_group(l, &group);
+    int r = run_lane_group(l, &group);
     deliver_all(j, &group);
+    if (r == REPL_ESTALE) {
+        tell_lost(j);
+    }
 }
 
 static void run_inline(void *arg)
@@ -227,9 +256,6 @@ static void renew_done(struct journal_call *call)
 {
     struct journal *j = CONTAINER_OF(call, struct journal, lease_call);
     j->lease_busy = false;
-    if (call->status == REPL_ESTALE) {
-        LOG_ERROR(j->log, "journal", "another owner has taken the journal's lease");
-    }
 }
 
 static void renew_lease(void *arg)
@@ -269,45 +295,71 @@ static int take_lease(struct journal *j, struct backend *b, const char *owner, s
 static int start_threads(struct journal *j, struct fail *f)
 {
     int error = pthread_create(&j->writer.thread, NULL, run_lane, &j->writer);
-    if (error == 0) {
+    bool writer_runs = error == 0;
+    if (writer_runs) {
         error = pthread_create(&j->reader.thread, NULL, run_lane, &j->reader);
-        if (error != 0) {
-            lane_stop(&j->writer, true);
-        }
+    }
+    if (error != 0) {
+        lane_stop(&j->reader, false);
+        lane_stop(&j->writer, writer_runs);
     }
     return error == 0 ? 0 : fail_set(f, -error, "a thread of the journal could not be started");
 }
 
 static void finish_close(void *arg);
 
-int journal_open(const struct journal_options *o, struct journal **ret, struct fail *f)
+/* Both connections, the writer with the lease. */
+static int open_backends(struct journal *j, const struct journal_options *o, struct fail *f)
 {
+    uint64_t cache = o->cache_bytes != 0 ? o->cache_bytes : DEFAULT_CACHE;
     struct backend *writer = NULL;
     struct backend *reader = NULL;
-    uint64_t cache = o->cache_bytes != 0 ? o->cache_bytes : DEFAULT_CACHE;
-    fail_clear(f);
     int r = backend_open_sqlite(o->path, BACKEND_WRITER, cache - cache / 8, &writer, f);
     if (r < 0) {
         return r;
     }
-    struct journal *j = MEM_NEW(struct journal);
-    j->loop = o->loop;
-    j->log = o->log;
-    j->executor = o->executor;
-    j->lease_ms = o->lease_ms != 0 ? o->lease_ms : DEFAULT_LEASE_MS;
-    j->queue_limit = o->queue_limit != 0 ? o->queue_limit : DEFAULT_QUEUE_LIMIT;
     if ((r = take_lease(j, writer, o->owner, f)) < 0 ||
         (r = backend_open_sqlite(o->path, BACKEND_READER, cache / 8, &reader, f)) < 0) {
         writer->ops->close(writer);
-        mem_free(j);
         return r;
     }
     lane_init(&j->writer, j, writer);
     lane_init(&j->reader, j, reader);
+    return 0;
+}
+
+static struct journal *make(const struct journal_options *o)
+{
+    struct journal *j = MEM_NEW(struct journal);
+    j->loop = o->loop;
+    j->log = o->log;
+    j->executor = o->executor;
+    j->lost_fn = o->lost;
+    j->lost_arg = o->lost_arg;
+    j->lease_ms = o->lease_ms != 0 ? o->lease_ms : DEFAULT_LEASE_MS;
+    j->queue_limit = o->queue_limit != 0 ? o->queue_limit : DEFAULT_QUEUE_LIMIT;
     timer_init(&j->lease_timer, j->loop, renew_lease, j);
     deferred_init(&j->start, j->loop, j->executor == JOURNAL_INLINE ? run_inline : wake_threads, j);
     deferred_init(&j->finish_close, j->loop, finish_close, j);
-    if (j->executor == JOURNAL_THREAD && (r = start_threads(j, f)) < 0) {
+    return j;
+}
+
+int journal_open(const struct journal_options *o, struct journal **ret, struct fail *f)
+{
+    int lock;
+    fail_clear(f);
+    int r = lock_take(o->path, o->owner, &lock, f);
+    if (r < 0) {
+        return r;
+    }
+    struct journal *j = make(o);
+    j->lock = lock;
+    r = open_backends(j, o, f);
+    if (r == 0 && j->executor == JOURNAL_THREAD) {
+        r = start_threads(j, f);
+    }
+    if (r < 0) {
+        lock_drop(lock);
         mem_free(j);
         return r;
     }
@@ -388,6 +440,7 @@ static void finish_close(void *arg)
     }
     drop_lease(j);
     lane_stop(&j->writer, false);
+    lock_drop(j->lock);
     deferred_cancel(&j->start);
     loop_fn *closed = j->closed;
     void *closed_arg = j->closed_arg;

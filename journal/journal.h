@@ -44,17 +44,20 @@ struct journal_options {
     struct loop *loop;
     struct log *log;
     enum journal_executor executor;
-    const char *path;     /* database file; made with mode 0600 when it does not exist */
-    const char *owner;    /* instance name, for the lease */
-    uint32_t lease_ms;    /* 0 = 30 s; renewed by the journal itself every third of it */
+    const char *path;  /* database file; made with mode 0600 when it does not exist */
+    const char *owner; /* instance name, for the lease */
+    uint32_t lease_ms; /* 0 = 30 s; renewed by the journal itself every third of it */
+    loop_fn *lost;     /* the lease is another owner's now: every write is refused, and there is */
+    void *lost_arg;    /* nothing left but to close. From the loop, once; NULL = nobody hears it */
     uint64_t cache_bytes; /* pages in memory, of both connections; 0 = 64 MiB */
     uint32_t queue_limit; /* calls waiting, 0 = 65,536; beyond: status REPL_ETOOBIG */
 };
 
 struct journal;
 
-/* Opens the backend, migrates the schema and takes the lease (new epoch). On failure *ret stays
- * untouched and *f says what to do: REPL_EOWNED, REPL_ESCHEMA, errno values. Blocking. */
+/* Locks the file against other programs, opens the backend, migrates the schema and takes the lease
+ * (new epoch). On failure *ret stays untouched and *f says what to do: REPL_EOWNED, REPL_ESCHEMA,
+ * errno values. Blocking. */
 int journal_open(const struct journal_options *options, struct journal **ret, struct fail *f);
 /* Runs what was submitted, gives the lease back, closes; closed(arg) comes from the loop. */
 void journal_close(struct journal *j, loop_fn *closed, void *arg);

@@ -249,6 +249,7 @@ static const struct backend_ops sqlite_ops = {
     .release = release,
     .rollback_to = rollback_to,
     .lease_take = sqlite_lease_take,
+    .lease_check = sqlite_lease_check,
     .lease_renew = sqlite_lease_renew,
     .lease_drop = sqlite_lease_drop,
     .rule_put = sqlite_rule_put,

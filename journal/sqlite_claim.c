@@ -52,19 +52,11 @@ static int mark_claimed(struct backend *b, struct task *t, int64_t id, uint64_t 
     return sql_run(&q);
 }
 
-static int check_epoch(struct backend *b, uint64_t epoch)
-{
-    struct sql q = sql_start(b, "SELECT epoch FROM lease");
-    bool current = sql_step(&q) == 1 && sql_get_u64(&q) == epoch;
-    int r = sql_done(&q);
-    return r < 0 ? r : current ? 0 : REPL_ESTALE;
-}
-
 int sqlite_claim(struct backend *b, const struct claim *what, struct arena *a,
                  struct task_list *ret)
 {
     int64_t ids[BACKEND_PAGE_MAX];
-    int r = check_epoch(b, what->epoch);
+    int r = sqlite_lease_check(b, what->epoch);
     if (r < 0 || (r = wake_waiting(b, what)) < 0 || (r = read_ready(b, what, a, ids, ret)) < 0) {
         return r;
     }

@@ -103,6 +103,7 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit);
 int sqlite_rule_list(struct backend *b, struct arena *a, struct rule_record **ret, size_t *ret_n);
 int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int64_t ttl_ms,
                       uint64_t *ret_epoch, struct fail *f);
+int sqlite_lease_check(struct backend *b, uint64_t epoch);
 int sqlite_lease_renew(struct backend *b, uint64_t epoch, int64_t now_ms, int64_t ttl_ms);
 int sqlite_lease_drop(struct backend *b, uint64_t epoch);
 int sqlite_value_put(struct backend *b, struct span name, struct span value);

@@ -45,6 +45,14 @@ int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int6
     return r;
 }
 
+int sqlite_lease_check(struct backend *b, uint64_t epoch)
+{
+    struct sql q = sql_start(b, "SELECT epoch FROM lease");
+    bool current = sql_step(&q) == 1 && sql_get_u64(&q) == epoch;
+    int r = sql_done(&q);
+    return r < 0 ? r : current ? 0 : REPL_ESTALE;
+}
+
 int sqlite_lease_renew(struct backend *b, uint64_t epoch, int64_t now_ms, int64_t ttl_ms)
 {
     struct sql q = sql_start(b, "UPDATE lease SET expires_ms = ? WHERE epoch = ?");

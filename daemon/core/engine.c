@@ -110,6 +110,15 @@ static void on_tick(void *arg)
 
 /* ---- opening ---- */
 
+static void journal_is_lost(void *arg)
+{
+    struct engine *e = arg;
+    e->lost = true;
+    if (e->lost_fn != NULL) {
+        e->lost_fn(e->lost_arg);
+    }
+}
+
 static int open_journal(struct engine *e, enum journal_executor executor, struct fail *f)
 {
     return journal_open(&(struct journal_options){.loop = e->loop,
@@ -117,6 +126,8 @@ static int open_journal(struct engine *e, enum journal_executor executor, struct
                                                   .executor = executor,
                                                   .path = e->conf->journal_path,
                                                   .owner = e->conf->instance,
+                                                  .lost = journal_is_lost,
+                                                  .lost_arg = e,
                                                   .cache_bytes = conf_memory_journal(e->conf)},
                         &e->journal, f);
 }
@@ -207,6 +218,8 @@ static struct engine *make(const struct engine_options *options)
     e->make_store = options->make_store;
     e->make_store_arg = options->make_store_arg;
     e->run_feeds = options->feeds;
+    e->lost_fn = options->lost;
+    e->lost_arg = options->lost_arg;
     list_init(&e->endpoints);
     list_init(&e->rules);
     list_init(&e->outboxes);

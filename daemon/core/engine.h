@@ -26,6 +26,9 @@ struct engine_options {
     engine_store_fn *make_store; /* NULL: s3 by conf */
     void *make_store_arg;
     bool feeds; /* run outboxes and listings of existing objects */
+    /* The journal is another program's now: engine_stop() is due, which then waits for nothing. */
+    loop_fn *lost;
+    void *lost_arg;
 };
 
 /* Opens journal and stores (blocking), loads rules, starts work. */

@@ -161,6 +161,9 @@ struct engine {
     engine_store_fn *make_store;
     void *make_store_arg;
     bool run_feeds;
+    bool lost; /* the journal is another program's */
+    loop_fn *lost_fn;
+    void *lost_arg;
 
     struct journal *journal;
     struct sched *sched;

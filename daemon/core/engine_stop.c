@@ -89,7 +89,7 @@ void engine_stop(struct engine *e, loop_fn *stopped, void *arg)
     engine_finish_stop(e);
     if (!e->sched_stopping) {
         e->sched_stopping = true;
-        sched_stop(e->sched, e->conf->shutdown_ms, sched_is_stopped, e);
+        sched_stop(e->sched, e->lost ? 0 : e->conf->shutdown_ms, sched_is_stopped, e);
     }
     timer_init(&e->stop_timer, e->loop, look, e);
     timer_start(&e->stop_timer, 0);

@@ -243,6 +243,14 @@ static int copy_rule(struct migrate *m, const struct rule *in, struct fail *f)
     return status;
 }
 
+static void journal_is_lost(void *arg)
+{
+    struct migrate *m = arg;
+    struct fail f;
+    fail_set(&f, REPL_EOWNED, "another program has taken the journal");
+    migrate_end(m, f.code, &f);
+}
+
 static int open_engine(struct migrate *m, const struct migrate_options *options, struct fail *f)
 {
     struct engine_options eo = {.loop = m->loop,
@@ -253,7 +261,9 @@ static int open_engine(struct migrate *m, const struct migrate_options *options,
                                     loop_is_virtual(m->loop) ? JOURNAL_INLINE : JOURNAL_THREAD,
                                 .make_store = options->make_store,
                                 .make_store_arg = options->make_store_arg,
-                                .feeds = true};
+                                .feeds = true,
+                                .lost = journal_is_lost,
+                                .lost_arg = m};
     return engine_new(&eo, &m->engine, f);
 }
 

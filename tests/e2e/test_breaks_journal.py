@@ -7,8 +7,61 @@ import sqlite3
 
 import pytest
 
+from lib.process import free_port
 from lib.repld import SLOW, command
 from lib.world import MIB, make_world
+
+
+@contextlib.contextmanager
+def no_faults(*used):
+    try:
+        yield
+    finally:
+        for server in used:
+            server.clear_faults()
+
+
+# --- 3: one daemon at a time
+
+def second_daemon(repld):
+    """Another daemon with the configuration of the first, but for its addresses: how it ended."""
+    conf = repld.conf_path.read_text().replace(
+        str(repld.socket), str(repld.dir / "second.sock")).replace(
+        f"127.0.0.1:{repld.metrics_port}", f"127.0.0.1:{free_port()}")
+    path = repld.dir / "second.yaml"
+    path.write_text(conf)
+    return command("repld", "--config", path, timeout=30)
+
+
+def test_a_second_daemon_on_the_journal_is_refused(local):
+    """By hand, beside the service: the first one goes on undisturbed."""
+    local.add_rule()
+    second = second_daemon(local.repld)
+    assert second.returncode == 1
+    assert f"process {local.repld.process.pid}, instance test" in second.stderr
+    local.put_all({"k": b"1"})
+    local.settle()
+    assert local.destination_keys() == ["k"]
+
+
+def test_a_daemon_that_lost_its_lease_ends(local, bucketd2):
+    """Whoever takes the lease without the lock, from another host for example: the first one sends
+    nothing more, takes no changes, and ends as failed."""
+    repld = local.repld
+    local.add_rule()
+    with no_faults(bucketd2):
+        bucketd2.fault("hang", op="PutObject", count=1)
+        local.put_all({"k": b"old"})
+        repld.wait_for(lambda: bucketd2.stats()["requests"].get("PutObject", 0), "the PUT")
+        with contextlib.closing(sqlite3.connect(repld.journal_path, timeout=10)) as db, db:
+            db.execute("UPDATE lease SET owner = 'other', epoch = epoch + 1, expires_ms = 0")
+        assert repld.process.popen.wait(10 * SLOW) == 1
+    assert "another owner has taken the journal" in repld.logs()
+    taken = repld.ctl("journal", "append", "--bucket", local.from_bucket, "--key", "x", check=False)
+    assert taken.returncode != 0
+    repld.start()
+    local.settle()
+    assert local.at_destination("k") == b"old"
 
 
 # --- 1 and 2: outboxes

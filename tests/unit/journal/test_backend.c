@@ -209,6 +209,8 @@ static void a_second_owner_waits_for_the_lease(void **state)
     assert_int_equal(other->ops->commit(other), 0);
     /* The first owner is refused everything that carries its epoch, and changes nothing. */
     assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(ops(w)->lease_check(w->b, w->epoch), REPL_ESTALE);
+    assert_int_equal(ops(w)->lease_check(w->b, epoch), 0);
     assert_int_equal(ops(w)->lease_renew(w->b, w->epoch, NOW, 1), REPL_ESTALE);
     assert_int_equal(ops(w)->lease_drop(w->b, w->epoch), REPL_ESTALE);
     assert_int_equal(finish(w, &t, FINISH_DONE), REPL_ESTALE);

@@ -18,6 +18,7 @@ struct world {
     char path[64];
     struct loop *loop;
     struct journal *j;
+    unsigned lost;
 };
 
 static void stop_loop(void *arg)
@@ -25,10 +26,20 @@ static void stop_loop(void *arg)
     loop_stop(arg);
 }
 
+static void count_lost(void *arg)
+{
+    struct world *w = arg;
+    w->lost++;
+}
+
 static struct journal *open_journal(struct world *w, enum journal_executor executor)
 {
-    struct journal_options o = {
-        .loop = w->loop, .executor = executor, .path = w->path, .owner = "test"};
+    struct journal_options o = {.loop = w->loop,
+                                .executor = executor,
+                                .path = w->path,
+                                .owner = "test",
+                                .lost = count_lost,
+                                .lost_arg = w};
     struct journal *j = NULL;
     struct fail f;
     assert_int_equal(journal_open(&o, &j, &f), 0);
@@ -199,9 +210,62 @@ static void a_second_journal_on_the_file_is_refused(void **state)
         .loop = w->loop, .executor = JOURNAL_INLINE, .path = w->path, .owner = "other"};
     struct journal *j = NULL;
     struct fail f;
+    char holder[32];
     assert_int_equal(journal_open(&o, &j, &f), REPL_EOWNED);
     assert_null(j);
+    snprintf(holder, sizeof(holder), "process %d, instance test", (int)getpid());
+    assert_non_null(strstr(f.text, holder));
     assert_true(f.hint[0] != '\0');
+    journal_close(w->j, stop_loop, w->loop);
+    loop_run(w->loop);
+    w->j = open_journal(w, JOURNAL_INLINE);
+}
+
+/* By a program that does not see the lock, from another host for example. */
+static int take_lease_away(struct world *w, int64_t now_ms)
+{
+    struct backend *b;
+    struct fail f;
+    uint64_t epoch;
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, 1 << 20, &b, &f), 0);
+    assert_int_equal(b->ops->begin(b), 0);
+    int r = b->ops->lease_take(b, span_str("other"), now_ms, 1000, &epoch, &f);
+    assert_int_equal(r == 0 ? b->ops->commit(b) : 0, 0);
+    b->ops->close(b);
+    return r;
+}
+
+static void a_lost_lease_refuses_every_write(void **state)
+{
+    struct world *w = *state;
+    unsigned order = 0;
+    struct value_call calls[3];
+    assert_int_equal(take_lease_away(w, loop_wall_ms(w->loop) + 31000), 0);
+    for (int i = 0; i < 3; i++) {
+        calls[i] = value_call(w, &order, i);
+        calls[i].last = i == 2;
+        journal_submit(w->j, &calls[i].call);
+    }
+    loop_run(w->loop);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(calls[i].call.status, REPL_ESTALE);
+        assert_non_null(strstr(calls[i].call.fail.text, "another program"));
+        assert_int_equal(lookup(w, calls[i].name), REPL_ENOTFOUND);
+    }
+    calls[0] = value_call(w, &order, 3);
+    calls[0].last = true;
+    journal_submit(w->j, &calls[0].call);
+    loop_run(w->loop);
+    assert_int_equal(calls[0].call.status, REPL_ESTALE);
+    assert_int_equal(w->lost, 1);
+}
+
+static void a_lost_lease_is_noticed_without_work(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(take_lease_away(w, loop_wall_ms(w->loop) + 31000), 0);
+    loop_run_for(w->loop, 10001);
+    assert_int_equal(w->lost, 1);
 }
 
 /* A limit on the size of files stands for a full disk. */
@@ -316,7 +380,7 @@ static void the_lease_is_renewed(void **state)
 {
     struct world *w = *state;
     loop_run_for(w->loop, 10 * 60 * 1000);
-    a_second_journal_on_the_file_is_refused(state);
+    assert_int_equal(take_lease_away(w, loop_wall_ms(w->loop)), REPL_EOWNED);
 }
 
 /* ---- kill -9 ---- */
@@ -403,6 +467,9 @@ int main(void)
         INLINE(a_disk_that_fails_in_the_middle_fails_the_whole_group),
         INLINE(too_many_waiting_calls_are_refused),
         INLINE(the_lease_is_renewed),
+        THREAD(a_lost_lease_refuses_every_write),
+        INLINE(a_lost_lease_refuses_every_write),
+        INLINE(a_lost_lease_is_noticed_without_work),
         {"acknowledged_means_durable", acknowledged_means_durable, set_up, tear_down, NULL},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

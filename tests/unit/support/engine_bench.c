@@ -77,8 +77,15 @@ void engine_bench_done(struct engine_bench *b)
     remove_file(b->conf.journal_path, "");
     remove_file(b->conf.journal_path, "-wal");
     remove_file(b->conf.journal_path, "-shm");
+    remove_file(b->conf.journal_path, "-lock");
     rmdir(b->dir);
     arena_done(&b->conf.arena);
+}
+
+static void journal_is_lost(void *arg)
+{
+    struct engine_bench *b = arg;
+    b->lost = true;
 }
 
 void engine_bench_start(struct engine_bench *b)
@@ -92,7 +99,9 @@ void engine_bench_start(struct engine_bench *b)
                                      .executor = JOURNAL_INLINE,
                                      .make_store = engine_bench_store,
                                      .make_store_arg = b,
-                                     .feeds = b->feeds};
+                                     .feeds = b->feeds,
+                                     .lost = journal_is_lost,
+                                     .lost_arg = b};
     int status = engine_new(&options, &b->engine, &f);
     if (status != 0) {
         fail_msg("engine does not start: %s", f.text);

@@ -18,6 +18,7 @@ struct engine_bench {
     struct engine *engine;
     struct log *log; /* NULL = none */
     bool feeds;
+    bool lost; /* the journal, to another owner */
 };
 
 /* Fakes with `latency_ms`; buckets "src" at near and "dst" at far. No engine yet. */

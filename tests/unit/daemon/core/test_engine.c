@@ -440,6 +440,20 @@ static void test_forbidden_object_blocks_nobody(void **state)
     assert_true(engine_bench_lag(b, RULE).lag_ms > 100000);
 }
 
+static void count_puts(void *arg, struct fake *f, const struct store_op *op)
+{
+    (void)f;
+    *(unsigned *)arg += op->kind == STORE_PUT;
+}
+
+static void append_ended(void *arg, int status, const struct fail *f,
+                         const struct engine_append_result *result)
+{
+    (void)f;
+    (void)result;
+    *(int *)arg = status;
+}
+
 static void test_journal_has_one_owner(void **state)
 {
     struct engine_bench *b = *state;
@@ -458,6 +472,41 @@ static void test_journal_has_one_owner(void **state)
     assert_null(second);
     assert_non_null(strstr(f.text, "bench"));
     stat_set_free(stats);
+}
+
+/* A PUT is on its way: the new owner may do something else with its key. */
+static void test_a_lost_journal_ends_all_work(void **state)
+{
+    struct engine_bench *b = *state;
+    struct backend *other;
+    struct fail f;
+    uint64_t epoch;
+    unsigned carried_out = 0; /* what was cancelled may have happened, or not */
+    b->conf.shutdown_ms = 30000;
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_PUT, .slow_ms = 60000});
+    fake_hook(b->far, count_puts, &carried_out);
+    engine_bench_write(b, "a", "1");
+    loop_run_for(b->loop, 1000);
+    assert_int_equal(fake_in_flight(b->far), 1);
+    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_WRITER, CACHE, &other, &f),
+                     0);
+    assert_int_equal(other->ops->begin(other), 0);
+    assert_int_equal(other->ops->lease_take(other, span_str("other"), loop_wall_ms(b->loop) + 60000,
+                                            1000, &epoch, &f),
+                     0);
+    assert_int_equal(other->ops->commit(other), 0);
+    other->ops->close(other);
+    int refused = 1;
+    struct change c = {.kind = CHANGE_PUT, .bucket = span_str("src"), .key = span_str("b")};
+    engine_append(b->engine, &c, 1, TASK_LIVE, (struct span){0}, (struct span){0}, append_ended,
+                  &refused);
+    assert_int_equal(engine_bench_wait(b, &refused), REPL_ESTALE);
+    assert_true(b->lost);
+    uint64_t before_ms = loop_now_ms(b->loop);
+    engine_bench_stop(b);
+    assert_true(loop_now_ms(b->loop) - before_ms < 1000);
+    assert_int_equal(fake_in_flight(b->far), 0);
+    assert_int_equal(carried_out, 0);
 }
 
 static void test_history_is_trimmed(void **state)
@@ -691,6 +740,7 @@ int main(void)
         ENGINE_TEST(test_outage_of_one_rule_leaves_others_alone),
         ENGINE_TEST(test_forbidden_object_blocks_nobody),
         ENGINE_TEST(test_journal_has_one_owner),
+        ENGINE_TEST(test_a_lost_journal_ends_all_work),
         ENGINE_TEST(test_history_is_trimmed),
         ENGINE_TEST(test_fresh_work_passes_a_late_backlog),
         ENGINE_TEST(test_limit_follows_its_timetable),

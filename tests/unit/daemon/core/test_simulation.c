@@ -231,8 +231,8 @@ static void copy_file(const char *from, const char *to, const char *suffix)
 
 static void remove_journal(const char *path)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-lock"};
+    for (int i = 0; i < 4; i++) {
         char name[128];
         snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
         unlink(name);
