@@ -161,7 +161,7 @@ static int from_stdin(struct cli *c)
 
 static int add_member(struct feed *feed, const char *name, const char *value)
 {
-    if (!schema_is_utf8(span_str(value))) {
+    if (!span_is_utf8(span_str(value))) {
         return cli_usage("journal append: --%s is not UTF-8; send key_base64 as a JSON line", name);
     }
     buf_printf(&feed->lines, "%s\"%s\":", feed->lines.len == 0 ? "{" : ",", name);

@@ -50,7 +50,7 @@ static void print_changes(const json_t *answer)
         }
     }
     printf("%zu %s%s\n", changes, changes == 1 ? "rule" : "rules",
-           cli_true(answer, "dry_run") ? " would change" : " changed");
+           cli_true(answer, "dry_run") ? " would change; no server was asked" : " changed");
 }
 
 static int send_rules(const struct cli *c, const struct rule_file *file,

@@ -1,5 +1,8 @@
 #include "cli/args.h"
 
+#include "daemon/conf/schema.h"
+
+#include <stdio.h>
 #include <string.h>
 
 static const struct cli_option *find(const struct cli_option *table, const char *name, size_t len)
@@ -19,6 +22,36 @@ static int refuse(struct fail *f, const char *sentence, const char *name, size_t
     return REPL_EBADINPUT;
 }
 
+static const char *nearest(const struct cli_option *table, const char *name, size_t *distance)
+{
+    const char *best = NULL;
+    for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
+        size_t d = schema_distance(name, o->name);
+        if (d < *distance) {
+            *distance = d;
+            best = o->name;
+        }
+    }
+    return best;
+}
+
+static int refuse_unknown(const struct cli_option *global, const struct cli_option *own,
+                          const char *written, size_t len, struct fail *f)
+{
+    char name[41];
+    char sentence[120] = "is not an option of this command";
+    snprintf(name, sizeof(name), "%.*s", (int)(len > 40 ? 40 : len), written);
+    size_t distance = strlen(name) / 3 + 2;
+    const char *near = nearest(own, name, &distance);
+    const char *nearer = nearest(global, name, &distance);
+    if (near != NULL || nearer != NULL) {
+        size_t n = strlen(sentence);
+        snprintf(sentence + n, sizeof(sentence) - n, "; did you mean --%s?",
+                 nearer != NULL ? nearer : near);
+    }
+    return refuse(f, sentence, written, len);
+}
+
 /* `at` is the index of the option; moved on when the next argument is its value. */
 static int take_option(int argc, char *const *argv, int *at, const struct cli_option *global,
                        const struct cli_option *own, struct cli_args *ret, struct fail *f)
@@ -29,7 +62,7 @@ static int take_option(int argc, char *const *argv, int *at, const struct cli_op
     const struct cli_option *o = find(own, name, len);
     o = o != NULL ? o : find(global, name, len);
     if (o == NULL) {
-        return refuse(f, "is not an option of this command", name, len);
+        return refuse_unknown(global, own, name, len, f);
     }
     if (o->value == NULL && equals != NULL) {
         return refuse(f, "takes no value", name, len);

@@ -49,8 +49,8 @@ int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct spa
 int cli_pages(const struct cli *c, enum proto_id id, const char *query,
               void (*each)(void *arg, json_t *answer), void *arg);
 
-/* Asks and prints, once or every second until the daemon or the output is gone; with --json the
- * answer as it is. Returns the exit code. */
+/* Asks and prints, once or every second until the output is gone, across restarts of the daemon;
+ * with --json the answer as it is. Returns the exit code. */
 typedef void cli_print_fn(const struct cli *c, const json_t *answer);
 int cli_watch(struct cli *c, enum proto_id id, const char *query, bool again, cli_print_fn *print);
 

@@ -21,6 +21,9 @@ static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
 
 static const struct cli_option update_options[] = {
     RULE_OPTIONS{"no-existing", NULL, "do not copy objects that are there already"},
+    {"marker", NULL, "write the marker metadata again"},
+    {"replicas", NULL, "remember what is at the destination again"},
+    {"no-storage-class", NULL, "keep the source's class again"},
     {"clear-include", NULL, "take all keys again"},
     {"clear-exclude", NULL, "leave none out any more"},
     {0},
@@ -41,6 +44,7 @@ static const struct cli_option watch_options[] = {
 
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
+    {"existing", NULL, "and existing objects, which the watermark does not wait for"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
 };
@@ -96,7 +100,7 @@ static const struct cli_option migrate_options[] = {
     {"storage-class", "CLASS", "instead of the source's"},
     {"journal", "FILE", "where the job keeps its place (default: below $XDG_STATE_HOME/repld)"},
     {"memory", "SIZE", "for parts and bodies (default 512MiB)"},
-    {"copies", "N", "objects in work at a time (default 256)"},
+    {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
     {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},

@@ -31,21 +31,28 @@ static void print_rule(const json_t *rule)
     print_history(rule);
 }
 
-/* Without a rule, those that do not take the key say nothing of interest. */
-static void print_rules(const json_t *answer, bool all)
+/* Those that do not take the key say nothing of interest, unless none takes it. */
+static size_t print_some(const json_t *rules, bool all)
 {
     size_t i;
     size_t shown = 0;
     json_t *rule;
-    json_array_foreach(json_object_get(answer, "rules"), i, rule)
+    json_array_foreach(rules, i, rule)
     {
         if (all || strcmp(cli_text(rule, "state"), "not taken") != 0) {
             print_rule(rule);
             shown++;
         }
     }
-    if (shown == 0) {
+    return shown;
+}
+
+static void print_rules(const json_t *answer, bool all)
+{
+    const json_t *rules = json_object_get(answer, "rules");
+    if (print_some(rules, all) == 0) {
         puts("  no rule takes this key; replctl rule list shows sources and prefixes");
+        print_some(rules, true);
     }
 }
 

@@ -1,5 +1,6 @@
 /* replctl: finds the command, reads its options, runs it. */
 #include "cli/cli.h"
+#include "daemon/conf/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,32 @@ static int leading_options(int argc, char *const *argv)
     return n < argc ? n : argc;
 }
 
+/* "rule lst", "rule": what may follow the first word; "sttus": what it may have been. */
+static int unknown_command(const struct cli_args *args)
+{
+    struct buf known = {0};
+    const char *first = args->words[0];
+    const char *best = NULL;
+    size_t n = strlen(first);
+    size_t distance = n / 3 + 2;
+    for (const struct cli_command *c = cli_commands; c->words != NULL; c++) {
+        if (strncmp(c->words, first, n) == 0 && c->words[n] == ' ') {
+            buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", c->words);
+        } else if (schema_distance(first, c->words) < distance) {
+            distance = schema_distance(first, c->words);
+            best = c->words;
+        }
+    }
+    int code = known.len > 0
+                   ? cli_usage("\"%s%s%s\" is not a command; there are: %s", first,
+                               args->word_count > 1 ? " " : "",
+                               args->word_count > 1 ? args->words[1] : "", buf_cstr(&known))
+               : best != NULL ? cli_usage("\"%s\" is not a command; did you mean %s?", first, best)
+                              : cli_usage("\"%s\" is not a command", first);
+    buf_done(&known);
+    return code;
+}
+
 static int no_command(int argc, char *const *argv)
 {
     struct cli_args args;
@@ -93,8 +120,7 @@ static int no_command(int argc, char *const *argv)
     if (cli_args_has(&args, "help") || (args.word_count == 1 && !strcmp(args.words[0], "help"))) {
         return print_help(NULL);
     }
-    return args.word_count == 0 ? cli_usage("which command?")
-                                : cli_usage("\"%s\" is not a command", args.words[0]);
+    return args.word_count == 0 ? cli_usage("which command?") : unknown_command(&args);
 }
 
 static void set_up(struct cli *c, const struct cli_args *args)

@@ -25,7 +25,9 @@ static const struct {
     {"requests", "requests", NULL},
     {"paused", "enabled", "false"},
     {"no-marker", "marker", "false"},
+    {"marker", "marker", "true"},
     {"no-replicas", "keep_replicas", "false"},
+    {"replicas", "keep_replicas", "true"},
 };
 
 static int set_member(struct rule *rule, const struct cli_given *given, struct arena *a,
@@ -51,10 +53,34 @@ static void clear_lists(struct rule *rule, const struct cli_args *args)
     }
 }
 
+/* The sentence of the refusal, NULL when the options can be a change. */
+static const char *no_change(const struct cli_args *args)
+{
+    size_t changes = 0;
+    for (size_t i = 0; i < args->given_count; i++) {
+        const char *name = args->given[i].name;
+        changes += strcmp(name, "socket") != 0 && strcmp(name, "json") != 0 &&
+                   strcmp(name, "no-preflight") != 0;
+    }
+    if (changes == 0) {
+        return "rule update: which option is to change?";
+    }
+    if (cli_args_has(args, "include") && cli_args_has(args, "clear-include")) {
+        return "rule update: --include replaces the patterns; leave --clear-include out";
+    }
+    if (cli_args_has(args, "exclude") && cli_args_has(args, "clear-exclude")) {
+        return "rule update: --exclude replaces the patterns; leave --clear-exclude out";
+    }
+    return NULL;
+}
+
 static int set_members(struct rule *rule, const struct cli_args *args, struct arena *a,
                        struct fail *f)
 {
     clear_lists(rule, args);
+    if (cli_args_has(args, "no-storage-class")) {
+        rule->storage_class = NULL;
+    }
     for (size_t i = 0; i < args->given_count; i++) {
         int r = set_member(rule, &args->given[i], a, f);
         if (r != 0) {
@@ -129,6 +155,10 @@ int run_rule_update(struct cli *c, const struct cli_args *args)
     struct rule rule = {0};
     struct fail f = {0};
     json_t *answer = NULL;
+    const char *refused = no_change(args);
+    if (refused != NULL) {
+        return cli_usage("%s", refused);
+    }
     arena_init(&a);
     int code = CLI_DONE;
     int r = fetch(c, args->words[0], &answer, &f);

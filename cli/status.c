@@ -15,7 +15,12 @@ static void latency_cell(struct table *t, const json_t *rule, const char *name)
 {
     struct buf text = {0};
     const json_t *latency = json_object_get(rule, "latency_s");
-    text_duration((long long)(json_number_value(json_object_get(latency, name)) * 1000), &text);
+    double seconds = json_number_value(json_object_get(latency, name));
+    if (seconds > 0) {
+        text_duration((long long)(seconds * 1000), &text);
+    } else {
+        buf_char(&text, '-'); /* nothing measured yet */
+    }
     table_buf(t, TABLE_PLAIN, &text);
     buf_done(&text);
 }
@@ -41,11 +46,14 @@ static void rule_row(struct table *t, const json_t *rule)
         buf_char(&text, '-');
     }
     table_buf(t, lag_colour(rule), &text);
-    count_cell(t, TABLE_PLAIN,
-               cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects"));
-    text_bytes((unsigned long long)(cli_number(rule, "pending_bytes") +
-                                    cli_number(rule, "backfill_bytes")),
-               &text);
+    long long pending = cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects");
+    long long bytes = cli_number(rule, "pending_bytes") + cli_number(rule, "backfill_bytes");
+    count_cell(t, TABLE_PLAIN, pending);
+    if (pending > 0 && bytes == 0) {
+        buf_char(&text, '?'); /* feeds told no sizes */
+    } else {
+        text_bytes((unsigned long long)bytes, &text);
+    }
     table_buf(t, TABLE_PLAIN, &text);
     count_cell(t, failed > 0 ? TABLE_RED : TABLE_PLAIN, failed);
     count_cell(t, TABLE_PLAIN, cli_number(rule, "done_objects"));
@@ -53,6 +61,21 @@ static void rule_row(struct table *t, const json_t *rule)
     latency_cell(t, rule, "p99");
     table_cell(t, TABLE_PLAIN, cli_text(rule, "waits_for"));
     buf_done(&text);
+}
+
+/* Existing objects do not hold the watermark: what is left of them stands by itself. */
+static void print_existing(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        const char *existing = cli_text(rule, "existing");
+        if (existing[0] != '\0') {
+            printf("%s: existing objects, which the watermark does not wait for: %s\n",
+                   cli_text(rule, "rule"), existing);
+        }
+    }
 }
 
 static void print_rules(const struct cli *c, const json_t *answer)
@@ -70,6 +93,7 @@ static void print_rules(const struct cli *c, const json_t *answer)
     }
     table_print(&t, c->terminal);
     table_done(&t);
+    print_existing(json_object_get(answer, "rules"));
 }
 
 static void print_endpoints(const struct cli *c, const json_t *answer)
@@ -89,6 +113,33 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(endpoint, "failure"), "text"));
     }
     table_print(&t, c->terminal);
+    table_done(&t);
+}
+
+/* Nothing where there are no outboxes. */
+static void print_outboxes(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"OUTBOX",  "STATE",   "BAD ROWS",
+                                           "NO RULE", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *outbox;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "outboxes"), i, outbox)
+    {
+        bool read = cli_true(outbox, "read");
+        long long bad = cli_number(outbox, "bad_rows");
+        long long astray = cli_number(outbox, "astray_rows");
+        table_cell(&t, TABLE_PLAIN, cli_text(outbox, "name"));
+        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
+        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(outbox, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
     table_done(&t);
 }
 
@@ -154,6 +205,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_rules(c, answer);
         putchar('\n');
         print_endpoints(c, answer);
+        print_outboxes(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }

@@ -44,7 +44,7 @@ static int list_own(struct cli *c)
     return code;
 }
 
-static int list_foreign_of(struct cli *c, const char *rule)
+static int list_foreign_of(struct cli *c, const char *rule, size_t *shown)
 {
     struct buf query = {0};
     json_t *answer = NULL;
@@ -59,32 +59,43 @@ static int list_foreign_of(struct cli *c, const char *rule)
         printf("%s  %s  %s  since %s\n", rule, buf_cstr(&key), cli_text(row, "upload_id"),
                cli_text(row, "initiated"));
         buf_done(&key);
+        ++*shown;
     }
     json_decref(answer);
     buf_done(&query);
     return code;
 }
 
+static int say_none(const struct cli *c, int code, size_t shown)
+{
+    if (code == CLI_DONE && shown == 0 && !c->json) {
+        puts("no foreign uploads");
+    }
+    return code;
+}
+
 static int list_foreign(struct cli *c, const char *rule)
 {
+    size_t shown = 0;
     struct fail f = {0};
     json_t *rules = NULL;
     size_t i;
     json_t *row;
     int code = CLI_DONE;
     if (rule != NULL) {
-        return list_foreign_of(c, rule);
+        code = list_foreign_of(c, rule, &shown);
+        return say_none(c, code, shown);
     }
     if (cli_ask(c, PROTO_RULES, NULL, span_str(""), &rules, &f) != 0) {
         return cli_fail(c, &f);
     }
     json_array_foreach(json_object_get(rules, "rules"), i, row)
     {
-        int one = list_foreign_of(c, cli_text(json_object_get(row, "rule"), "name"));
+        int one = list_foreign_of(c, cli_text(json_object_get(row, "rule"), "name"), &shown);
         code = one != CLI_DONE ? one : code;
     }
     json_decref(rules);
-    return code;
+    return say_none(c, code, shown);
 }
 
 int run_uploads(struct cli *c, const struct cli_args *args)

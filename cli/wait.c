@@ -15,6 +15,16 @@ static void number(struct buf *query, const char *name, uint64_t value)
     buf_printf(query, "&%s=%llu", name, (unsigned long long)value);
 }
 
+static void print_reached(const char *rule, const json_t *answer)
+{
+    const char *existing = cli_text(answer, "existing");
+    printf("%s: everything up to %s is at the destination\n", rule, cli_text(answer, "watermark"));
+    if (existing[0] != '\0') {
+        printf("%s: existing objects were not waited for: %s; --existing waits for them too\n",
+               rule, existing);
+    }
+}
+
 int run_wait(struct cli *c, const struct cli_args *args)
 {
     int64_t until = 0;
@@ -32,11 +42,11 @@ int run_wait(struct cli *c, const struct cli_args *args)
     cli_query(&query, "rule", args->words[0]);
     number(&query, "until_ms", (uint64_t)until);
     number(&query, "timeout_ms", timeout);
+    cli_query(&query, "existing", cli_args_has(args, "existing") ? "1" : NULL);
     json_t *answer = NULL;
     int code = cli_call(c, PROTO_WAIT, buf_cstr(&query), span_str(""), &answer, NULL);
     if (answer != NULL) {
-        printf("%s: everything up to %s is at the destination\n", args->words[0],
-               cli_text(answer, "watermark"));
+        print_reached(args->words[0], answer);
         json_decref(answer);
     }
     buf_done(&query);

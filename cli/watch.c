@@ -12,6 +12,7 @@ struct watch {
     struct loop *loop;
     struct timer timer;
     int code;
+    bool answered; /* once at least */
 };
 
 static void look(void *arg)
@@ -27,7 +28,9 @@ static void look(void *arg)
         json_decref(answer);
     }
     fflush(stdout);
-    if (w->again && w->code == CLI_DONE && ferror(stdout) == 0) {
+    w->answered = w->answered || w->code == CLI_DONE;
+    bool restarts = w->answered && w->code == CLI_UNREACHABLE;
+    if (w->again && (w->code == CLI_DONE || restarts) && ferror(stdout) == 0) {
         timer_start(&w->timer, 1000);
     } else {
         loop_stop(w->loop);

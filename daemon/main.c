@@ -96,8 +96,9 @@ static int check_config(const struct command_line *line)
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
     } else {
-        printf("%s: good, %zu endpoints, %zu outboxes\n", conf->file, conf->endpoint_count,
-               conf->outbox_count);
+        printf("%s: good, %zu endpoint%s, %zu outbox%s\n", conf->file, conf->endpoint_count,
+               conf->endpoint_count == 1 ? "" : "s", conf->outbox_count,
+               conf->outbox_count == 1 ? "" : "es");
     }
     conf_free(conf);
     return EXIT_DONE;
@@ -300,10 +301,11 @@ static int usage(const char *sentence)
     return EXIT_USAGE;
 }
 
-/* -1: go on. */
-static int take_option(struct command_line *line, int option)
+/* written: the option as it stands there. -1: go on. */
+static int take_option(struct command_line *line, int option, const char *written)
 {
     enum log_level level;
+    char text[160];
     switch (option) {
     case 'c':
         line->config = optarg;
@@ -329,7 +331,8 @@ static int take_option(struct command_line *line, int option)
         fputs(usage_text, stdout);
         return EXIT_DONE;
     default:
-        return usage("this option is not known, or its value is missing");
+        snprintf(text, sizeof(text), "%.100s is not known, or its value is missing", written);
+        return usage(text);
     }
 }
 
@@ -338,7 +341,7 @@ int main(int argc, char **argv)
     struct command_line line = {.config = DEFAULT_CONFIG};
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-        int code = take_option(&line, option);
+        int code = take_option(&line, option, argv[optind - 1]);
         if (code >= 0) {
             return code;
         }

@@ -169,7 +169,7 @@ struct finish {
     enum finish_outcome outcome;
     int64_t now_ms;
     int64_t next_try_ms;           /* FINISH_RETRY */
-    struct fail fail;              /* FINISH_RETRY, FINISH_FAILED */
+    struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE */
     uint64_t bytes;                /* delivered */
     uint64_t bytes_sent;           /* on the wire, repeats included, without those of part_done() */
@@ -186,6 +186,8 @@ struct finish_result {
 struct rule_counts {
     uint64_t pending_objects; /* ready, claimed, waiting; live */
     uint64_t pending_bytes;   /* of those whose size is known */
+    uint64_t late_objects;    /* of the pending ones, see late() */
+    uint64_t late_bytes;
     uint64_t backfill_objects;
     uint64_t backfill_bytes;
     uint64_t failed_objects; /* dead letters */
@@ -207,7 +209,11 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
+    uint64_t existing_failed;
 };
+
+#define FRONTIER_FAILED_MAX 1000
 
 /* ---- questions ---- */
 
@@ -236,12 +242,15 @@ struct backend_ops {
     void (*close)(struct backend *b);
 
     /* Transactions. begin() on a writer takes the write lock; on a reader it makes a snapshot.
-     * save()/rollback_to() nest once, around one call of a group. */
+     * save() marks a point, around one call of a group; then either release() keeps what came after
+     * it or rollback_to() takes it back. When one of them fails the transaction cannot be used any
+     * more (a full disk makes the database give all of it up): rollback() is due. */
     int (*begin)(struct backend *b);
     int (*commit)(struct backend *b);
     void (*rollback)(struct backend *b);
     int (*save)(struct backend *b);
-    void (*rollback_to)(struct backend *b);
+    int (*release)(struct backend *b);
+    int (*rollback_to)(struct backend *b);
 
     /* The lease: one row, one heartbeat. take() succeeds when nobody holds it, when it has expired
      * at now_ms, or for the same owner; it gives a new, higher epoch and puts the claimed tasks of
@@ -314,6 +323,10 @@ struct backend_ops {
     int (*frontier)(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
     int (*watermark_put)(struct backend *b, uint32_t rule, int64_t watermark_ms);
     int (*counts)(struct backend *b, uint32_t rule, struct rule_counts *ret);
+    /* From now on pending tasks whose oldest_ms is below before_ms count as late. Costs what the
+     * tasks between the time of the last call and this one cost; when there are more than about
+     * `limit` the time moves only a part of the way, and a later call goes on. */
+    int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
@@ -336,8 +349,9 @@ struct backend {
 enum backend_mode { BACKEND_WRITER, BACKEND_READER };
 
 /* SQLite in WAL mode, synchronous=FULL. The file is made with mode 0600, its schema migrated step
- * by step (writer). REPL_ESCHEMA for a newer schema than ours. */
-int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
-                        struct fail *f);
+ * by step (writer). cache_bytes bounds the pages that it keeps in memory. REPL_ESCHEMA for a newer
+ * schema than ours. */
+int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
+                        struct backend **ret, struct fail *f);
 
 #endif

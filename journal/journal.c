@@ -1,11 +1,14 @@
 /* The front: calls wait in a queue, an executor runs them in groups, one transaction a group. */
 #include "journal/journal.h"
 
+#include "journal/group.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
 #define DEFAULT_LEASE_MS    30000
 #define DEFAULT_QUEUE_LIMIT 65536
+#define DEFAULT_CACHE       ((uint64_t)64 << 20)
 #define GROUP_MAX           4096
 #define RETRY_PAUSE_US      200000
 
@@ -38,81 +41,18 @@ struct journal {
     struct journal_call lease_call;
     int64_t lease_now_ms;
     bool lease_busy;
-    struct deferred run_inline;
+    struct deferred start; /* once a turn, for all that was submitted in it */
     struct deferred finish_close;
     loop_fn *closed;
     void *closed_arg;
 };
 
-/* ---- executing a group ---- */
-
-static void fail_group(struct list *group, const char *doing)
-{
-    LIST_FOR (node, group) {
-        struct journal_call *c = CONTAINER_OF(node, struct journal_call, link);
-        c->status = REPL_EJOURNAL;
-        fail_set(&c->fail, REPL_EJOURNAL, "the journal could not be written (%s)", doing);
-        fail_hint(&c->fail, "look for a full or failing disk under the journal");
-    }
-}
-
-static void run_one(struct backend *b, struct journal_call *c, bool alone)
-{
-    if (!alone && b->ops->save(b) < 0) {
-        c->status = REPL_EJOURNAL;
-        return;
-    }
-    fail_clear(&c->fail);
-    c->status = c->run(b, c);
-    if (c->status < 0 && c->fail.code == 0) {
-        fail_set(&c->fail, c->status, "%s", fail_text(c->status));
-    }
-    if (!alone && c->status < 0) {
-        b->ops->rollback_to(b);
-    }
-}
-
-/* Every call in one transaction, each under a savepoint, so that one that fails takes nothing of
- * the others with it. */
-static void run_group(struct backend *b, struct list *group)
-{
-    bool alone = group->next->next == group;
-    if (b->ops->begin(b) < 0) {
-        fail_group(group, "begin");
-        return;
-    }
-    LIST_FOR (node, group) {
-        run_one(b, CONTAINER_OF(node, struct journal_call, link), alone);
-    }
-    struct journal_call *first = CONTAINER_OF(group->next, struct journal_call, link);
-    if (alone && first->status < 0) {
-        b->ops->rollback(b);
-    } else if (b->ops->commit(b) < 0) {
-        b->ops->rollback(b);
-        fail_group(group, "commit");
-    }
-}
-
-/* Readers see each call in a snapshot of its own. */
-static void run_reads(struct backend *b, struct list *group)
-{
-    LIST_FOR (node, group) {
-        struct journal_call *c = CONTAINER_OF(node, struct journal_call, link);
-        if (b->ops->begin(b) < 0) {
-            c->status = fail_set(&c->fail, REPL_EJOURNAL, "the journal could not be read");
-            continue;
-        }
-        run_one(b, c, true);
-        b->ops->rollback(b);
-    }
-}
-
 static void run_lane_group(struct lane *l, struct list *group)
 {
     if (l == &l->journal->writer) {
-        run_group(l->backend, group);
+        group_write(l->backend, group);
     } else {
-        run_reads(l->backend, group);
+        group_read(l->backend, group);
     }
 }
 
@@ -231,8 +171,24 @@ static void run_inline(void *arg)
     run_lane_inline(j, &j->writer);
     run_lane_inline(j, &j->reader);
     if (!list_is_empty(&j->writer.waiting) || !list_is_empty(&j->reader.waiting)) {
-        deferred_call(&j->run_inline);
+        deferred_call(&j->start);
     }
+}
+
+static void wake_lane(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!list_is_empty(&l->waiting)) {
+        pthread_cond_signal(&l->wake);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void wake_threads(void *arg)
+{
+    struct journal *j = arg;
+    wake_lane(&j->writer);
+    wake_lane(&j->reader);
 }
 
 static void lane_init(struct lane *l, struct journal *j, struct backend *b)
@@ -328,8 +284,9 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
 {
     struct backend *writer = NULL;
     struct backend *reader = NULL;
+    uint64_t cache = o->cache_bytes != 0 ? o->cache_bytes : DEFAULT_CACHE;
     fail_clear(f);
-    int r = backend_open_sqlite(o->path, BACKEND_WRITER, &writer, f);
+    int r = backend_open_sqlite(o->path, BACKEND_WRITER, cache - cache / 8, &writer, f);
     if (r < 0) {
         return r;
     }
@@ -340,7 +297,7 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
     j->lease_ms = o->lease_ms != 0 ? o->lease_ms : DEFAULT_LEASE_MS;
     j->queue_limit = o->queue_limit != 0 ? o->queue_limit : DEFAULT_QUEUE_LIMIT;
     if ((r = take_lease(j, writer, o->owner, f)) < 0 ||
-        (r = backend_open_sqlite(o->path, BACKEND_READER, &reader, f)) < 0) {
+        (r = backend_open_sqlite(o->path, BACKEND_READER, cache / 8, &reader, f)) < 0) {
         writer->ops->close(writer);
         mem_free(j);
         return r;
@@ -348,7 +305,7 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
     lane_init(&j->writer, j, writer);
     lane_init(&j->reader, j, reader);
     timer_init(&j->lease_timer, j->loop, renew_lease, j);
-    deferred_init(&j->run_inline, j->loop, run_inline, j);
+    deferred_init(&j->start, j->loop, j->executor == JOURNAL_INLINE ? run_inline : wake_threads, j);
     deferred_init(&j->finish_close, j->loop, finish_close, j);
     if (j->executor == JOURNAL_THREAD && (r = start_threads(j, f)) < 0) {
         mem_free(j);
@@ -371,15 +328,10 @@ void journal_submit(struct journal *j, struct journal_call *call)
         return;
     }
     j->queued++;
-    if (j->executor == JOURNAL_INLINE) {
-        list_push_back(&l->waiting, &call->link);
-        deferred_call(&j->run_inline);
-        return;
-    }
     pthread_mutex_lock(&l->lock);
     list_push_back(&l->waiting, &call->link);
-    pthread_cond_signal(&l->wake);
     pthread_mutex_unlock(&l->lock);
+    deferred_call(&j->start);
 }
 
 struct refusal {
@@ -436,6 +388,7 @@ static void finish_close(void *arg)
     }
     drop_lease(j);
     lane_stop(&j->writer, false);
+    deferred_cancel(&j->start);
     loop_fn *closed = j->closed;
     void *closed_arg = j->closed_arg;
     mem_free(j);

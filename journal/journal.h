@@ -1,12 +1,14 @@
 /* journal: the asynchronous front of the change journal. A call is a message: its run() is executed
- * with the backend by the journal's executor, many calls in one transaction (group commit), and its
+ * with the backend by the journal's executor, many calls in one transaction (group commit: those of
+ * one turn of the loop, and those that came while the last group was written), and its
  * done() on the loop after the commit, exactly once, in the order of the submits, never inside
  * journal_submit(). Whatever done() sees with status 0 is durable.
  *
  * Two executors: JOURNAL_THREAD (one writer thread, and one reader thread with a connection of its
  * own for questions) and JOURNAL_INLINE (on the loop, for simulation and one-shot tools' tests).
  *
- * When the commit fails, every call of the group gets REPL_EJOURNAL and nothing of it happened. */
+ * When the database fails, in a call or at the commit, every call of the group gets REPL_EJOURNAL
+ * and nothing of it happened. */
 #ifndef REPL_JOURNAL_JOURNAL_H
 #define REPL_JOURNAL_JOURNAL_H
 
@@ -28,6 +30,9 @@ struct journal_call {
     int (*run)(struct backend *b, struct journal_call *call);
     void (*done)(struct journal_call *call);
     enum journal_access access;
+    /* Of a write: run() fails only when the database does. Then its whole group fails, and the
+     * savepoint that would keep its effects apart is saved. */
+    bool fails_with_group;
     /* Set by the journal before done(). */
     int status;
     struct fail fail;
@@ -42,6 +47,7 @@ struct journal_options {
     const char *path;     /* database file; made with mode 0600 when it does not exist */
     const char *owner;    /* instance name, for the lease */
     uint32_t lease_ms;    /* 0 = 30 s; renewed by the journal itself every third of it */
+    uint64_t cache_bytes; /* pages in memory, of both connections; 0 = 64 MiB */
     uint32_t queue_limit; /* calls waiting, 0 = 65,536; beyond: status REPL_ETOOBIG */
 };
 

@@ -24,9 +24,18 @@ struct outbox_options {
     const char *group;    /* of a file that we make; NULL = unchanged */
 };
 
-/* A row that cannot be a change (no key, too long, unknown kind): reported, passed over. */
+/* How far an outbox was taken. All zero: not at all. */
+struct outbox_cursor {
+    uint64_t identity; /* of file and table: a cursor of others is worth nothing here */
+    int64_t id;        /* of the last row taken */
+    uint64_t mark;     /* what that row said: ids may be given out again */
+};
+
+/* A row that cannot be a change (no key, too long, not UTF-8, unknown kind) is passed over; one
+ * whose size or event_time cannot be read is taken without it. Both are reported. */
 struct outbox_bad_row {
     int64_t id;
+    bool taken;
     char text[160];
 };
 
@@ -35,8 +44,9 @@ struct outbox_bad_row {
 struct outbox_batch {
     struct change *changes; /* in the arena */
     size_t count;
-    int64_t last_id; /* new cursor after this batch; the old one when nothing came */
-    bool more;       /* the limit was reached */
+    struct outbox_cursor cursor; /* behind this batch */
+    bool begins_anew;            /* the old cursor does not fit: read from the start */
+    bool more;                   /* the limit was reached */
     struct outbox_bad_row bad[OUTBOX_BAD_MAX];
     size_t bad_count; /* may exceed OUTBOX_BAD_MAX: then only the first are kept */
 };
@@ -49,15 +59,15 @@ void outbox_free(struct outbox *o);
  * device and inode); cheap enough for every 100 ms. */
 bool outbox_has_news(struct outbox *o);
 
-/* Identity of the database ("dev:ino:table creation" hash); changes when the file was replaced. 0 =
- * not known yet. The cursor of another identity is worth nothing: read from 0. */
-uint64_t outbox_identity(struct outbox *o);
-
-/* Reads up to limit rows with id > cursor. Errors: UV_ENOENT missing, UV_EBUSY locked,
+/* Reads up to limit rows behind the cursor. It begins anew where the cursor belongs to another file
+ * or table, where its row says something else by now, and where its row is gone and ids up to it
+ * can be given out again. Errors: UV_ENOENT missing, UV_EBUSY locked,
  * REPL_EBADINPUT malformed or no such table; all reported in *f, all may pass. */
-int outbox_read(struct outbox *o, int64_t cursor, size_t limit, struct arena *a,
+int outbox_read(struct outbox *o, const struct outbox_cursor *from, size_t limit, struct arena *a,
                 struct outbox_batch *ret, struct fail *f);
-/* Deletes rows with id <= cursor, at most limit. */
-int outbox_trim(struct outbox *o, int64_t cursor, size_t limit, struct fail *f);
+/* Deletes rows before the one that the cursor names, which stays as its proof; at most limit.
+ * REPL_ESTALE, and nothing is deleted, when the
+ * cursor does not fit what is there now. */
+int outbox_trim(struct outbox *o, const struct outbox_cursor *taken, size_t limit, struct fail *f);
 
 #endif

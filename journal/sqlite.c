@@ -174,35 +174,57 @@ static int exec(struct backend *b, const char *text)
     return sql_run(&q);
 }
 
+static void forget_unwritten(struct backend *b)
+{
+    memset(&sqlite_of(b)->unwritten, 0, sizeof(struct unwritten));
+}
+
 static int begin(struct backend *b)
 {
     return exec(b, sqlite_of(b)->mode == BACKEND_WRITER ? "BEGIN IMMEDIATE" : "BEGIN");
 }
 
+static int flush(struct backend *b)
+{
+    int r = sequence_flush(b);
+    return r < 0 ? r : counts_flush(b);
+}
+
 static int commit(struct backend *b)
 {
-    return exec(b, "COMMIT");
+    int r = flush(b);
+    return r < 0 ? r : exec(b, "COMMIT");
 }
 
 /* SQLite may have rolled back by itself (disk full). */
 static void rollback(struct backend *b)
 {
+    forget_unwritten(b);
     if (!sqlite3_get_autocommit(sqlite_of(b)->db)) {
         exec(b, "ROLLBACK");
     }
 }
 
+/* A savepoint where no transaction is left would begin one. */
 static int save(struct backend *b)
 {
-    return exec(b, "SAVEPOINT one_call");
+    if (sqlite3_get_autocommit(sqlite_of(b)->db)) {
+        return REPL_EJOURNAL;
+    }
+    int r = flush(b);
+    return r < 0 ? r : exec(b, "SAVEPOINT one_call");
 }
 
-static void rollback_to(struct backend *b)
+static int release(struct backend *b)
 {
-    if (!sqlite3_get_autocommit(sqlite_of(b)->db)) {
-        exec(b, "ROLLBACK TO one_call");
-        exec(b, "RELEASE one_call");
-    }
+    return exec(b, "RELEASE one_call");
+}
+
+static int rollback_to(struct backend *b)
+{
+    forget_unwritten(b);
+    int r = exec(b, "ROLLBACK TO one_call");
+    return r < 0 ? r : exec(b, "RELEASE one_call");
 }
 
 /* ---- open and close ---- */
@@ -224,6 +246,7 @@ static const struct backend_ops sqlite_ops = {
     .commit = commit,
     .rollback = rollback,
     .save = save,
+    .release = release,
     .rollback_to = rollback_to,
     .lease_take = sqlite_lease_take,
     .lease_renew = sqlite_lease_renew,
@@ -250,6 +273,7 @@ static const struct backend_ops sqlite_ops = {
     .frontier = sqlite_frontier,
     .watermark_put = sqlite_watermark_put,
     .counts = sqlite_counts,
+    .late = sqlite_late,
     .task_get = sqlite_task_get,
     .replica_get = sqlite_replica_get,
     .task_page = sqlite_task_page,
@@ -278,18 +302,22 @@ static int make_file(const char *path, struct fail *f)
     return 0;
 }
 
-static int configure(struct sqlite_backend *s)
+static int configure(struct sqlite_backend *s, uint64_t cache_bytes)
 {
-    static const char writer[] =
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
-        "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;";
-    static const char reader[] = "PRAGMA query_only=1; PRAGMA cache_size=-8192;";
+    char cache[64];
+    snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%llu",
+             (unsigned long long)cache_bytes / 1024);
     sqlite3_busy_timeout(s->db, BUSY_MS);
-    return sqlite3_exec(s->db, s->mode == BACKEND_WRITER ? writer : reader, NULL, NULL, NULL);
+    int rc = sqlite3_exec(s->db, cache, NULL, NULL, NULL);
+    return rc != SQLITE_OK ? rc
+                           : sqlite3_exec(s->db,
+                                          s->mode == BACKEND_WRITER ? SQLITE_WRITER_PRAGMAS
+                                                                    : "PRAGMA query_only=1",
+                                          NULL, NULL, NULL);
 }
 
-int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend **ret,
-                        struct fail *f)
+int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
+                        struct backend **ret, struct fail *f)
 {
     int r = mode == BACKEND_WRITER ? make_file(path, f) : 0;
     if (r < 0) {
@@ -300,7 +328,7 @@ int backend_open_sqlite(const char *path, enum backend_mode mode, struct backend
     s->mode = mode;
     int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
-        rc = configure(s);
+        rc = configure(s, cache_bytes);
     }
     if (rc != SQLITE_OK) {
         r = sqlite_error(s->db, rc, f, path);

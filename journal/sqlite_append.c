@@ -75,26 +75,24 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint64_t
 
 /* Only what the change says about times and origin: the row keeps its newest change. */
 static int join_older(struct backend *b, const struct append_entry *e, const struct pending *p,
-                      int64_t event_ms)
+                      int64_t oldest_ms)
 {
     struct sql q = sql_start(b, "UPDATE tasks SET origin = ?, oldest_ms = ?,"
                                 " state = CASE state WHEN 3 THEN 0 ELSE state END"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, p->origin == TASK_LIVE ? TASK_LIVE : e->origin);
-    sql_int(&q, event_ms < p->oldest_ms ? event_ms : p->oldest_ms);
+    sql_int(&q, oldest_ms);
     sql_int(&q, e->rule);
     sql_span(&q, e->change.key);
     return sql_run(&q);
 }
 
 static int join_newer(struct backend *b, const struct append_entry *e, const struct pending *p,
-                      int64_t event_ms, uint64_t seq, int64_t now_ms)
+                      int64_t oldest_ms, uint64_t seq, int64_t now_ms)
 {
     const struct change *c = &e->change;
+    int64_t event_ms = event_time(c, now_ms);
     bool claimed = p->state == TASK_CLAIMED;
-    /* A backfill task that turns live owes nothing for the time before. */
-    bool turns_live = p->origin == TASK_BACKFILL && e->origin == TASK_LIVE;
-    int64_t oldest_ms = !turns_live && p->oldest_ms < event_ms ? p->oldest_ms : event_ms;
     int64_t next_ms =
         p->next_oldest_ms != 0 && p->next_oldest_ms < event_ms ? p->next_oldest_ms : event_ms;
     struct sql q = sql_start(
@@ -117,6 +115,20 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     return sql_run(&q);
+}
+
+/* The oldest time that the task has not satisfied when the change has joined it. */
+static int64_t oldest_of(const struct append_entry *e, const struct pending *p, bool older,
+                         int64_t event_ms)
+{
+    bool turns_live = p->origin == TASK_BACKFILL && e->origin == TASK_LIVE;
+    if (older && p->origin != e->origin) {
+        return p->oldest_ms;
+    }
+    if (!older && turns_live) { /* it owes nothing for the time before */
+        return event_ms;
+    }
+    return p->oldest_ms < event_ms ? p->oldest_ms : event_ms;
 }
 
 static int join_task(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
@@ -146,12 +158,15 @@ static int join_task(struct backend *b, const struct append_entry *e, uint64_t s
     if (r < 0) {
         return r;
     }
-    enum task_state state = p.state == TASK_CLAIMED ? TASK_CLAIMED : TASK_READY;
-    enum task_origin origin = p.origin == TASK_LIVE ? TASK_LIVE : e->origin;
-    counts_task(d, p.state, p.origin, p.size, -1);
-    counts_task(d, state, origin, older ? p.size : c->size, 1);
-    return older ? join_older(b, e, &p, p.origin == e->origin ? event_ms : p.oldest_ms)
-                 : join_newer(b, e, &p, event_ms, seq, now_ms);
+    struct counted before = {p.state, p.origin, p.size, p.oldest_ms};
+    struct counted after = {.state = p.state == TASK_CLAIMED ? TASK_CLAIMED : TASK_READY,
+                            .origin = p.origin == TASK_LIVE ? TASK_LIVE : e->origin,
+                            .size = older ? p.size : c->size,
+                            .oldest_ms = oldest_of(e, &p, older, event_ms)};
+    counts_task(d, &before, -1);
+    counts_task(d, &after, 1);
+    return older ? join_older(b, e, &p, after.oldest_ms)
+                 : join_newer(b, e, &p, after.oldest_ms, seq, now_ms);
 }
 
 /* 1: the replica at the destination is of this very source object. */
@@ -176,14 +191,34 @@ static int is_replicated(struct backend *b, const struct append_entry *e)
     return r < 0 ? r : same;
 }
 
-static int take_sequence(struct backend *b, size_t count, uint64_t *ret_first)
+static int read_sequence(struct backend *b, uint64_t *ret)
 {
-    struct sql q = sql_start(b, "UPDATE sequence SET seq = seq + ? RETURNING seq");
-    sql_u64(&q, count);
+    struct sql q = sql_start(b, "SELECT seq FROM sequence");
     if (sql_step(&q) == 1) {
-        *ret_first = sql_get_u64(&q) - count + 1;
+        *ret = sql_get_u64(&q);
     }
     return sql_done(&q);
+}
+
+static int take_sequence(struct backend *b, size_t count, uint64_t *ret_first)
+{
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    int r = u->seq == 0 ? read_sequence(b, &u->seq) : 0;
+    *ret_first = u->seq + 1;
+    u->seq += count;
+    return r;
+}
+
+int sequence_flush(struct backend *b)
+{
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    if (u->seq == 0) {
+        return 0;
+    }
+    struct sql q = sql_start(b, "UPDATE sequence SET seq = ?");
+    sql_u64(&q, u->seq);
+    u->seq = 0;
+    return sql_run(&q);
 }
 
 static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
@@ -196,7 +231,10 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
     r = insert_task(b, e, seq, now_ms);
     if (r == 1) {
         ret->created++;
-        counts_task(d, TASK_READY, e->origin, e->change.size, 1);
+        counts_task(d,
+                    &(struct counted){TASK_READY, e->origin, e->change.size,
+                                      event_time(&e->change, now_ms)},
+                    1);
         return 0;
     }
     if (r == 0) {
@@ -209,15 +247,19 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
 int sqlite_append(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret)
 {
-    struct counts_delta d = {0};
+    struct counts_delta d;
     uint64_t first = 0;
     memset(ret, 0, sizeof(*ret));
     int r = count > 0 ? take_sequence(b, count, &first) : 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
-        r = append_one(b, &entries[i], first + i, now_ms, ret, &d);
+        if (i == 0 || entries[i - 1].rule != entries[i].rule) {
+            r = counts_begin(b, entries[i].rule, &d);
+        }
+        if (r == 0) {
+            r = append_one(b, &entries[i], first + i, now_ms, ret, &d);
+        }
         if (r == 0 && (i + 1 == count || entries[i + 1].rule != entries[i].rule)) {
             r = counts_apply(b, entries[i].rule, &d);
-            memset(&d, 0, sizeof(d));
         }
     }
     ret->first_seq = first;

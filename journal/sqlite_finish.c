@@ -217,6 +217,12 @@ static int record_outcome(struct backend *b, const struct finish *in, struct cou
     return sqlite_history_put(b, &h);
 }
 
+static void count_row(struct counts_delta *d, const struct row *row, enum task_state state,
+                      int64_t oldest_ms, int sign)
+{
+    counts_task(d, &(struct counted){state, row->origin, row->size, oldest_ms}, sign);
+}
+
 static int settle(struct backend *b, const struct finish *in, const struct row *row,
                   struct counts_delta *d, struct finish_result *ret)
 {
@@ -224,7 +230,7 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
     enum task_state state = TASK_READY;
     int64_t oldest_ms = row->oldest_ms;
     uint32_t attempts = row->attempts;
-    counts_task(d, row->state, row->origin, row->size, -1);
+    count_row(d, row, row->state, row->oldest_ms, -1);
     if (is_success(in->outcome)) {
         if (!newer) {
             ret->pending = false;
@@ -239,16 +245,16 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
         attempts++;
     }
     ret->pending = state != TASK_FAILED;
-    counts_task(d, state, row->origin, row->size, 1);
+    count_row(d, row, state, oldest_ms, 1);
     return set_row(b, in, state, oldest_ms, attempts);
 }
 
 int sqlite_finish(struct backend *b, const struct finish *in, struct finish_result *ret)
 {
     struct row row;
-    struct counts_delta d = {0};
+    struct counts_delta d;
     int r = read_row(b, in->rule, in->key, &row);
-    if (r < 0) {
+    if (r < 0 || (r = counts_begin(b, in->rule, &d)) < 0) {
         return r;
     }
     if (row.epoch != in->epoch || row.state != TASK_CLAIMED) {
@@ -265,7 +271,11 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
 static int move_failed(struct backend *b, uint32_t rule, const char *text, struct span key,
                        size_t limit, uint64_t *ret_n)
 {
-    struct counts_delta d = {0};
+    struct counts_delta d;
+    int r = counts_begin(b, rule, &d);
+    if (r < 0) {
+        return r;
+    }
     struct sql q = sql_start(b, text);
     sql_int(&q, rule);
     if (key.ptr != NULL) {
@@ -275,24 +285,29 @@ static int move_failed(struct backend *b, uint32_t rule, const char *text, struc
     }
     *ret_n = 0;
     while (sql_step(&q) == 1) {
-        enum task_origin origin = (enum task_origin)sql_get_int(&q);
-        int64_t size = sql_get_int(&q);
-        counts_task(&d, TASK_FAILED, origin, size, -1);
-        counts_task(&d, TASK_READY, origin, size, 1);
+        struct counted task = {.state = TASK_FAILED};
+        task.origin = (enum task_origin)sql_get_int(&q);
+        task.size = sql_get_int(&q);
+        task.oldest_ms = sql_get_int(&q);
+        counts_task(&d, &task, -1);
+        task.state = TASK_READY;
+        counts_task(&d, &task, 1);
         ++*ret_n;
     }
-    int r = sql_done(&q);
+    r = sql_done(&q);
     return r < 0 ? r : counts_apply(b, rule, &d);
 }
 
 int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t limit,
                       uint64_t *ret_n)
 {
-    static const char one[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
-                              " WHERE rule = ? AND key = ? AND state = 3 RETURNING origin, size";
-    static const char all[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
-                              " WHERE (rule, key) IN (SELECT rule, key FROM tasks WHERE rule = ?"
-                              " AND origin IN (0, 1) AND state = 3 LIMIT ?) RETURNING origin, size";
+    static const char one[] =
+        "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+        " WHERE rule = ? AND key = ? AND state = 3 RETURNING origin, size, oldest_ms";
+    static const char all[] =
+        "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+        " WHERE rowid IN (SELECT rowid FROM tasks WHERE rule = ?"
+        " AND origin IN (0, 1) AND state = 3 LIMIT ?) RETURNING origin, size, oldest_ms";
     int r = move_failed(b, rule, key.ptr != NULL ? one : all, key, limit, ret_n);
     return r == 0 && key.ptr != NULL && *ret_n == 0 ? REPL_ENOTFOUND : r;
 }
@@ -301,9 +316,9 @@ int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct s
                      int64_t now_ms)
 {
     struct row row;
-    struct counts_delta d = {0};
+    struct counts_delta d;
     int r = read_row(b, rule, key, &row);
-    if (r < 0) {
+    if (r < 0 || (r = counts_begin(b, rule, &d)) < 0) {
         return r;
     }
     if (row.state == TASK_CLAIMED) {
@@ -312,7 +327,7 @@ int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct s
     struct history_entry h = {
         .rule = rule, .key = key, .outcome = FINISH_SKIPPED, .at_ms = now_ms, .latency_ms = -1};
     fail_set(&h.fail, REPL_ECANCELED, "dropped by an operator: %.*s", SPAN_ARG(reason));
-    counts_task(&d, row.state, row.origin, row.size, -1);
+    count_row(&d, &row, row.state, row.oldest_ms, -1);
     d.skipped_objects++;
     if ((r = delete_row(b, rule, key)) < 0 || (r = sqlite_history_put(b, &h)) < 0) {
         return r;

@@ -9,10 +9,33 @@
 
 #define SQLITE_STATEMENTS 128 /* slots of the statement cache; a power of two */
 
+/* What makes a commit durable, and what bounds the log's size. */
+#define SQLITE_WRITER_PRAGMAS                                                                      \
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"            \
+    "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
+
+/* What tasks add to the counters of their rule, between counts_begin() and counts_apply(). */
+struct counts_delta {
+    int64_t late_before_ms; /* the rule's */
+    int64_t pending_objects, pending_bytes, backfill_objects, backfill_bytes, failed_objects;
+    int64_t late_objects, late_bytes;
+    int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
+    int64_t replicas, replica_bytes;
+};
+
+/* What every change of a group would write into the same two rows. It is written once, before the
+ * commit and before a savepoint, and forgotten when the transaction is rolled back. */
+struct unwritten {
+    uint64_t seq;  /* the last one given; 0 = none since the last flush */
+    uint32_t rule; /* the one that `counts` belong to; 0 = none */
+    struct counts_delta counts;
+};
+
 struct sqlite_backend {
     struct backend base;
     sqlite3 *db;
     enum backend_mode mode;
+    struct unwritten unwritten;
     const char *texts[SQLITE_STATEMENTS]; /* cache by the address of the text */
     sqlite3_stmt *statements[SQLITE_STATEMENTS];
 };
@@ -59,15 +82,19 @@ int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f);
 struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size);
 void sqlite_fail_unpack(struct span packed, struct fail *ret);
 
-/* What a task adds to the counters of its rule. */
-struct counts_delta {
-    int64_t pending_objects, pending_bytes, backfill_objects, backfill_bytes, failed_objects;
-    int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
-    int64_t replicas, replica_bytes;
+int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret);
+struct counted { /* of a task */
+    enum task_state state;
+    enum task_origin origin;
+    int64_t size;
+    int64_t oldest_ms;
 };
-void counts_task(struct counts_delta *d, enum task_state state, enum task_origin origin,
-                 int64_t size, int sign);
+void counts_task(struct counts_delta *d, const struct counted *task, int sign);
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
+
+/* Write what is unwritten: sqlite_append.c, sqlite_rule.c. */
+int sequence_flush(struct backend *b);
+int counts_flush(struct backend *b);
 
 /* The operations, by file. */
 int sqlite_rule_put(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
@@ -106,6 +133,7 @@ int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct s
                      const struct upload **ret);
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
+int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);

@@ -85,12 +85,17 @@ static size_t page_limit(size_t limit)
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
                      struct task **ret, size_t *ret_n)
 {
+    /* Few have failed among many: the state stands in the text so that their own index serves. */
+    static const char failed[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
+                                 " AND state = 3 AND ?2 = 3 AND (rule, key) > (?3, ?4)"
+                                 " ORDER BY rule, key LIMIT ?5";
+    static const char any[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
+                              " AND (?2 < 0 OR state = ?2) AND (rule, key) > (?3, ?4)"
+                              " ORDER BY rule, key LIMIT ?5";
     size_t limit = page_limit(filter->limit);
     struct task *list = arena_alloc(a, limit * sizeof(*list));
     size_t n = 0;
-    struct sql q = sql_start(b, "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
-                                " AND (?2 < 0 OR state = ?2) AND (rule, key) > (?3, ?4)"
-                                " ORDER BY rule, key LIMIT ?5");
+    struct sql q = sql_start(b, filter->state == TASK_FAILED ? failed : any);
     sql_int(&q, filter->rule);
     sql_int(&q, filter->state);
     sql_int(&q, filter->after_rule);
@@ -168,6 +173,18 @@ static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, en
     return sql_done(&q);
 }
 
+static int existing_failed(struct backend *b, uint32_t rule, uint64_t *ret)
+{
+    struct sql q = sql_start(b, "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE rule = ?"
+                                " AND origin = 1 AND state = 3 LIMIT ?)");
+    sql_int(&q, rule);
+    sql_int(&q, FRONTIER_FAILED_MAX);
+    if (sql_step(&q) == 1) {
+        *ret = sql_get_u64(&q);
+    }
+    return sql_done(&q);
+}
+
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -184,7 +201,7 @@ int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct fr
     for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
         r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
     }
-    return r;
+    return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
 }
 
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)

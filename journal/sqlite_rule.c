@@ -164,10 +164,11 @@ static int give_up_uploads(struct backend *b, uint32_t rule)
 
 int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
 {
-    static const char tasks[] = "DELETE FROM tasks WHERE (rule, key) IN"
-                                " (SELECT rule, key FROM tasks WHERE rule = ? LIMIT ?)";
-    static const char replicas[] = "DELETE FROM replicas WHERE (rule, key) IN"
-                                   " (SELECT rule, key FROM replicas WHERE rule = ? LIMIT ?)";
+    static const char tasks[] = "DELETE FROM tasks WHERE rowid IN"
+                                " (SELECT rowid FROM tasks WHERE rule = ? LIMIT ?)";
+    static const char replicas[] =
+        "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
     if (r == 0) {
@@ -241,23 +242,39 @@ int sqlite_value_get(struct backend *b, struct arena *a, struct span name, struc
 
 /* ---- counters ---- */
 
-void counts_task(struct counts_delta *d, enum task_state state, enum task_origin origin,
-                 int64_t size, int sign)
+int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret)
 {
-    int64_t bytes = size > 0 ? size * sign : 0;
-    if (state == TASK_FAILED) {
+    memset(ret, 0, sizeof(*ret));
+    struct sql q = sql_start(b, "SELECT late_before_ms FROM counts WHERE rule = ?");
+    sql_int(&q, rule);
+    ret->late_before_ms = sql_step(&q) == 1 ? sql_get_int(&q) : 0;
+    return sql_done(&q);
+}
+
+void counts_task(struct counts_delta *d, const struct counted *task, int sign)
+{
+    int64_t bytes = task->size > 0 ? task->size * sign : 0;
+    if (task->state == TASK_FAILED) {
         d->failed_objects += sign;
-    } else if (origin == TASK_LIVE) {
+    } else if (task->origin == TASK_LIVE) {
+        bool late = task->oldest_ms < d->late_before_ms;
         d->pending_objects += sign;
         d->pending_bytes += bytes;
+        d->late_objects += late ? sign : 0;
+        d->late_bytes += late ? bytes : 0;
     } else {
         d->backfill_objects += sign;
         d->backfill_bytes += bytes;
     }
 }
 
-int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
+int counts_flush(struct backend *b)
 {
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    const struct counts_delta *d = &u->counts;
+    if (u->rule == 0) {
+        return 0;
+    }
     struct sql q = sql_start(
         b, "UPDATE counts SET pending_objects = pending_objects + ?,"
            " pending_bytes = pending_bytes + ?, backfill_objects = backfill_objects + ?,"
@@ -265,7 +282,8 @@ int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
            " done_objects = done_objects + ?, done_bytes = done_bytes + ?,"
            " deleted_objects = deleted_objects + ?, skipped_objects = skipped_objects + ?,"
            " sent_bytes = sent_bytes + ?, retries = retries + ?, replicas = replicas + ?,"
-           " replica_bytes = replica_bytes + ? WHERE rule = ?");
+           " replica_bytes = replica_bytes + ?, late_objects = late_objects + ?,"
+           " late_bytes = late_bytes + ? WHERE rule = ?");
     sql_int(&q, d->pending_objects);
     sql_int(&q, d->pending_bytes);
     sql_int(&q, d->backfill_objects);
@@ -279,18 +297,55 @@ int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
     sql_int(&q, d->retries);
     sql_int(&q, d->replicas);
     sql_int(&q, d->replica_bytes);
-    sql_int(&q, rule);
-    return sql_run(&q);
+    sql_int(&q, d->late_objects);
+    sql_int(&q, d->late_bytes);
+    sql_int(&q, u->rule);
+    int r = sql_run(&q);
+    u->rule = 0;
+    memset(&u->counts, 0, sizeof(u->counts));
+    return r;
+}
+
+static void counts_add(struct counts_delta *to, const struct counts_delta *d)
+{
+    to->pending_objects += d->pending_objects;
+    to->pending_bytes += d->pending_bytes;
+    to->backfill_objects += d->backfill_objects;
+    to->backfill_bytes += d->backfill_bytes;
+    to->failed_objects += d->failed_objects;
+    to->done_objects += d->done_objects;
+    to->done_bytes += d->done_bytes;
+    to->deleted_objects += d->deleted_objects;
+    to->skipped_objects += d->skipped_objects;
+    to->sent_bytes += d->sent_bytes;
+    to->retries += d->retries;
+    to->replicas += d->replicas;
+    to->replica_bytes += d->replica_bytes;
+    to->late_objects += d->late_objects;
+    to->late_bytes += d->late_bytes;
+}
+
+int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
+{
+    struct unwritten *u = &sqlite_of(b)->unwritten;
+    int r = u->rule != rule ? counts_flush(b) : 0;
+    u->rule = rule;
+    counts_add(&u->counts, d);
+    return r;
 }
 
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
 {
     memset(ret, 0, sizeof(*ret));
+    int r = counts_flush(b);
+    if (r < 0) {
+        return r;
+    }
     struct sql q =
         sql_start(b, "SELECT pending_objects, pending_bytes, backfill_objects, backfill_bytes,"
                      " failed_objects, done_objects, done_bytes, deleted_objects, skipped_objects,"
-                     " sent_bytes, retries, replicas, replica_bytes, latency_sum_s FROM counts"
-                     " WHERE rule = ?");
+                     " sent_bytes, retries, replicas, replica_bytes, late_objects, late_bytes,"
+                     " latency_sum_s FROM counts WHERE rule = ?");
     sql_int(&q, rule);
     int found = sql_step(&q);
     if (found == 1) {
@@ -299,13 +354,13 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
             &ret->backfill_bytes,  &ret->failed_objects,  &ret->done_objects,
             &ret->done_bytes,      &ret->deleted_objects, &ret->skipped_objects,
             &ret->sent_bytes,      &ret->retries,         &ret->replicas,
-            &ret->replica_bytes};
+            &ret->replica_bytes,   &ret->late_objects,    &ret->late_bytes};
         for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
             *members[i] = sql_get_u64(&q);
         }
         ret->latency_sum_s = sql_get_double(&q);
     }
-    int r = sql_done(&q);
+    r = sql_done(&q);
     if (r < 0 || found != 1) {
         return r < 0 ? r : REPL_ENOTFOUND;
     }

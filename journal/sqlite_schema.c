@@ -14,7 +14,9 @@ static const char *const steps[] = {
     "CREATE TABLE rules (rule INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,"
     " text BLOB NOT NULL, deleting INTEGER NOT NULL DEFAULT 0,"
     " watermark_ms INTEGER NOT NULL DEFAULT 0);"
-    "CREATE TABLE counts (rule INTEGER PRIMARY KEY,"
+    /* Live tasks whose oldest_ms is below late_before_ms are counted as late. */
+    "CREATE TABLE counts (rule INTEGER PRIMARY KEY, late_before_ms INTEGER NOT NULL DEFAULT 0,"
+    " late_objects INTEGER NOT NULL DEFAULT 0, late_bytes INTEGER NOT NULL DEFAULT 0,"
     " pending_objects INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
     " backfill_objects INTEGER NOT NULL DEFAULT 0, backfill_bytes INTEGER NOT NULL DEFAULT 0,"
     " failed_objects INTEGER NOT NULL DEFAULT 0, done_objects INTEGER NOT NULL DEFAULT 0,"
@@ -24,22 +26,26 @@ static const char *const steps[] = {
     " replica_bytes INTEGER NOT NULL DEFAULT 0, latency_sum_s REAL NOT NULL DEFAULT 0);"
     "CREATE TABLE latency (rule INTEGER NOT NULL, bucket INTEGER NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY (rule, bucket)) WITHOUT ROWID;"
-    /* next_oldest_ms: the oldest event time of the changes that came while the task was claimed. */
+    /* next_oldest_ms: the oldest event time of the changes that came while the task was claimed.
+     * The rows lie in the order of their arrival, not of their random keys: what is claimed
+     * together lies together, and a new key dirties a page of the narrow index instead of one of
+     * wide rows. */
     "CREATE TABLE tasks (rule INTEGER NOT NULL, key BLOB NOT NULL, state INTEGER NOT NULL,"
     " origin INTEGER NOT NULL, kind INTEGER NOT NULL, version_id BLOB, etag BLOB, sequencer BLOB,"
     " feed BLOB, size INTEGER NOT NULL, event_ms INTEGER NOT NULL, oldest_ms INTEGER NOT NULL,"
     " next_oldest_ms INTEGER, accepted_ms INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " attempts INTEGER NOT NULL DEFAULT 0, next_try_ms INTEGER NOT NULL DEFAULT 0, fail BLOB,"
-    " epoch INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rule, key)) WITHOUT ROWID;"
-    /* Oldest first within every state: claims, and the frontier as the least of four. */
+    " epoch INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rule, key));"
+    /* By age within every state: claims from both ends, and the frontier as the least of four. */
     "CREATE INDEX tasks_oldest ON tasks (rule, origin, state, oldest_ms);"
-    "CREATE INDEX tasks_newest ON tasks (rule, origin, event_ms) WHERE state = 0;"
     "CREATE INDEX tasks_waiting ON tasks (rule, next_try_ms) WHERE state = 2;"
+    "CREATE INDEX tasks_failed ON tasks (rule, key) WHERE state = 3;"
     "CREATE TABLE uploads (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
     " state INTEGER NOT NULL, endpoint BLOB, bucket BLOB, dest_key BLOB, source_etag BLOB,"
-    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " part_size INTEGER NOT NULL, created_ms INTEGER NOT NULL, next_try_ms INTEGER NOT NULL,"
-    " attempts INTEGER NOT NULL, PRIMARY KEY (rule, key, upload_id)) WITHOUT ROWID;"
+    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, source_read_ms INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, part_size INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " next_try_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " PRIMARY KEY (rule, key, upload_id)) WITHOUT ROWID;"
     "CREATE INDEX uploads_state ON uploads (state, next_try_ms);"
     "CREATE TABLE parts (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
     " number INTEGER NOT NULL, size INTEGER NOT NULL, etag BLOB, checksum BLOB,"
@@ -47,15 +53,12 @@ static const char *const steps[] = {
     "CREATE TABLE replicas (rule INTEGER NOT NULL, key BLOB NOT NULL, source_etag BLOB,"
     " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
     " dest_etag BLOB, dest_version BLOB, verified_ms INTEGER NOT NULL,"
-    " PRIMARY KEY (rule, key)) WITHOUT ROWID;"
+    " source_read_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;"
     "CREATE TABLE history (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
     " outcome INTEGER NOT NULL, at_ms INTEGER NOT NULL, latency_ms INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
-    /* 2: an object that was read in the second of its change may have been another one of it */
-    "ALTER TABLE replicas ADD COLUMN source_read_ms INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE uploads ADD COLUMN source_read_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -94,7 +94,8 @@ static int check(struct apply *p, bool prune, struct fail *f)
         }
     }
     for (size_t i = 0; i < p->wanted.count; i++) {
-        int status = rules_check_overlap(&p->wanted.rules[i], all, count, f);
+        int status =
+            rules_check_overlap(&p->wanted.rules[i], all, count, p->later.admin->options.conf, f);
         if (status != 0) {
             return status;
         }
@@ -136,9 +137,9 @@ static void step_done(void *arg, int status, const struct fail *f)
         return;
     }
     struct fail told = {0};
-    fail_set(&told, status, "rule \"%s\": %.120s; %zu of %zu changes were made",
+    fail_set(&told, status, "%zu of %zu changes were made; rule \"%s\": %s", p->changed, p->to_do,
              p->steps[p->at].rule.name,
-             f != NULL && f->text[0] != '\0' ? f->text : fail_text(status), p->changed, p->to_do);
+             f != NULL && f->text[0] != '\0' ? f->text : fail_text(status));
     fail_hint(&told, "%s", f != NULL && f->hint[0] != '\0' ? f->hint : "mend it and apply again");
     later_fail(&p->later, status, &told);
 }

@@ -12,7 +12,8 @@ struct finding {
     bool takes; /* by prefix and globs */
     const char *why_not;
     bool enabled;
-    char running[160]; /* of the copy in work, "" = none */
+    char running[160];   /* of the copy in work, "" = none */
+    const char *blocked; /* the endpoint that takes no work now, and why; NULL = none */
     bool has_task;
     struct task task;
     bool has_replica;
@@ -57,10 +58,30 @@ static int run(struct backend *b, struct journal_call *call)
     return r;
 }
 
+/* The end that the key came to last; NULL when no feed ever told of it. */
+static const struct history_entry *last_end(const struct finding *found)
+{
+    return found->history_count > 0 ? &found->history[0] : NULL;
+}
+
+static const char *state_without_task(const struct finding *found)
+{
+    const struct history_entry *end = last_end(found);
+    if (found->has_replica) {
+        return "replicated";
+    }
+    if (end == NULL) {
+        return found->takes ? "unknown" : "not taken";
+    }
+    return end->fail.code == REPL_ECANCELED ? "dropped"
+           : end->outcome == FINISH_DONE    ? "replicated"
+                                            : outcomes[end->outcome];
+}
+
 static const char *state_of(const struct finding *found)
 {
     if (!found->has_task) {
-        return found->has_replica ? "replicated" : found->takes ? "unknown" : "not taken";
+        return state_without_task(found);
     }
     bool parked = !found->enabled && found->task.state != TASK_FAILED;
     return parked ? "paused" : task_states[found->task.state];
@@ -70,6 +91,10 @@ static void say_task(const struct finding *found, struct buf *to)
 {
     const struct task *t = &found->task;
     char when[32];
+    if (found->blocked != NULL && t->state != TASK_FAILED) {
+        buf_printf(to, "is accepted and waits: %s", found->blocked);
+        return;
+    }
     switch (t->state) {
     case TASK_FAILED:
         buf_printf(to, "failed and waits for you: %s", t->fail.text);
@@ -90,6 +115,21 @@ static void say_task(const struct finding *found, struct buf *to)
                                : "is accepted; the rule is paused, replctl rule resume goes on");
 }
 
+static void say_end(const struct history_entry *end, struct buf *to)
+{
+    char when[32];
+    time_iso(end->at_ms, when);
+    if (end->outcome == FINISH_DONE) {
+        buf_printf(to, "was brought to the destination, verified at %s", when);
+    } else if (end->outcome == FINISH_DELETED) {
+        buf_printf(to, "is gone from the source, and was deleted at the destination at %s", when);
+    } else if (end->fail.code == REPL_ECANCELED) {
+        buf_printf(to, "was given up at %s: %s", when, end->fail.text);
+    } else {
+        buf_printf(to, "needed no copy at %s: %s", when, end->fail.text);
+    }
+}
+
 static void say(const struct finding *found, struct buf *to)
 {
     char when[32];
@@ -98,6 +138,8 @@ static void say(const struct finding *found, struct buf *to)
     } else if (found->has_replica) {
         time_iso(found->replica.verified_ms, when);
         buf_printf(to, "is at the destination, verified at %s", when);
+    } else if (last_end(found) != NULL) {
+        say_end(last_end(found), to);
     } else if (!found->takes) {
         buf_printf(to, "the rule does not take it: %s", found->why_not);
     } else {
@@ -209,6 +251,15 @@ static const char *why_not(const struct rule *rule, struct span key)
                : "it does not begin with the prefix of the rule's source";
 }
 
+static const char *blocked_text(struct explain *x, struct engine *e, const char *rule)
+{
+    struct fail f = {0};
+    const char *name = engine_blocked_by(e, rule, &f);
+    return name == NULL ? NULL
+                        : arena_printf(&x->ask.later.arena, "endpoint %s takes no work now: %s",
+                                       name, f.code != 0 ? f.text : "it does not answer");
+}
+
 static void add_finding(struct explain *x, struct engine *e, const struct rule *rule)
 {
     struct arena *a = &x->ask.later.arena;
@@ -216,6 +267,7 @@ static void add_finding(struct explain *x, struct engine *e, const struct rule *
     found->rule = arena_strdup(a, rule->name);
     found->number = rule->number;
     found->enabled = rule->enabled;
+    found->blocked = blocked_text(x, e, rule->name);
     found->takes = rules_takes_key(rule, x->key);
     found->why_not = found->takes ? "" : why_not(rule, x->key);
     const char *text =

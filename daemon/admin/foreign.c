@@ -13,6 +13,7 @@ struct foreign {
     bool has_after;
     bool more;
     const char *rule;
+    const char *endpoint;
 };
 
 static void mark_known(struct foreign *p, const struct upload *row)
@@ -85,7 +86,11 @@ static void listed(struct store_op *op)
 {
     struct foreign *p = CONTAINER_OF(op, struct foreign, op);
     if (op->fail.code != 0) {
-        later_fail(&p->later, op->fail.code, &op->fail);
+        struct fail f = op->fail;
+        fail_set(&f, op->fail.code, "endpoint %s, bucket %.*s: %s", p->endpoint,
+                 SPAN_ARG(op->bucket), op->fail.text);
+        f.http_status = op->fail.http_status;
+        later_fail(&p->later, f.code, &f);
         return;
     }
     p->known = arena_alloc(&p->later.arena, op->upload_count + 1);
@@ -108,6 +113,7 @@ void command_foreign(struct admin *a, struct httpd_request *r)
     struct foreign *p = later_new(a, r, sizeof(*p));
     struct arena *arena = &p->later.arena;
     p->rule = arena_strdup(arena, rule->name);
+    p->endpoint = arena_strdup(arena, rule->destination.endpoint);
     p->op.kind = STORE_LIST_UPLOADS;
     p->op.bucket = arena_span(arena, span_str(rule->destination.bucket));
     p->op.key = arena_span(arena, span_str(rule->destination.prefix));

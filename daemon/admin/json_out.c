@@ -82,7 +82,7 @@ void json_raw(struct buf *b, const char *name, struct span json)
 void json_key(struct buf *b, const char *name, struct span key)
 {
     json_text(b, name, key);
-    if (schema_is_utf8(key)) {
+    if (span_is_utf8(key)) {
         return;
     }
     char true_name[64];

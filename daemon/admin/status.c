@@ -11,6 +11,8 @@ static void count_members(const struct rule_counts *c, struct buf *to)
 {
     json_int(to, "pending_objects", (int64_t)c->pending_objects);
     json_int(to, "pending_bytes", (int64_t)c->pending_bytes);
+    json_int(to, "late_objects", (int64_t)c->late_objects);
+    json_int(to, "late_bytes", (int64_t)c->late_bytes);
     json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
     json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
     json_int(to, "failed_objects", (int64_t)c->failed_objects);
@@ -60,6 +62,9 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "oldest_pending_age_ms", age > 0 ? age : 0);
     json_bool(to, "listing", lag.listing);
     json_int(to, "listed_objects", (int64_t)lag.listed);
+    json_bool(to, "existing_done", lag.existing_done);
+    json_int(to, "existing_failed_objects", (int64_t)lag.existing_failed);
+    json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
 }
@@ -97,6 +102,22 @@ static void endpoint_list(struct admin *a, struct buf *to)
         json_str(to, "congestion", granted[0] != '\0' ? granted : NULL);
         json_fail(to, "failure", &f);
         limit_members(a, &endpoint->bandwidth, &endpoint->requests, to);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
+static void outbox_list(struct admin *a, struct buf *to)
+{
+    struct outbox_status outbox;
+    json_open(to, "outboxes", '[');
+    for (size_t i = 0; engine_outbox_status(a->options.engine, i, &outbox); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", outbox.name);
+        json_bool(to, "read", outbox.is_read);
+        json_int(to, "bad_rows", (int64_t)outbox.bad_rows);
+        json_int(to, "astray_rows", (int64_t)outbox.astray_rows);
+        json_fail(to, "failure", &outbox.fail);
         json_close(to, '}');
     }
     json_close(to, ']');
@@ -149,6 +170,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     version_members(a, &body);
     lag_list(a, &body);
     endpoint_list(a, &body);
+    outbox_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));
@@ -187,14 +209,21 @@ void command_lag(struct admin *a, struct httpd_request *r)
 struct wait {
     struct later later;
     char rule[64];
+    bool existing;
 };
 
-static void say_what_it_waits_for(struct admin *a, const char *rule, struct fail *f)
+static void say_what_it_waits_for(const struct wait *w, struct fail *f)
 {
     struct rule_lag lag = {0};
-    fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet", rule);
-    if (engine_lag(a->options.engine, rule, &lag) == 0 && lag.waits_for[0] != '\0') {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", rule, lag.waits_for);
+    fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet", w->rule);
+    if (engine_lag(w->later.admin->options.engine, w->rule, &lag) != 0) {
+        return;
+    }
+    if (lag.waits_for[0] != '\0') {
+        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", w->rule, lag.waits_for);
+    } else if (w->existing && lag.existing[0] != '\0') {
+        fail_set(f, -ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %.150s", w->rule,
+                 lag.existing);
     }
 }
 
@@ -203,12 +232,17 @@ static void wait_ended(void *arg, int status, const struct fail *f)
     struct wait *w = arg;
     struct admin *a = w->later.admin;
     struct buf body = {0};
-    struct fail timeout = {0};
+    struct fail told = {0};
     a->waits--;
     const struct rule *rule = status == 0 ? engine_rule_find(a->options.engine, w->rule) : NULL;
     if (status == -ETIMEDOUT) {
-        say_what_it_waits_for(a, w->rule, &timeout);
-        f = &timeout;
+        say_what_it_waits_for(w, &told);
+        f = &told;
+    }
+    if (status == REPL_ECONFLICT) {
+        told = *f;
+        fail_hint(&told, "replctl failures list %s shows them with reasons", w->rule);
+        f = &told;
     }
     if (status != 0) {
         later_fail(&w->later, status, f);
@@ -240,7 +274,10 @@ void command_wait(struct admin *a, struct httpd_request *r)
     snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
     a->waits++;
     int64_t until = until_ms != 0 ? (int64_t)until_ms : loop_wall_ms(a->options.loop);
-    engine_wait(a->options.engine, w->rule, until, timeout_ms, wait_ended, w);
+    w->existing = query_flag(r, "existing");
+    struct engine_wait_options what = {
+        .rule = w->rule, .until_ms = until, .timeout_ms = timeout_ms, .existing = w->existing};
+    engine_wait(a->options.engine, &what, wait_ended, w);
 }
 
 void command_reload(struct admin *a, struct httpd_request *r)

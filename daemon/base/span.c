@@ -122,3 +122,12 @@ size_t span_utf8(struct span s)
     }
     return len;
 }
+
+bool span_is_utf8(struct span s)
+{
+    size_t n = 1;
+    while (s.len > 0 && (n = span_utf8(s)) > 0) {
+        s = span_skip(s, n);
+    }
+    return n > 0;
+}

@@ -50,6 +50,8 @@ struct span span_cut(struct span *s, char sep);
 
 /* Length of the UTF-8 character that s begins with, 0 when that is none. */
 size_t span_utf8(struct span s);
+/* The empty span is. */
+bool span_is_utf8(struct span s);
 
 /* Whole-span decimal number; 0, or UV_EINVAL / UV_ERANGE with *ret_value untouched. */
 int span_to_u64(struct span s, unsigned long long *ret_value);

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define JOURNAL_MEMORY_MAX ((uint64_t)64 << 20)
+/* A connection with a small request on it: TLS, and curl's buffers for both directions. */
+#define LANE_MEMORY     ((uint64_t)128 << 10)
+#define CONNECTIONS_MAX 256
+
 /* The first of a colon-separated list of directories that systemd made for us. */
 static const char *in_directory(struct arena *a, const char *variable, const char *otherwise,
                                 const char *name)
@@ -184,6 +189,32 @@ static int check_parts(const struct schema_reader *r, const struct doc *root, co
     return REPL_EBADINPUT;
 }
 
+/* An eighth: it pays while the index pages of a backlog fit, and those of millions of objects do.
+ */
+uint64_t conf_memory_journal(const struct conf *c)
+{
+    uint64_t share = c->memory_bytes / 8;
+    return share < JOURNAL_MEMORY_MAX ? share : JOURNAL_MEMORY_MAX;
+}
+
+uint64_t conf_memory_lanes(const struct conf *c)
+{
+    uint64_t share = c->memory_bytes / 8;
+    uint64_t most = (uint64_t)2 * CONNECTIONS_MAX * LANE_MEMORY;
+    return share < most ? share : most;
+}
+
+uint64_t conf_memory_bodies(const struct conf *c)
+{
+    return c->memory_bytes - conf_memory_journal(c) - conf_memory_lanes(c);
+}
+
+static void limit_connections(const struct conf *c, struct conf_endpoint *e)
+{
+    uint64_t most = conf_memory_lanes(c) / LANE_MEMORY / 2;
+    e->connections = e->connections < most ? e->connections : (uint32_t)most;
+}
+
 /* What one key cannot see of the others. */
 static int check_all(const struct schema_reader *r, const struct doc *root, struct conf *c)
 {
@@ -193,6 +224,7 @@ static int check_all(const struct schema_reader *r, const struct doc *root, stru
     for (size_t i = 0; status == 0 && i < c->endpoint_count; i++) {
         struct conf_endpoint *e = &c->endpoints[i];
         status = check_endpoint(r, doc_get(endpoints, e->name), e);
+        limit_connections(c, e);
     }
     for (size_t i = 0; status == 0 && i < c->outbox_count; i++) {
         const struct conf_outbox *o = &c->outboxes[i];

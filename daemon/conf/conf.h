@@ -55,7 +55,7 @@ struct conf_endpoint {
     enum conf_credentials credentials; /* default env */
     const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
-    uint32_t connections;   /* lanes at most, over all paths; default 256, 1 … 256 */
+    uint32_t connections;   /* lanes at most, over all paths; default 256, as memory allows */
     const char *congestion; /* auto, or a congestion control of the kernel by name */
     const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
@@ -91,11 +91,10 @@ struct conf {
     const char *instance;     /* default: host name */
     const char *journal_path; /* default $STATE_DIRECTORY/journal.db or /var/lib/repld/journal.db */
     uint64_t memory_bytes;    /* budget; default 512 MiB, at least 64 MiB */
-    uint32_t copies;          /* objects in work at a time; default 256 */
+    uint32_t copies;          /* objects in work at a time; default 512 */
     struct conf_shares shares; /* default 60, 25, 15; each 1 … 100 */
     uint64_t part_max_bytes;   /* default 64 MiB */
     uint64_t history_ms;       /* default 7 d */
-    uint64_t late_ms;          /* default 5 min */
     const char
         *admin_socket; /* default $RUNTIME_DIRECTORY/control.sock or /run/repld/control.sock */
     const char *admin_group;    /* may use the socket besides root and repld; NULL = none */
@@ -109,6 +108,12 @@ struct conf {
     struct conf_outbox *outboxes;
     size_t outbox_count;
 };
+
+/* What is set aside of the budget: pages of the journal; what a connection may hold besides bodies,
+ * for those of two endpoints. The rest is for bodies. */
+uint64_t conf_memory_journal(const struct conf *c);
+uint64_t conf_memory_lanes(const struct conf *c);
+uint64_t conf_memory_bodies(const struct conf *c);
 
 /* REPL_EBADINPUT with "file:line: sentence" and a hint in *f; errno values when unreadable. */
 int conf_load(const char *path, struct conf **ret, struct fail *f);

@@ -21,16 +21,17 @@ static const char *const levels[] = {"error", "warning", "notice", "info", "debu
 static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
 
 static const struct schema_key credentials_schema[] = {
-    {"environment", SCHEMA_TEXT, ENDPOINT(written.environment), .check = check_prefix_of_env},
-    {"profile", SCHEMA_TEXT, ENDPOINT(written.profile), .check = check_word},
-    {"file", SCHEMA_TEXT, ENDPOINT(written.file), .check = check_path},
-    {"systemd", SCHEMA_TEXT, ENDPOINT(written.systemd), .check = check_word},
-    {"anonymous", SCHEMA_BOOL, ENDPOINT(written.anonymous)},
+    {"environment", SCHEMA_TEXT, ENDPOINT(written.environment), .hidden = true,
+     .check = check_prefix_of_env},
+    {"profile", SCHEMA_TEXT, ENDPOINT(written.profile), .hidden = true, .check = check_word},
+    {"file", SCHEMA_TEXT, ENDPOINT(written.file), .hidden = true, .check = check_path},
+    {"systemd", SCHEMA_TEXT, ENDPOINT(written.systemd), .hidden = true, .check = check_word},
+    {"anonymous", SCHEMA_BOOL, ENDPOINT(written.anonymous), .hidden = true},
     {0},
 };
 
 static const struct schema_key path_schema[] = {
-    {"url", SCHEMA_TEXT, WAY(url), .check = check_url},
+    {"url", SCHEMA_TEXT, WAY(url), .hidden = true, .check = check_url},
     {"addressing", SCHEMA_SWITCH, WAY(virtual_host), .words = addressings, .preset = "path"},
     {"use", SCHEMA_CHOICE, WAY(use), .words = uses, .preset = "auto"},
     {"cost", SCHEMA_TEXT, WAY(cost), .check = check_word, .preset = "default"},
@@ -39,7 +40,7 @@ static const struct schema_key path_schema[] = {
 
 static const struct schema_key endpoint_schema[] = {
     {"kind", SCHEMA_WORD, ENDPOINT(kind), .words = kinds, .preset = "s3"},
-    {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .check = check_url},
+    {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .hidden = true, .check = check_url},
     {"region", SCHEMA_TEXT, ENDPOINT(region), .check = check_region},
     {"addressing", SCHEMA_SWITCH, ENDPOINT(virtual_host), .words = addressings, .preset = "path"},
     {"ca_file", SCHEMA_TEXT, ENDPOINT(ca_file), .check = check_path},
@@ -106,11 +107,10 @@ const struct schema_key conf_schema[] = {
     {"journal", SCHEMA_GROUP, .keys = journal_schema},
     {"memory", SCHEMA_BYTES, CONF(memory_bytes), .min = 64 * MIB, .max = 1024 * 1024 * MIB,
      .preset = "512MiB"},
-    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "256"},
+    {"copies", SCHEMA_COUNT, CONF(copies), .min = 1, .max = 4096, .preset = "512"},
     {"shares", SCHEMA_GROUP, .keys = shares_schema},
     {"part_max", SCHEMA_BYTES, CONF(part_max_bytes), .min = 5 * MIB, .max = 5120 * MIB,
      .preset = "64MiB"},
-    {"late", SCHEMA_DURATION, CONF(late_ms), .min = SECOND, .max = 30 * DAY, .preset = "5min"},
     {"admin", SCHEMA_GROUP, .keys = admin_schema},
     {"metrics", SCHEMA_GROUP, .keys = metrics_schema},
     {"log", SCHEMA_GROUP, .keys = log_schema},

@@ -157,7 +157,7 @@ int rule_set(struct rule *rule, const char *member, struct span value, struct ar
     if (one[0].name == NULL) {
         return fail_set(f, REPL_EBADINPUT, "a rule has no \"%.60s\"", member);
     }
-    if (!schema_is_utf8(text)) {
+    if (!span_is_utf8(text)) {
         return fail_set(f, REPL_EBADINPUT, "%s: is not UTF-8", member);
     }
     bool truth = one[0].type == SCHEMA_BOOL;

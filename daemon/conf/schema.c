@@ -29,8 +29,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edit distance of two short words (Levenshtein, one row). */
-static size_t distance(const char *a, const char *b)
+size_t schema_distance(const char *a, const char *b)
 {
     size_t row[64];
     size_t m = strlen(b);
@@ -57,7 +56,7 @@ const char *schema_nearest(const struct schema_key *keys, const char *name)
     const char *best = NULL;
     size_t best_distance = strlen(name) / 3 + 2;
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
-        size_t d = distance(name, k->name);
+        size_t d = schema_distance(name, k->name);
         if (d < best_distance) {
             best_distance = d;
             best = k->name;
@@ -85,7 +84,7 @@ static int unknown_key(const struct schema_reader *r, const struct schema_key *k
         fail_hint(r->f, "did you mean \"%s\"?", nearest);
         return REPL_EBADINPUT;
     }
-    char known[120] = "known here:";
+    char known[180] = "known here:";
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
         size_t len = strlen(known);
         snprintf(known + len, sizeof(known) - len, "%s %s", k == keys ? "" : ",", k->name);
@@ -119,11 +118,23 @@ static int read_word(const struct schema_reader *r, const struct schema_key *k,
     return REPL_EBADINPUT;
 }
 
+/* A value as errors name it. */
+static const char *shown(const struct schema_key *k, const char *text, char to[84])
+{
+    if (k->hidden) {
+        return "the value";
+    }
+    snprintf(to, 84, "\"%.80s\"", text);
+    return to;
+}
+
 static int read_bool(const struct schema_reader *r, const struct schema_key *k,
                      const struct doc *node, bool *ret)
 {
+    char value[84];
     if (node->kind != DOC_BOOL) {
-        schema_refuse(r, node, "%s: \"%.60s\" is neither true nor false", k->name, node->text.ptr);
+        schema_refuse(r, node, "%s: %s is neither true nor false", k->name,
+                      shown(k, node->text.ptr, value));
         fail_hint(r->f, "write true or false, without quotes");
         return REPL_EBADINPUT;
     }
@@ -186,11 +197,12 @@ static int read_number(const struct schema_reader *r, const struct schema_key *k
 static int check_text(const struct schema_reader *r, const struct schema_key *k,
                       const struct doc *node, const char *text)
 {
+    char value[84];
     const char *must = k->check != NULL ? k->check(text) : NULL;
     if (must == NULL) {
         return 0;
     }
-    return schema_refuse(r, node, "%s: \"%.80s\" %s", k->name, text, must);
+    return schema_refuse(r, node, "%s: %s %s", k->name, shown(k, text, value), must);
 }
 
 static int read_texts(const struct schema_reader *r, const struct schema_key *k,

@@ -33,6 +33,7 @@ struct schema_key {
     size_t offset;
     size_t count_offset;
     bool required;
+    bool hidden;  /* what is written there may be a secret by mistake: errors do not quote it */
     uint64_t min; /* COUNT, BYTES, DURATION*: range; max 0 = none */
     uint64_t max;
     const char *const *words;      /* NULL-terminated */
@@ -64,8 +65,9 @@ void schema_print_yaml(const struct schema_key *keys, const void *source, unsign
 void schema_print_json(const struct schema_key *keys, const void *source, struct buf *to);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void schema_quote(struct span text, struct buf *to);
-bool schema_is_utf8(struct span text);
 
+/* Edit distance of two short words (Levenshtein). */
+size_t schema_distance(const char *a, const char *b);
 /* The known name nearest to a misspelt one; NULL when none is near. */
 const char *schema_nearest(const struct schema_key *keys, const char *name);
 

@@ -3,39 +3,11 @@
 
 #define AT(base, offset) ((const void *)((const char *)(base) + (offset)))
 
-/* Length of the UTF-8 sequence at the start, 0 when it is not one (overlong forms, surrogates). */
-static size_t utf8_len(struct span s)
-{
-    unsigned char c = (unsigned char)s.ptr[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : 4;
-    if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || n > s.len) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    unsigned char d = n > 1 ? (unsigned char)s.ptr[1] : 0;
-    bool bad = (c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) ||
-               (c == 0xf4 && d > 0x8f);
-    return bad ? 0 : n;
-}
-
-bool schema_is_utf8(struct span text)
-{
-    size_t n = 1;
-    while (text.len > 0 && (n = utf8_len(text)) > 0) {
-        text = span_skip(text, n);
-    }
-    return n > 0;
-}
-
 void schema_quote(struct span text, struct buf *to)
 {
     buf_char(to, '"');
     for (struct span rest = text; rest.len > 0;) {
-        size_t n = utf8_len(rest);
+        size_t n = span_utf8(rest);
         char c = rest.ptr[0];
         if (n == 0) {
             buf_str(to, "\\ufffd");

@@ -3,6 +3,8 @@
 
 #include <uv.h>
 
+#define LOAD_CACHE_BYTES ((uint64_t)1 << 20)
+
 /* ---- small things that all files use ---- */
 
 struct engine_rule *engine_rule_by_number(struct engine *e, uint32_t number)
@@ -114,7 +116,8 @@ static int open_journal(struct engine *e, enum journal_executor executor, struct
                                                   .log = e->log,
                                                   .executor = executor,
                                                   .path = e->conf->journal_path,
-                                                  .owner = e->conf->instance},
+                                                  .owner = e->conf->instance,
+                                                  .cache_bytes = conf_memory_journal(e->conf)},
                         &e->journal, f);
 }
 
@@ -144,7 +147,8 @@ static int load_features(struct engine *e, struct backend *b, struct fail *f)
 static int load_state(struct engine *e, struct fail *f)
 {
     struct backend *b;
-    int status = backend_open_sqlite(e->conf->journal_path, BACKEND_READER, &b, f);
+    int status =
+        backend_open_sqlite(e->conf->journal_path, BACKEND_READER, LOAD_CACHE_BYTES, &b, f);
     if (status != 0) {
         return status;
     }

@@ -44,6 +44,8 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
 struct engine_append_result {
     uint64_t accepted;
     uint64_t unmatched;
+    uint64_t astray; /* of the unmatched: of an endpoint and bucket that no rule copies from */
+    char astray_place[160]; /* the first one's ENDPOINT/BUCKET */
     uint64_t last_seq;
 };
 typedef void engine_append_fn(void *arg, int status, const struct fail *f,
@@ -61,6 +63,16 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
 /* In memory, in the order of their numbers; valid until the next turn. */
 size_t engine_rules(struct engine *e, const struct rule *const **ret);
 const struct rule *engine_rule_find(struct engine *e, const char *name);
+
+struct outbox_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t bad_rows;
+    uint64_t astray_rows; /* of places that no rule copies from */
+    struct fail fail;
+};
+/* The outbox at this place in the configuration; false behind the last one. */
+bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
@@ -81,20 +93,33 @@ struct rule_lag {
     uint64_t listed_bytes;
     uint64_t listed_equal;     /* of those: at the destination already, not copied */
     struct fail listing_fail;  /* code 0 = none */
+    uint64_t existing_failed;  /* dead letters of existing objects */
+    bool existing_done;        /* nothing of them is left to list or to copy */
+    char existing[320];        /* a sentence about existing objects; "" = none is left or failed */
     struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
     bool known;                /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
-/* done when the watermark of the rule is >= until_ms, or after timeout_ms (UV_ETIMEDOUT; 0 = no
- * limit), or REPL_ENOTFOUND when the rule is gone. */
-void engine_wait(struct engine *e, const char *rule, int64_t until_ms, uint64_t timeout_ms,
-                 engine_done_fn *done, void *arg);
+
+struct engine_wait_options {
+    const char *rule;
+    int64_t until_ms;
+    uint64_t timeout_ms; /* 0 = no limit */
+    bool existing;       /* existing objects too, which the watermark does not wait for */
+};
+/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
+ * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
+                 void *arg);
 
 /* For questions of admin and jobs that go straight to the journal (JOURNAL_READ). */
 struct journal *engine_journal(struct engine *e);
 /* Text about a key in work: "sending parts 3/17", or NULL when no copy of it runs. */
 const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, char *to,
                              size_t size);
+/* The endpoint of the rule that takes no work now, and why (*f stays empty when it just does not
+ * answer); valid until the next turn. NULL = none. */
+const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f);
 /* Dead letters: retry or drop; key absent = all of the rule (retry only). */
 void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
                        void *arg);

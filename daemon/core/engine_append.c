@@ -1,6 +1,8 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <stdio.h>
+
 /* Changes on their way into the journal, with the cursor of the feed that brought them. */
 struct append_call {
     struct journal_call call;
@@ -114,6 +116,22 @@ static void add_skipped(struct append_call *c, uint32_t rule)
     c->skipped[c->skipped_count++] = rule;
 }
 
+/* Keys that patterns leave out are nothing to wonder at; a place that no rule knows is. */
+static void count_astray(struct append_call *c, const struct change *change)
+{
+    LIST_FOR (link, &c->engine->rules) {
+        const struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        if (!r->deleting && rules_has_source(&r->rule, change)) {
+            return;
+        }
+    }
+    if (c->result.astray++ == 0) {
+        bool any = change->endpoint.len == 0;
+        snprintf(c->result.astray_place, sizeof(c->result.astray_place), "%.*s%s%.*s",
+                 SPAN_ARG(change->endpoint), any ? "" : "/", SPAN_ARG(change->bucket));
+    }
+}
+
 static void match_change(struct append_call *c, const struct change *change,
                          enum task_origin origin, uint32_t only_rule)
 {
@@ -139,6 +157,9 @@ static void match_change(struct append_call *c, const struct change *change,
     }
     c->result.accepted += matched;
     c->result.unmatched += !matched;
+    if (!matched && only_rule == 0) {
+        count_astray(c, change);
+    }
 }
 
 static int check_changes(const struct change *changes, size_t count, struct fail *f)
@@ -204,6 +225,7 @@ void engine_append_to(struct engine *e, uint32_t only_rule, const struct change 
     c->arg = arg;
     c->call.run = run_append;
     c->call.done = append_done;
+    c->call.fails_with_group = true;
     journal_submit(e->journal, &c->call);
 }
 

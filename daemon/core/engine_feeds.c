@@ -2,6 +2,8 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <inttypes.h>
+
 #define LISTED_AHEAD   10000 /* backfill tasks in the journal at a time */
 #define QUEUE_AHEAD    1000  /* journal calls that may wait */
 #define OUTBOX_AT_ONCE 1000
@@ -9,15 +11,28 @@
 /* ---- host: append ---- */
 
 struct host_append {
+    struct engine_feed *feed;
     feed_done_fn *done;
     void *arg;
 };
+
+/* A crawler that names a bucket or endpoint otherwise than the rules do would never hear of it. */
+static void tell_astray(struct engine_feed *ef, const struct engine_append_result *result)
+{
+    ef->astray += result->astray;
+    stat_add(ef->astray_stat, (double)result->astray);
+    LOG_WARNING(ef->engine->log, "outbox",
+                "outbox %s: no rule copies from %s, rows are passed over rows=%" PRIu64, ef->name,
+                result->astray_place, result->astray);
+}
 
 static void host_appended(void *arg, int status, const struct fail *f,
                           const struct engine_append_result *result)
 {
     struct host_append *h = arg;
-    (void)result;
+    if (status == 0 && result->astray > 0 && h->feed->rule == 0) {
+        tell_astray(h->feed, result);
+    }
     h->done(h->arg, status, f);
     mem_free(h);
 }
@@ -29,6 +44,7 @@ static void host_append(void *arg, const struct change *changes, size_t count,
     struct engine_feed *ef = arg;
     struct engine *e = ef->engine;
     struct host_append *h = MEM_NEW(struct host_append);
+    h->feed = ef;
     h->done = done;
     h->arg = done_arg;
     struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
@@ -179,10 +195,33 @@ void engine_feed_stop(struct engine_feed *ef)
 
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf)
 {
+    static const char *const labels[] = {"outbox", NULL};
+    const char *values[] = {conf->name, NULL};
     struct engine_feed *ef = new_feed(e, 0, conf->name);
+    ef->astray_stat =
+        stat_get(stat_family(e->stats, STAT_COUNTER, "repl_outbox_astray_rows_total",
+                             "Rows of an endpoint and bucket that no rule copies from.", labels),
+                 values);
     ef->feed = outbox_feed_new(&(struct outbox_feed_options){
         .loop = e->loop, .log = e->log, .stats = e->stats, .conf = conf, .host = host_of(ef)});
     list_push_back(&e->outboxes, &ef->link);
+}
+
+bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret)
+{
+    LIST_FOR (link, &e->outboxes) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (at-- == 0) {
+            const struct feed_status *s = &ef->feed->status;
+            *ret = (struct outbox_status){.name = ef->name,
+                                          .is_read = s->state == FEED_UP,
+                                          .bad_rows = s->bad_rows,
+                                          .astray_rows = ef->astray,
+                                          .fail = s->fail};
+            return true;
+        }
+    }
+    return false;
 }
 
 void engine_listing_start(struct engine_rule *r)

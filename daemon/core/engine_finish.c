@@ -183,6 +183,8 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
         break;
     case COPY_SKIPPED:
         c->finish.outcome = FINISH_SKIPPED;
+        fail_set(&c->finish.fail, REPL_EDONE, "%s",
+                 outcome->skip_reason != NULL ? outcome->skip_reason : "nothing to do");
         fill_good(c, outcome);
         break;
     case COPY_FAILED:

@@ -31,6 +31,8 @@ struct engine_feed {
     uint32_t rule; /* listing: its number; 0 = outbox */
     char *name;    /* outbox: of the configuration */
     struct feed *feed;
+    uint64_t astray;          /* outbox: rows of places that no rule copies from */
+    struct stat *astray_stat; /* outbox */
     bool closing;
 };
 
@@ -41,7 +43,10 @@ enum engine_stat {
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
+    STAT_RULE_LATE_OBJECTS,
+    STAT_RULE_LATE_BYTES,
     STAT_RULE_BACKFILL_OBJECTS,
+    STAT_RULE_BACKFILL_BYTES,
     STAT_RULE_OLDEST_AGE,
     STAT_RULE_FAILED_OBJECTS,
     STAT_RULE_REPLICATED_OBJECTS,
@@ -90,6 +95,7 @@ struct engine_rule {
     enum task_state oldest_state;
     char oldest_key[160];
     int64_t watermark_ms;
+    uint64_t existing_failed;
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
     struct stat *stats[STAT_RULE_COUNT];
@@ -141,6 +147,7 @@ struct engine_wait {
     struct engine *engine;
     char *rule;
     int64_t until_ms;
+    bool existing;
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -283,6 +290,8 @@ void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
 /* lag_text.c */
 void engine_lag_text(struct engine_rule *r, struct rule_lag *lag);
+/* Whether existing objects are still to be listed or copied. */
+bool engine_existing_is_done(const struct engine_rule *r);
 bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);
 /* engine_stats.c */
 void engine_stats_init(struct engine *e);

@@ -14,7 +14,7 @@ void engine_sched_start(struct engine *e)
     struct sched_options options = {.loop = e->loop,
                                     .log = e->log,
                                     .stats = e->stats,
-                                    .memory_bytes = e->conf->memory_bytes,
+                                    .memory_bytes = conf_memory_bodies(e->conf),
                                     .copies = e->conf->copies,
                                     .sink = &engine_copy_sink,
                                     .sink_arg = e};

@@ -61,7 +61,8 @@ void engine_rule_free(struct engine_rule *r)
     mem_free(r);
 }
 
-static int load_rule(struct engine *e, const struct rule_record *rec, struct fail *f)
+static int load_rule(struct engine *e, struct backend *b, const struct rule_record *rec,
+                     struct fail *f)
 {
     struct arena a;
     struct rule rule;
@@ -75,6 +76,7 @@ static int load_rule(struct engine *e, const struct rule_record *rec, struct fai
         rule.number = rec->rule;
         struct engine_rule *r = engine_rule_add(e, &rule);
         r->deleting = rec->deleting;
+        status = b->ops->counts(b, rec->rule, &r->counts);
     }
     arena_done(&a);
     return status;
@@ -91,7 +93,7 @@ int engine_rules_load(struct engine *e, struct backend *b, struct fail *f)
         fail_set(f, status, "rules cannot be read from the journal");
     }
     for (size_t i = 0; status == 0 && i < count; i++) {
-        status = load_rule(e, &records[i], f);
+        status = load_rule(e, b, &records[i], f);
     }
     arena_done(&a);
     return status;
@@ -253,7 +255,7 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
             others[n++] = q->rule;
         }
     }
-    int status = rules_check_overlap(&p->rule, others, n, f);
+    int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
     arena_done(&a);
     return status;
 }

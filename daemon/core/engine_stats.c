@@ -12,6 +12,12 @@ static const struct {
                                    "Changed objects not yet at the destination."},
     [STAT_RULE_PENDING_BYTES] = {STAT_GAUGE, "repl_rule_pending_bytes",
                                  "Bytes of the pending objects whose size is known."},
+    [STAT_RULE_LATE_OBJECTS] = {STAT_GAUGE, "repl_rule_late_objects",
+                                "Pending objects past the rule's objective."},
+    [STAT_RULE_LATE_BYTES] = {STAT_GAUGE, "repl_rule_late_bytes",
+                              "Bytes of the late objects whose size is known."},
+    [STAT_RULE_BACKFILL_BYTES] = {STAT_GAUGE, "repl_rule_backfill_bytes",
+                                  "Bytes of the backfill objects whose size is known."},
     [STAT_RULE_BACKFILL_OBJECTS] = {STAT_GAUGE, "repl_rule_backfill_objects",
                                     "Existing objects listed and not yet at the destination."},
     [STAT_RULE_OLDEST_AGE] = {STAT_GAUGE, "repl_rule_oldest_pending_age_seconds",
@@ -100,7 +106,10 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_LAG], seconds(now - r->watermark_ms));
     stat_put(r->stats[STAT_RULE_PENDING_OBJECTS], (double)n->pending_objects);
     stat_put(r->stats[STAT_RULE_PENDING_BYTES], (double)n->pending_bytes);
+    stat_put(r->stats[STAT_RULE_LATE_OBJECTS], (double)n->late_objects);
+    stat_put(r->stats[STAT_RULE_LATE_BYTES], (double)n->late_bytes);
     stat_put(r->stats[STAT_RULE_BACKFILL_OBJECTS], (double)n->backfill_objects);
+    stat_put(r->stats[STAT_RULE_BACKFILL_BYTES], (double)n->backfill_bytes);
     stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->any ? seconds(now - r->oldest_ms) : 0);
     stat_put(r->stats[STAT_RULE_FAILED_OBJECTS], (double)n->failed_objects);
     stat_put(r->stats[STAT_RULE_REPLICATED_OBJECTS], (double)n->done_objects);

@@ -38,6 +38,10 @@ static void end_call(struct task_call *c)
     }
     engine_claim_soon(e);
     engine_lag_soon(e);
+    if (c->call.status == REPL_ENOTFOUND) {
+        fail_set(&c->call.fail, REPL_ENOTFOUND, "nothing failed with this key");
+        fail_hint(&c->call.fail, "replctl failures list shows what did");
+    }
     c->done(c->arg, c->call.status, &c->call.fail);
     arena_done(&c->arena);
     mem_free(c);

@@ -3,16 +3,19 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <uv.h>
 
 #define REFRESH_SOON_MS 50
 #define REFRESH_IDLE_MS 1000
+#define LATE_PAGE       20000 /* tasks that are counted as late a refresh, about */
 
 struct lag_row {
     uint32_t rule;
     bool frozen;        /* paused, or its feeds have brought nothing yet */
     int64_t through_ms; /* of the feeds */
+    int64_t late_before_ms;
     uint64_t handed_over;
     /* Answers. */
     struct rule_counts counts;
@@ -59,6 +62,9 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
         status = b->ops->watermark_put(b, row->rule, t);
         row->watermark_ms = t;
     }
+    if (status == 0) {
+        status = b->ops->late(b, row->rule, row->late_before_ms, LATE_PAGE);
+    }
     return status == 0 ? b->ops->counts(b, row->rule, &row->counts) : status;
 }
 
@@ -90,6 +96,7 @@ static void show(struct engine *e, const struct lag_row *row)
     r->oldest_state = row->frontier.state;
     memcpy(r->oldest_key, row->key, sizeof(r->oldest_key));
     r->watermark_ms = row->watermark_ms;
+    r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
 }
 
@@ -119,6 +126,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
 {
     size_t n = 0;
     int64_t through = engine_complete_through(e, NULL);
+    int64_t now_ms = loop_wall_ms(e->loop);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
@@ -128,6 +136,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .frozen = !r->rule.enabled || through == 0,
                                        .through_ms = through,
+                                       .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over};
         }
         n++;
@@ -189,9 +198,22 @@ static void wait_timed_out(void *arg)
     struct rule_lag lag;
     char text[400] = "rule is gone";
     if (engine_lag(w->engine, w->rule, &lag) == 0) {
-        snprintf(text, sizeof(text), "still waiting: %s", lag.waits_for);
+        snprintf(text, sizeof(text), "still waiting: %s",
+                 lag.waits_for[0] == '\0' && w->existing ? lag.existing : lag.waits_for);
     }
     end_wait(w, UV_ETIMEDOUT, text);
+}
+
+static void end_reached(struct engine_wait *w, const struct engine_rule *r)
+{
+    char text[120];
+    if (!w->existing || r->existing_failed == 0) {
+        end_wait(w, 0, NULL);
+        return;
+    }
+    snprintf(text, sizeof(text), "%" PRIu64 "%s existing objects failed", r->existing_failed,
+             r->existing_failed == FRONTIER_FAILED_MAX ? " or more" : "");
+    end_wait(w, REPL_ECONFLICT, text);
 }
 
 void engine_waits_check(struct engine *e)
@@ -201,8 +223,9 @@ void engine_waits_check(struct engine *e)
         struct engine_rule *r = engine_rule_by_name(e, w->rule);
         if (r == NULL) {
             end_wait(w, REPL_ENOTFOUND, "the rule was deleted");
-        } else if (r->lag_known && r->watermark_ms >= w->until_ms) {
-            end_wait(w, 0, NULL);
+        } else if (r->lag_known && r->watermark_ms >= w->until_ms &&
+                   (!w->existing || engine_existing_is_done(r))) {
+            end_reached(w, r);
         }
     }
 }
@@ -217,23 +240,24 @@ void engine_waits_end(struct engine *e, const char *rule, int status, const char
     }
 }
 
-void engine_wait(struct engine *e, const char *rule, int64_t until_ms, uint64_t timeout_ms,
-                 engine_done_fn *done, void *arg)
+void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
+                 void *arg)
 {
     struct engine_wait *w = MEM_NEW(struct engine_wait);
     w->engine = e;
-    w->rule = mem_strdup(rule);
-    w->until_ms = until_ms;
+    w->rule = mem_strdup(what->rule);
+    w->until_ms = what->until_ms;
+    w->existing = what->existing;
     w->done = done;
     w->arg = arg;
     list_push_back(&e->waits, &w->link);
     timer_init(&w->timer, e->loop, wait_timed_out, w);
-    if (engine_rule_by_name(e, rule) == NULL) {
+    if (engine_rule_by_name(e, w->rule) == NULL) {
         end_wait(w, REPL_ENOTFOUND, "there is no such rule");
         return;
     }
-    if (timeout_ms > 0) {
-        timer_start(&w->timer, timeout_ms);
+    if (what->timeout_ms > 0) {
+        timer_start(&w->timer, what->timeout_ms);
     }
     engine_lag_soon(e);
 }

@@ -1,6 +1,7 @@
 /* Lag of a rule in numbers, and what its watermark waits for in words. */
 #include "daemon/core/engine_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define BEHIND_MS 3000 /* feeds and refreshes are never quite at "now" */
@@ -30,6 +31,13 @@ bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const c
         return true;
     }
     return false;
+}
+
+const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f)
+{
+    const struct engine_rule *r = engine_rule_by_name(e, rule);
+    const char *name = NULL;
+    return r != NULL && engine_endpoint_blocks(r, f, &name) ? name : NULL;
 }
 
 static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
@@ -89,13 +97,57 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
     }
 }
 
+/* ---- existing objects ---- */
+
+static bool is_listed(const struct engine_rule *r)
+{
+    const struct engine_feed *listing = r->listing;
+    return listing != NULL && listing->feed != NULL && !listing->closing &&
+           listing->feed->status.state == FEED_ENDED;
+}
+
+static uint64_t existing_to_do(const struct engine_rule *r)
+{
+    return r->counts.backfill_objects + r->listed_ahead;
+}
+
+bool engine_existing_is_done(const struct engine_rule *r)
+{
+    return existing_to_do(r) == 0 && (!r->rule.existing || is_listed(r));
+}
+
+static void text_of_existing(const struct engine_rule *r, struct rule_lag *lag)
+{
+    struct buf text = {0};
+    if (lag->existing_done && lag->existing_failed == 0) {
+        return;
+    }
+    if (lag->listing) {
+        buf_printf(&text, "listing goes on, at least %" PRIu64 " of them", lag->listed);
+    } else {
+        buf_printf(&text, "%" PRIu64 " were listed", lag->listed);
+    }
+    buf_printf(&text, ", %" PRIu64 " to do", existing_to_do(r));
+    if (lag->existing_failed > 0) {
+        buf_printf(&text, ", %" PRIu64 "%s failed", lag->existing_failed,
+                   lag->existing_failed == FRONTIER_FAILED_MAX ? " or more" : "");
+    }
+    if (lag->listing_fail.code != 0) {
+        buf_printf(&text, "; listing waits: %s", lag->listing_fail.text);
+    }
+    snprintf(lag->existing, sizeof(lag->existing), "%s", buf_cstr(&text));
+    buf_done(&text);
+}
+
 static void copy_listing(const struct engine_rule *r, struct rule_lag *lag)
 {
+    lag->listing = r->rule.existing && !is_listed(r);
+    lag->existing_done = engine_existing_is_done(r);
+    lag->existing_failed = r->existing_failed;
     if (r->listing == NULL || r->listing->feed == NULL) {
         return;
     }
     const struct feed_status *s = &r->listing->feed->status;
-    lag->listing = s->state != FEED_ENDED;
     lag->listed = s->listed;
     lag->listed_bytes = s->listed_bytes;
     lag->listed_equal = s->equal;
@@ -123,6 +175,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->latency_p99_s = stat_quantile(latency, 0.99);
     engine_lag_text(r, ret);
     copy_listing(r, ret);
+    text_of_existing(r, ret);
     if (engine_endpoint_blocks(r, &ret->endpoint_fail, NULL) && ret->endpoint_fail.code == 0) {
         fail_set(&ret->endpoint_fail, REPL_EUNREACHABLE, "endpoint does not answer");
     }

@@ -57,14 +57,15 @@ static void end_preflight(struct preflight *p)
 static void add_failure(struct preflight *p, const struct fail *f)
 {
     const struct rule_place *place = trials[p->at].at_source ? &p->source : &p->destination;
-    char text[sizeof(p->fail.text)];
-    snprintf(text, sizeof(text), "%.100s%s%s %.30s/%.30s: %.30s", p->fail.text,
-             p->fail.code != 0 ? "; " : "", trials[p->at].cannot, place->endpoint, place->bucket,
-             f->text);
+    struct buf text = {0};
+    buf_printf(&text, "%s%s%s %s/%s: %s", p->fail.text, p->fail.code != 0 ? "; " : "",
+               trials[p->at].cannot, place->endpoint, place->bucket, f->text);
     if (p->fail.code == 0) {
         p->fail = *f;
     }
-    memcpy(p->fail.text, text, sizeof(text));
+    /* The first answer stands whole; what does not fit behind it is cut. */
+    snprintf(p->fail.text, sizeof(p->fail.text), "%s", buf_cstr(&text));
+    buf_done(&text);
 }
 
 static void keep_results(struct preflight *p, const struct store_op *op)

@@ -85,7 +85,7 @@ struct outbox_feed_options {
     struct feed_host host;
 };
 
-/* Cursor "outbox:NAME": identity of the database and the last id taken. */
+/* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken. */
 struct feed *outbox_feed_new(const struct outbox_feed_options *options);
 
 /* ---- listing: existing objects of a rule's source, page by page ---- */

@@ -25,8 +25,7 @@ struct outbox_feed {
     struct stat *up;
     struct stat *bad;
 
-    uint64_t identity; /* of the database that `cursor` belongs to; 0 = none yet */
-    int64_t cursor;    /* last id that is durable with us */
+    struct outbox_cursor cursor; /* what is durable with us */
     bool loaded;
     bool busy;    /* a load, read, trim or append is under way */
     bool drained; /* the last read came to the end of the table */
@@ -36,7 +35,6 @@ struct outbox_feed {
     /* One read; the worker's while it runs. */
     struct arena batch_arena;
     struct outbox_batch batch;
-    uint64_t batch_identity;
     int64_t batch_started_ms; /* wall */
     int status;
     struct fail fail;
@@ -95,8 +93,9 @@ static void report_bad_rows(struct outbox_feed *o)
 {
     const struct outbox_batch *b = &o->batch;
     for (size_t i = 0; i < b->bad_count && i < OUTBOX_BAD_MAX; i++) {
-        LOG_WARNING(o->log, "outbox", "outbox %s: row %" PRId64 " is passed over: %s", o->conf.name,
-                    b->bad[i].id, b->bad[i].text);
+        LOG_WARNING(o->log, "outbox", "outbox %s: row %" PRId64 " is %s: %s", o->conf.name,
+                    b->bad[i].id, b->bad[i].taken ? "taken without it" : "passed over",
+                    b->bad[i].text);
     }
     o->feed.status.bad_rows += b->bad_count;
     stat_add(o->bad, (double)b->bad_count);
@@ -114,25 +113,16 @@ static void come_through(struct outbox_feed *o, int64_t ms)
 static void read_work(void *arg)
 {
     struct outbox_feed *o = arg;
-    o->batch_identity = outbox_identity(o->outbox);
-    int64_t cursor = o->batch_identity == o->identity ? o->cursor : 0;
-    memset(&o->batch, 0, sizeof(o->batch));
     fail_clear(&o->fail);
-    o->status = outbox_read(o->outbox, cursor, BATCH_ROWS, &o->batch_arena, &o->batch, &o->fail);
-    uint64_t after = outbox_identity(o->outbox);
-    if (o->status == 0 && o->batch_identity == 0 && o->identity == 0) {
-        o->batch_identity = after; /* the read opened it */
-    } else if (o->status == 0 && after != o->batch_identity) {
-        o->status = fail_set(&o->fail, UV_EBUSY, "the file was replaced while it was read");
-    }
+    o->status =
+        outbox_read(o->outbox, &o->cursor, BATCH_ROWS, &o->batch_arena, &o->batch, &o->fail);
 }
 
 static void appended(void *arg, int status, const struct fail *f)
 {
     struct outbox_feed *o = arg;
     if (status == 0) {
-        o->identity = o->batch_identity;
-        o->cursor = o->batch.last_id;
+        o->cursor = o->batch.cursor;
         o->drained = !o->batch.more;
         o->trim_wanted = o->conf.trim;
         report_bad_rows(o);
@@ -152,15 +142,21 @@ static void appended(void *arg, int status, const struct fail *f)
 
 static void hand_over(struct outbox_feed *o)
 {
-    if (o->identity != 0 && o->batch_identity != o->identity) {
-        LOG_WARNING(o->log, "outbox", "outbox %s was replaced by another file, read from its start",
+    if (o->batch.begins_anew) {
+        LOG_WARNING(o->log, "outbox", "outbox %s has begun anew, read from its start",
                     o->conf.name);
     }
     char cursor[64];
-    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64, o->batch_identity,
-             o->batch.last_id);
+    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64 " %016" PRIx64,
+             o->batch.cursor.identity, o->batch.cursor.id, o->batch.cursor.mark);
     o->host.append(o->host.arg, o->batch.changes, o->batch.count, span_str(o->feed.name),
                    span_str(cursor), appended, o);
+}
+
+static bool is_taken(const struct outbox_feed *o)
+{
+    const struct outbox_cursor *c = &o->batch.cursor;
+    return c->identity == o->cursor.identity && c->id == o->cursor.id && c->mark == o->cursor.mark;
 }
 
 static void read_done(void *arg)
@@ -169,8 +165,7 @@ static void read_done(void *arg)
     if (o->status != 0) {
         o->drained = false;
         report_down(o, &o->fail);
-    } else if (o->closed == NULL && (o->batch.count > 0 || o->batch.last_id != o->cursor ||
-                                     o->batch_identity != o->identity)) {
+    } else if (o->closed == NULL && !is_taken(o)) {
         hand_over(o);
         return;
     } else {
@@ -190,7 +185,7 @@ static void trim_work(void *arg)
 {
     struct outbox_feed *o = arg;
     fail_clear(&o->fail);
-    o->status = outbox_trim(o->outbox, o->cursor, TRIM_ROWS, &o->fail);
+    o->status = outbox_trim(o->outbox, &o->cursor, TRIM_ROWS, &o->fail);
 }
 
 static void trim_done(void *arg)
@@ -239,12 +234,10 @@ static void tick(void *arg)
 static void parse_cursor(struct outbox_feed *o, struct span value)
 {
     char text[64];
-    uint64_t identity;
-    int64_t id;
+    struct outbox_cursor c = {0};
     snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
-    if (sscanf(text, "%" SCNx64 " %" SCNd64, &identity, &id) == 2) {
-        o->identity = identity;
-        o->cursor = id;
+    if (sscanf(text, "%" SCNx64 " %" SCNd64 " %" SCNx64, &c.identity, &c.id, &c.mark) == 3) {
+        o->cursor = c;
     } else if (!span_is_empty(value)) {
         LOG_ERROR(o->log, "outbox", "outbox %s: stored cursor is unreadable, read from the start",
                   o->conf.name);
@@ -325,7 +318,7 @@ static void make_stats(struct outbox_feed *o, struct stat_set *stats)
         stat_family(stats, STAT_GAUGE, "repl_outbox_up", "1 while the outbox can be read.", labels),
         values);
     o->bad = stat_get(stat_family(stats, STAT_COUNTER, "repl_outbox_bad_rows_total",
-                                  "Rows of the outbox that cannot be changes.", labels),
+                                  "Rows of the outbox that are malformed.", labels),
                       values);
 }
 

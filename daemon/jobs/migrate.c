@@ -1,6 +1,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 #include "daemon/jobs/migrate_impl.h"
+#include "daemon/rules/rules.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,12 +148,12 @@ static void take_progress(struct migrate *m, const struct rule_lag *lag)
     p->listing = lag->listing;
     p->listed = lag->listed;
     p->listed_bytes = lag->listed_bytes;
-    p->skipped = lag->listed_equal + lag->counts.skipped_objects;
-    p->copied = lag->counts.done_objects;
-    p->copied_bytes = lag->counts.done_bytes;
+    p->skipped = lag->listed_equal + lag->counts.skipped_objects - m->before.skipped_objects;
+    p->copied = lag->counts.done_objects - m->before.done_objects;
+    p->copied_bytes = lag->counts.done_bytes - m->before.done_bytes;
     p->failed = lag->counts.failed_objects;
     p->pending = lag->counts.pending_objects + lag->counts.backfill_objects;
-    p->sent_bytes = lag->counts.sent_bytes;
+    p->sent_bytes = lag->counts.sent_bytes - m->before.sent_bytes;
 }
 
 /* An endpoint that takes no work ends the job after a while: nobody waits for it in vain. */
@@ -256,7 +257,7 @@ static int open_engine(struct migrate *m, const struct migrate_options *options,
     return engine_new(&eo, &m->engine, f);
 }
 
-static int check_endpoints(struct migrate *m, struct fail *f)
+static int check_places(struct migrate *m, struct fail *f)
 {
     const char *names[] = {m->rule.source.endpoint, m->rule.destination.endpoint};
     for (int i = 0; i < 2; i++) {
@@ -264,12 +265,16 @@ static int check_endpoints(struct migrate *m, struct fail *f)
             return fail_set(f, REPL_EBADINPUT, "endpoint %.80s is not known", names[i]);
         }
     }
-    return 0;
+    return rules_check_overlap(&m->rule, NULL, 0, &m->conf, f);
 }
 
 /* An earlier run's rule goes on: its dead letters get another chance. */
 static void begin(struct migrate *m)
 {
+    struct rule_lag lag;
+    if (engine_lag(m->engine, m->rule.name, &lag) == 0) {
+        m->before = lag.counts;
+    }
     m->started_ms = loop_now_ms(m->loop);
     m->progress.listing = true;
     if (m->dry_run) {
@@ -297,7 +302,7 @@ int migrate_start(const struct migrate_options *options, migrate_ended_fn *ended
     timer_init(&m->poll, m->loop, poll, m);
     int status = copy_rule(m, options->rule, f);
     if (status == 0) {
-        status = check_endpoints(m, f);
+        status = check_places(m, f);
     }
     if (status == 0) {
         status = open_engine(m, options, f);

@@ -26,6 +26,8 @@ struct migrate_options {
     void *make_store_arg;
 };
 
+/* Of this run; what is listed counts from the start of the listing, which may be an earlier run's.
+ */
 struct migrate_progress {
     bool listing;    /* the source's listing goes on */
     uint64_t listed; /* objects of the source that the filters let through */

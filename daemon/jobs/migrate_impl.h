@@ -17,7 +17,8 @@ struct migrate {
     struct timer poll;
     uint64_t started_ms;
     uint64_t ended_ms;
-    uint64_t blocked_ms; /* monotonic, since when an endpoint takes no work; 0 = it does */
+    uint64_t blocked_ms;       /* monotonic, since when an endpoint takes no work; 0 = it does */
+    struct rule_counts before; /* what earlier runs did, by their journal */
     struct migrate_progress progress;
     bool asking; /* a journal call is under way */
     bool stopping;

@@ -1,16 +1,46 @@
 #include "daemon/rules/rules.h"
 
-static bool same_bucket(const struct rule_place *a, const struct rule_place *b)
+#include <strings.h>
+
+/* Host and port of an URL, without what does not tell two servers apart. */
+static struct span bare_url(const char *url)
 {
-    return strcmp(a->endpoint, b->endpoint) == 0 && strcmp(a->bucket, b->bucket) == 0;
+    static const char *const defaults[] = {":443", ":80"};
+    const char *host = strstr(url, "://");
+    struct span s = span_str(host != NULL ? host + 3 : url);
+    while (s.len > 0 && s.ptr[s.len - 1] == '/') {
+        s.len--;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(defaults[i]);
+        if (s.len > n && memcmp(s.ptr + s.len - n, defaults[i], n) == 0) {
+            s.len -= n;
+            break;
+        }
+    }
+    return s;
+}
+
+static bool same_endpoint(const char *a, const char *b, const struct conf *conf)
+{
+    const struct conf_endpoint *x = conf_endpoint_find(conf, a);
+    const struct conf_endpoint *y = conf_endpoint_find(conf, b);
+    if (strcmp(a, b) == 0 || x == NULL || y == NULL) {
+        return strcmp(a, b) == 0;
+    }
+    struct span s = bare_url(x->url);
+    struct span t = bare_url(y->url);
+    return s.len == t.len && strncasecmp(s.ptr, t.ptr, s.len) == 0;
 }
 
 /* Whether a key can lie under both: one prefix begins with the other. */
-static bool share_keys(const struct rule_place *a, const struct rule_place *b)
+static bool share_keys(const struct rule_place *a, const struct rule_place *b,
+                       const struct conf *conf)
 {
     size_t n = strlen(a->prefix);
     size_t m = strlen(b->prefix);
-    return same_bucket(a, b) && strncmp(a->prefix, b->prefix, n < m ? n : m) == 0;
+    return strcmp(a->bucket, b->bucket) == 0 && same_endpoint(a->endpoint, b->endpoint, conf) &&
+           strncmp(a->prefix, b->prefix, n < m ? n : m) == 0;
 }
 
 static int refuse_self(const struct rule *rule, struct fail *f)
@@ -24,15 +54,15 @@ static int refuse_self(const struct rule *rule, struct fail *f)
 }
 
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
-                        struct fail *f)
+                        const struct conf *conf, struct fail *f)
 {
-    if (share_keys(&rule->source, &rule->destination)) {
+    if (share_keys(&rule->source, &rule->destination, conf)) {
         return refuse_self(rule, f);
     }
     for (size_t i = 0; i < count; i++) {
         const struct rule *other = &others[i];
         if (strcmp(other->name, rule->name) == 0 ||
-            !share_keys(&other->destination, &rule->destination)) {
+            !share_keys(&other->destination, &rule->destination, conf)) {
             continue;
         }
         fail_set(f, REPL_ECONFLICT,

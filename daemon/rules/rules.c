@@ -26,12 +26,17 @@ bool rules_takes_key(const struct rule *rule, struct span key)
     return !any_glob(rule->exclude, rule->exclude_count, rest);
 }
 
-bool rules_matches(const struct rule *rule, const struct change *change)
+bool rules_has_source(const struct rule *rule, const struct change *change)
 {
     if (change->endpoint.len > 0 && !span_eq_str(change->endpoint, rule->source.endpoint)) {
         return false;
     }
-    return span_eq_str(change->bucket, rule->source.bucket) && rules_takes_key(rule, change->key);
+    return span_eq_str(change->bucket, rule->source.bucket);
+}
+
+bool rules_matches(const struct rule *rule, const struct change *change)
+{
+    return rules_has_source(rule, change) && rules_takes_key(rule, change->key);
 }
 
 struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a)

@@ -2,6 +2,7 @@
 #ifndef REPL_RULES_RULES_H
 #define REPL_RULES_RULES_H
 
+#include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
 #include "journal/change.h"
 
@@ -15,12 +16,15 @@ bool rules_glob(struct span pattern, struct span text);
 bool rules_takes_key(const struct rule *rule, struct span key);
 /* Whether the change is of the rule's source and key; an absent endpoint is any. */
 bool rules_matches(const struct rule *rule, const struct change *change);
+/* Whether the rule's source is the change's bucket and endpoint, whatever the key. */
+bool rules_has_source(const struct rule *rule, const struct change *change);
 /* Destination key: the source prefix replaced by the destination prefix. */
 struct span rules_map_key(const struct rule *rule, struct span key, struct arena *a);
 
 /* Two rules may not write the same destination keys: REPL_ECONFLICT naming the other rule, also
- * when a rule's destination lies in its own source. */
+ * when a rule's destination lies in its own source. Two endpoints of the configuration with one URL
+ * are the same place. */
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
-                        struct fail *f);
+                        const struct conf *conf, struct fail *f);
 
 #endif

@@ -135,7 +135,7 @@ static enum s3_error parse_path(struct request *req, struct span path)
     struct span bucket = span_cut(&rest, '/');
     req->bucket = uri_decode(&req->arena, bucket, false);
     req->key = uri_decode(&req->arena, rest, false);
-    if (req->bucket.ptr == NULL || req->key.ptr == NULL || !uri_is_utf8(req->key)) {
+    if (req->bucket.ptr == NULL || req->key.ptr == NULL || !span_is_utf8(req->key)) {
         return S3_InvalidURI;
     }
     if (req->key.len > REQUEST_MAX_KEY_BYTES) {

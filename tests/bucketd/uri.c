@@ -75,15 +75,3 @@ void uri_encode_listing(struct buf *out, struct span text)
         }
     }
 }
-
-bool uri_is_utf8(struct span text)
-{
-    while (text.len > 0) {
-        size_t n = span_utf8(text);
-        if (n == 0) {
-            return false;
-        }
-        text = span_skip(text, n);
-    }
-    return true;
-}

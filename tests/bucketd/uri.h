@@ -11,7 +11,6 @@ struct span uri_decode(struct arena *a, struct span text, bool plus_is_space);
 void uri_encode(struct buf *out, struct span text, bool keep_slash);
 /* The encoding of listings (encoding-type=url): '/' and '*' stay, a blank becomes '+'. */
 void uri_encode_listing(struct buf *out, struct span text);
-bool uri_is_utf8(struct span text);
 /* The value of a hex digit, -1 when it is none. */
 int uri_hex_digit(char c);
 

@@ -1,11 +1,12 @@
 """Command lines: help, exit codes, and clear errors for bad input."""
 
 import json
+import subprocess
 
 import pytest
 import yaml
 
-from lib.repld import command, program
+from lib.repld import WRAP, command, program
 
 GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "lanes", "failures",
           "doctor", "reload", "migrate")
@@ -43,7 +44,15 @@ def test_usage_errors(args, tmp_path):
     assert done.stdout == "" and done.stderr.strip()
 
 
+@pytest.mark.parametrize("args, said", [
+    (["rule", "lst"], "rule list"), (["rule"], "rule add"), (["sttus"], "did you mean status?"),
+    (["lag", "--wacth"], "did you mean --watch?")], ids=lambda value: str(value))
+def test_usage_errors_say_what_was_meant(args, said):
+    assert said in command("replctl", *args).stderr
+
+
 def test_usage_errors_of_repld():
+    assert "--no-such-option" in command("repld", "--no-such-option").stderr
     assert command("repld", "--no-such-option").returncode == 2
     assert command("repld", "surplus").returncode == 2
 
@@ -79,8 +88,9 @@ def test_check_config_names_line_and_key(case, tmp_path):
 
 def test_check_config_of_a_good_file(tmp_path):
     conf = tmp_path / "good.yaml"
-    conf.write_text("memory: 64MiB\n")
-    assert command("repld", "--check-config", "--config", conf).returncode == 0
+    conf.write_text("memory: 64MiB\nendpoints: {a: {url: http://x}}\n")
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 0 and "1 endpoint, 0 outboxes" in done.stdout
 
 
 def test_configuration_that_is_not_there(tmp_path):
@@ -97,6 +107,16 @@ def test_json_everywhere(local):
                  ["rule", "show", "rule"], ["uploads"], ["lanes"], ["failures", "list"],
                  ["wait", "rule", "--until", "now", "--timeout", "30"], ["reload"]):
         json.loads(local.repld.ctl(*args, "--json").stdout)
+
+
+def test_what_is_not_known_is_not_shown_as_nothing(local):
+    """No latency was measured, and the change came without its size."""
+    local.add_rule("--paused")
+    local.put_all({"k": b"x"})
+    local.repld.wait_for(lambda: local.repld.ctl("lag", json_out=True)["rules"][0][
+        "pending_objects"] == 1, "the change")
+    row = local.repld.ctl("lag").stdout.splitlines()[1].split()
+    assert row[3:8] == ["1", "?", "0", "0", "-"], row
 
 
 def test_no_colours_and_no_escapes_without_a_terminal(local):
@@ -139,6 +159,43 @@ def test_lanes_show_what_was_used(local, noise):
     assert refused.returncode == 1 and "nowhere" in refused.stderr
 
 
+def test_watch_goes_on_after_a_restart(local, tmp_path):
+    local.add_rule()
+    seen = tmp_path / "seen"
+    with seen.open("w") as out:
+        watch = subprocess.Popen([*WRAP, program("replctl"), "--socket", local.repld.socket, "lag",
+                                  "--watch"], stdout=out, stderr=out)
+    try:
+        local.repld.wait_for(lambda: "WATERMARK" in seen.read_text(), "a first table")
+        local.repld.stop()
+        local.repld.wait_for(lambda: "control.sock" in seen.read_text(), "the failure")
+        local.repld.start()
+        before = seen.read_text().count("WATERMARK")
+        local.repld.wait_for(lambda: seen.read_text().count("WATERMARK") > before, "another")
+    finally:
+        watch.terminate()
+        watch.wait(30)
+
+
+def test_nothing_foreign_is_said(local):
+    local.add_rule()
+    assert "no foreign uploads" in local.repld.ctl("uploads", "--foreign").stdout
+
+
+def test_uploads_of_a_server_that_is_down_name_it(local):
+    local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}/",
+                    "--destination", "dst/no-such-bucket-here/", "--no-preflight")
+    done = local.repld.ctl("uploads", "--foreign", check=False)
+    assert done.returncode == 1 and "endpoint dst, bucket no-such-bucket-here" in done.stderr
+
+
+def test_decision_about_nothing_is_refused(local):
+    local.add_rule()
+    for args in (["retry", "rule", "--key", "k"], ["drop", "rule", "k", "--reason", "x"]):
+        done = local.repld.ctl("failures", *args, check=False)
+        assert done.returncode == 1 and "nothing failed with this key" in done.stderr
+
+
 def test_append_by_flags(local):
     local.add_rule()
     local.put("by-flag", b"x")
@@ -153,6 +210,7 @@ def test_explain(local):
     local.settle()
     assert "yes" in local.repld.ctl("explain", "rule", "yes").stdout
     assert local.repld.ctl("explain", "rule", "no/1").stdout != ""
+    assert "exclude patterns leave it out" in local.repld.ctl("explain", "no/1").stdout
     assert local.repld.ctl("explain", "no-such-rule", "k", check=False).returncode == 1
 
 

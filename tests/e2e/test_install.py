@@ -34,6 +34,27 @@ def test_all_is_there(tree):
     assert not missing, files
 
 
+def test_a_prefix_of_its_own_holds_everything(tmp_path):
+    """Given at the install, whatever the build was configured for."""
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", "/opt/repld"],
+                   env={**os.environ, "DESTDIR": str(tmp_path)}, check=True, capture_output=True)
+    files = installed(tmp_path)
+    assert [path for path in files if not path.startswith("opt/repld/")] == []
+    assert "opt/repld/etc/repld/repld.yaml" in files
+    service = (tmp_path / "opt/repld/lib/systemd/system/repld.service").read_text()
+    assert "ExecStart=/opt/repld/sbin/repld --config /opt/repld/etc/repld/repld.yaml" in service
+
+
+def test_configuration_of_the_operator_is_kept(tmp_path):
+    mine = tmp_path / "etc/repld/repld.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("memory: 64MiB\n")
+    subprocess.run(["cmake", "--install", BUILD], env={**os.environ, "DESTDIR": str(tmp_path)},
+                   check=True, capture_output=True)
+    assert mine.read_text() == "memory: 64MiB\n"
+    assert (tmp_path / "etc/repld/repld.yaml.default").exists()
+
+
 def settings_of(tree):
     """name → value of the installed sysctl file."""
     found = next(tree.rglob("60-repld.conf"))

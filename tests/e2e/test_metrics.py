@@ -13,6 +13,7 @@ from lib.world import MIB
 
 NAMED_IN_README = ("repl_rule_lag_seconds", "repl_rule_watermark_timestamp_seconds",
                    "repl_rule_pending_objects", "repl_rule_pending_bytes",
+                   "repl_rule_late_objects", "repl_rule_late_bytes", "repl_rule_backfill_bytes",
                    "repl_rule_failed_objects", "repl_endpoint_up", "repl_journal_failing")
 
 

@@ -83,6 +83,16 @@ def test_prefix_and_second_run(local_migration, noise):
     job.compare(source_prefix="raw/", destination_prefix="copy/")
 
 
+def test_prefix_into_itself_is_refused(local_migration):
+    """The same server under the two names that the flags give it."""
+    job = local_migration
+    job.put("raw/1", b"x")
+    job.destination, job.to_bucket = job.source, job.from_bucket
+    done = job.run("--dry-run", prefix="raw/", to_prefix="raw/copy/", status=1)
+    assert "overlap" in done.stderr
+    assert compare.keys_of(job.source, job.from_bucket) == ["raw/1"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL],
                          ids=lambda number: number.name)
 def test_goes_on_after_an_interruption(local_migration, noise, number):

@@ -86,6 +86,24 @@ def test_bad_rows_stop_nothing(crawler, outbox):
     arrives(crawler, "good")
 
 
+def test_rows_that_no_rule_takes_are_told(crawler, outbox):
+    names = sample(outbox)
+    names["announce"]("no-rule-has-this", "k", 1)
+    crawler.put("good", b"x")
+    names["announce"](crawler.from_bucket, "good", 1)
+    arrives(crawler, "good")
+    assert crawler.repld.metric("repl_outbox_astray_rows_total", outbox="crawler") == 1
+    assert "no rule copies from src/no-rule-has-this" in crawler.repld.logs()
+    shown = crawler.repld.ctl("status", json_out=True)["outboxes"]
+    assert [(row["name"], row["read"], row["astray_rows"]) for row in shown] == [
+        ("crawler", True, 1)]
+    assert "NO RULE" in crawler.repld.ctl("status").stdout
+
+
+def test_missing_outbox_is_in_the_status(crawler, outbox):
+    crawler.repld.wait_for(lambda: "crawler.db" in crawler.repld.ctl("status").stdout, "its name")
+
+
 def test_locked_database_is_waited_for(crawler, outbox):
     names = sample(outbox)
     names["db"].execute("PRAGMA journal_mode=DELETE")
@@ -146,5 +164,6 @@ def test_shared_outbox_is_made(bucketd, bucketd2, bucket, outbox):
             "SELECT 1 FROM sqlite_master WHERE name = 'repl_outbox'").fetchone(), "the table")
         db.execute("INSERT INTO repl_outbox (bucket, key) VALUES (?, 'k')", (world.from_bucket,))
         arrives(world, "k")
+        db.execute("INSERT INTO repl_outbox (bucket, key) VALUES (?, 'k')", (world.from_bucket,))
         world.repld.wait_for(lambda: db.execute(
-            "SELECT count(*) FROM repl_outbox").fetchone() == (0,), "trimmed rows")
+            "SELECT id FROM repl_outbox").fetchall() == [(2,)], "trimmed rows")

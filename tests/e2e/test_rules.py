@@ -1,6 +1,8 @@
 """Rules: what they take, where they put it, and what is refused."""
 
 import json
+import pathlib
+import re
 
 import pytest
 import yaml
@@ -23,6 +25,22 @@ def test_existing_objects(local):
     local.add_rule("--existing")
     local.repld.wait_for(lambda: len(local.destination_keys()) == len(objects), "all objects")
     local.compare()
+
+
+def test_existing_objects_are_waited_for_when_asked(local):
+    """They do not hold the watermark, which says so; --existing waits for them."""
+    local.put("old", b"x")
+    local.put("old/2", b"y")
+    local.add_rule("--existing", "--paused")
+    shown = local.repld.ctl("lag").stdout
+    assert "existing objects" in shown and "listing goes on" in shown
+    late = local.repld.ctl("wait", "rule", "--existing", "--timeout", "1", check=False)
+    assert late.returncode == 1
+    local.repld.ctl("rule", "resume", "rule")
+    done = local.repld.ctl("wait", "rule", "--existing", "--timeout", "60")
+    assert "existing objects" not in done.stdout
+    assert local.destination_keys() == ["old", "old/2"]
+    assert "existing objects" not in local.repld.ctl("status").stdout
 
 
 @pytest.mark.smoke
@@ -60,6 +78,7 @@ def test_preflight_names_what_is_missing(local):
                            "--destination", "dst/no-such-bucket-here/", check=False)
     assert done.returncode == 1
     assert "no-such-bucket-here" in done.stderr
+    assert "bucket does not exist" in done.stderr, "the server's answer stands whole"
     assert local.repld.ctl("rule", "show", "bad", check=False).returncode == 1
 
 
@@ -88,7 +107,7 @@ def rule_file(path, local, **more):
 def test_apply_shows_then_does(local, tmp_path):
     file = rule_file(tmp_path / "rules.yaml", local, deletes="propagate")
     shown = local.repld.ctl("apply", "-f", file, "--dry-run")
-    assert "rule" in shown.stdout
+    assert "rule" in shown.stdout and "no server was asked" in shown.stdout
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
     local.repld.ctl("apply", "-f", file)
     local.put_all({"k": b"x"})
@@ -105,7 +124,46 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
     done = local.repld.ctl("apply", "-f", file, check=False)
     assert done.returncode in (1, 2)
     assert "deletes" in done.stderr and "rules.yaml:" in done.stderr
+    rule_file(file, local, qwertyuiop="x")
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert "qwertyuiop" in done.stderr and "keep_replicas" in done.stderr, "every key is named"
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
+
+
+def test_limits_by_time_of_day(local):
+    """What is set is shown, and apart from it what is in force."""
+    local.add_rule("--requests", "00:00-12:00 40/s, 12:00-24:00 40/s")
+    shown = local.repld.ctl("rule", "show", "rule").stdout
+    assert "00:00-12:00 40/s, 12:00-24:00 40/s" in shown
+    assert "requests now   40/s" in shown
+    assert "LIMITED NOW" in local.repld.ctl("status").stdout
+    local.put_all({f"k{number:03d}": b"x" for number in range(20)})
+    local.settle()
+    local.compare()
+    local.repld.ctl("rule", "update", "rule", "--requests", "off", "--bandwidth", "8mbit")
+    rule = local.repld.ctl("rule", "show", "rule", json_out=True)
+    assert (rule["bandwidth_now"], rule["requests_now"]) == ("8mbit", None)
+    done = local.repld.ctl("rule", "update", "rule", "--bandwidth", "8Mb", check=False)
+    assert done.returncode == 2 and "8Mb" in done.stderr and "200mbit" in done.stderr
+    local.repld.ctl("rule", "update", "rule", "--bandwidth", "off")
+    assert "LIMITED NOW" not in local.repld.ctl("status").stdout
+
+
+def test_sample_of_readme(local, tmp_path):
+    """Every member of a rule is in it, and the man page shows the same."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    text = re.search(r"<!-- rules-sample -->\n```yaml\n(.*?)```\n<!-- end -->",
+                     (root / "README.md").read_text(), re.DOTALL).group(1)
+    page = re.search(r"\.Bd -literal\n(rules:.*?)\.Ed", (root / "etc/man/replctl.1").read_text(),
+                     re.DOTALL).group(1)
+    assert yaml.safe_load(page) == yaml.safe_load(text)
+    file = tmp_path / "rules.yaml"
+    file.write_text(text.replace("overseas/crawl", f"src/{local.from_bucket}")
+                    .replace("home/crawl", f"dst/{local.to_bucket}"))
+    local.repld.ctl("apply", "-f", file)
+    shown = local.repld.ctl("rule", "show", "pages", json_out=True)["rule"]
+    assert set(shown) - set(yaml.safe_load(text)["rules"][0]) <= {"number"}
+    assert local.repld.ctl("apply", "-f", file, "--dry-run").stdout.startswith("0 rules")
 
 
 def test_update(local):
@@ -113,3 +171,20 @@ def test_update(local):
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
     shown = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
+
+
+def test_update_finds_back(local):
+    local.add_rule()
+    before = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
+    local.repld.ctl("rule", "update", "rule", "--no-marker", "--no-replicas", "--storage-class",
+                    "STANDARD_IA", "--existing", "--include", "x")
+    local.repld.ctl("rule", "update", "rule", "--marker", "--replicas", "--no-storage-class",
+                    "--no-existing", "--clear-include")
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["rule"] == before
+
+
+@pytest.mark.parametrize("options", [[], ["--no-preflight"], ["--include", "x", "--clear-include"]],
+                         ids=" ".join)
+def test_update_that_changes_nothing_is_refused(local, options):
+    local.add_rule()
+    assert local.repld.ctl("rule", "update", "rule", *options, check=False).returncode == 2

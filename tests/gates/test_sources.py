@@ -18,6 +18,7 @@ OPEN_END = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3)) + 
 ONLY_IN = [
     (r'#\s*include\s*[<"]curl/', "transfer/net", "requests go through net"),
     (r'#\s*include\s*[<"]nghttp2/', "transfer/net", "requests go through net"),
+    (r'#\s*include\s*[<"]openssl/ssl', "transfer/net", "TLS goes through net"),
     (r'#\s*include\s*[<"]sqlite3\.h', "journal", "the database belongs to the journal"),
     (r"\buv_(now|hrtime|clock_gettime|update_time|timer_\w+|random)\b", "daemon/base",
      "time and chance come from loop.h"),
@@ -97,6 +98,7 @@ def test_planted_use_is_found():
     assert misplaced({"daemon/core/lag.c": "int64_t t = time(NULL);"})
     assert misplaced({"daemon/core/lag.c": "uv_timer_start(&t, f, 1, 1);"})
     assert misplaced({"transfer/store/s3.c": "#include <curl/curl.h>"})
+    assert misplaced({"transfer/relay/relay.c": "#include <openssl/ssl.h>"})
     assert misplaced({"transfer/copy/retry.c": "x = random();"})
     assert misplaced({"daemon/core/engine.c": "usleep(5);"})
     assert not misplaced({"transfer/net/lane.c": "#include <curl/curl.h>"})

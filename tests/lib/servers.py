@@ -257,20 +257,25 @@ def make_certificates(folder, address="127.0.0.1"):
 
 
 class Nghttpx(Server):
-    """TLS and HTTP/2 (and HTTP/1.1) in front of any plain server."""
+    """TLS and HTTP/2 (and HTTP/1.1) in front of any plain server. options: further ones of the
+    program, which override those here."""
 
-    def __init__(self, backend):
+    def __init__(self, backend, *options):
         super().__init__()
         self.backend = backend
+        self.options = options
+        self.port = None
         self.kind = f"{backend.kind}_tls"
         self.region = backend.region
         self.access_key, self.secret_key = backend.access_key, backend.secret_key
 
     def start(self):
         program = need("nghttpx")
-        ca, cert, key = make_certificates(self.dir, self.place.address)
-        self.ca_file = str(ca)
-        port = free_port()
+        if self.ca_file is None:
+            ca, self._cert, self._key = make_certificates(self.dir, self.place.address)
+            self.ca_file = str(ca)
+            self.port = free_port()
+        port, self.access_log = self.port, self.dir / "access.log"
         host, backend_port = self.backend.url.removeprefix("http://").split(":")
         empty = self.dir / "nghttpx.conf"
         empty.write_text("")
@@ -278,11 +283,20 @@ class Nghttpx(Server):
             "nghttpx", program, f"--conf={empty}", f"--frontend={self.place.address},{port}",
             f"--backend={host},{backend_port}", "--workers=1", "--single-process", "--no-ocsp", "--no-via",
             "--add-x-forwarded-for", "--log-level=WARN", "--errorlog-file=/dev/stderr",
-            "--accesslog-file=/dev/null", "--no-server-rewrite",
+            f"--accesslog-file={self.access_log}",
+            "--accesslog-format=$alpn $tls_session_reused $status $request", "--no-server-rewrite",
             "--frontend-http2-window-size=1M", "--backend-read-timeout=5m",
-            "--backend-write-timeout=5m", key, cert)
+            "--backend-write-timeout=5m", *self.options, self._key, self._cert)
         front.wait_ready(lambda: port_answers(port, self.place.address))
         self.url = f"https://{self.place.address}:{port}"
+
+    @property
+    def process(self):
+        return self._processes[-1]
+
+    def accesses(self):
+        """(ALPN, "r" when its TLS session was resumed, status, request line) of every request."""
+        return [line.split(" ", 3) for line in self.access_log.read_text().splitlines()]
 
 
 def go_program(name, package, variable):
@@ -318,6 +332,15 @@ def rclone_program():
         return go_program("rclone", "github.com/rclone/rclone@latest", "REPL_RCLONE")
     except Missing:
         return need("rclone")
+
+
+def s5cmd_program():
+    return go_program("s5cmd", "github.com/peak/s5cmd/v2@latest", "REPL_S5CMD")
+
+
+def mc_program():
+    """MinIO's client, which sets its replication up."""
+    return go_program("mc", "github.com/minio/mc@latest", "REPL_MC")
 
 
 class Minio(Server):
@@ -365,9 +388,11 @@ def versions():
     asks = {"radosgw": ["radosgw", "--version"], "nghttpx": ["nghttpx", "--version"],
             "prometheus": ["prometheus", "--version"], "aws": ["aws", "--version"],
             "s3cmd": ["s3cmd", "--version"]}
-    for name, find in (("rclone", rclone_program), ("minio", minio_program)):
+    for name, find, ask in (("rclone", rclone_program, "--version"),
+                            ("minio", minio_program, "--version"),
+                            ("s5cmd", s5cmd_program, "version")):
         try:
-            asks[name] = [find(), "--version"]
+            asks[name] = [find(), ask]
         except Missing as reason:
             yield f"{name}: {reason}"
     for name, command in asks.items():

@@ -210,17 +210,17 @@ class Wan:
             found[way]["device"] = json.loads(shown)[0]["stats64"]["tx"]["dropped"]
         return found
 
-    def iperf(self, *options, timeout=120):
+    def iperf(self, *options, timeout=120, port=5201):
         """The last part of iperf3's report on a transfer from near to far, see iperf3(1)."""
         need("iperf3")
-        log = self.dir / "iperf3.log"
+        log = self.dir / f"iperf3-{port}.log"
         log.unlink(missing_ok=True)
         with self.far.entered():
-            server = Process(["iperf3", "--server", "--one-off", "--forceflush"], log)
+            server = Process(["iperf3", "--server", "--one-off", "--forceflush", "--port", port], log)
         try:
             server.wait_ready(lambda: "listening" in log.read_text())
-            done = self.run_in("near", "iperf3", "--client", self.far.address, "--json", *options,
-                               timeout=timeout)
+            done = self.run_in("near", "iperf3", "--client", self.far.address, "--port", port,
+                               "--json", *options, timeout=timeout)
         finally:
             server.kill()
         return json.loads(done.stdout)["end"]

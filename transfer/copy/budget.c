@@ -34,10 +34,11 @@ static void spare_unmap(struct budget *b, struct spare *spare)
     munmap(spare, spare->bytes);
 }
 
-/* The oldest spares go until held tickets and spares fit together. */
-static void pool_trim(struct budget *b)
+/* The oldest spares go until there is room for a new buffer of so many bytes. Not sooner: a ticket
+ * that is held may well be served by one of them. */
+static void pool_trim(struct budget *b, uint64_t bytes)
 {
-    while (b->used + b->pooled > b->limit && !list_is_empty(&b->pool)) {
+    while (b->buffers + b->pooled + bytes > b->limit && !list_is_empty(&b->pool)) {
         spare_unmap(b, spare_of(b->pool.prev));
     }
 }
@@ -46,7 +47,7 @@ void budget_done(struct budget *b)
 {
     assert(b->used == 0 && list_is_empty(&b->waiters));
     b->limit = 0;
-    pool_trim(b);
+    pool_trim(b, 0);
 }
 
 static bool has_room(const struct budget *b, const struct ticket *t)
@@ -58,10 +59,6 @@ static void hold(struct budget *b, struct ticket *t)
 {
     t->state = TICKET_HELD;
     b->used += t->bytes;
-    pool_trim(b);
-    if (b->used + b->pooled > b->peak) {
-        b->peak = b->used + b->pooled;
-    }
 }
 
 bool budget_take(struct budget *b, struct ticket *t, uint64_t bytes)
@@ -97,6 +94,7 @@ static void buffer_free(struct budget *b, struct ticket *t)
     if (t->buffer == NULL) {
         return;
     }
+    b->buffers -= t->buffer_bytes;
     if (t->buffer_bytes < MAP_FROM) {
         free(t->buffer);
         return;
@@ -114,7 +112,6 @@ void budget_give(struct budget *b, struct ticket *t)
     if (t->state == TICKET_HELD) {
         b->used -= t->bytes;
         buffer_free(b, t);
-        pool_trim(b);
     }
     *t = (struct ticket){0};
     if (was) {
@@ -122,8 +119,7 @@ void budget_give(struct budget *b, struct ticket *t)
     }
 }
 
-/* A kept buffer serves a ticket of exactly its size: parts of an upload are equal, and what is
- * mapped then never is more than what tickets and pool count. */
+/* A kept buffer serves a ticket of exactly its size: parts of an upload are equal. */
 static char *pool_take(struct budget *b, uint64_t bytes)
 {
     int looks = POOL_LOOK;
@@ -141,22 +137,32 @@ static char *pool_take(struct budget *b, uint64_t bytes)
     return NULL;
 }
 
+static char *new_buffer(uint64_t bytes)
+{
+    if (bytes < MAP_FROM) {
+        return malloc(bytes);
+    }
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) {
+        return NULL;
+    }
+    return map;
+}
+
 char *budget_buffer(struct budget *b, struct ticket *t)
 {
     assert(t->state == TICKET_HELD);
     if (t->buffer != NULL) {
         return t->buffer;
     }
-    t->buffer_bytes = t->bytes;
-    if (t->bytes < MAP_FROM) {
-        t->buffer = malloc(t->bytes);
-        return t->buffer;
-    }
-    t->buffer = pool_take(b, t->bytes);
+    t->buffer = t->bytes < MAP_FROM ? NULL : pool_take(b, t->bytes);
     if (t->buffer == NULL) {
-        void *map =
-            mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        t->buffer = map == MAP_FAILED ? NULL : map;
+        pool_trim(b, t->bytes);
+        t->buffer = new_buffer(t->bytes);
+    }
+    if (t->buffer != NULL) {
+        t->buffer_bytes = t->bytes;
+        b->buffers += t->bytes;
     }
     return t->buffer;
 }

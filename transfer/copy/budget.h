@@ -15,10 +15,10 @@ struct ticket;
 typedef void budget_granted_fn(void *arg, struct ticket *ticket);
 
 struct budget {
-    uint64_t limit;  /* bytes */
-    uint64_t used;   /* bytes of held tickets */
-    uint64_t peak;   /* most there ever was, kept buffers included */
-    uint64_t pooled; /* bytes of buffers without a ticket */
+    uint64_t limit;   /* bytes */
+    uint64_t used;    /* bytes of held tickets, with a buffer or not yet */
+    uint64_t buffers; /* bytes of the buffers of tickets; with `pooled` never more than the limit */
+    uint64_t pooled;  /* bytes of buffers without a ticket */
     struct list waiters;
     struct list pool; /* newest first */
     budget_granted_fn *granted;

@@ -64,7 +64,11 @@ struct copy_op {
     unsigned attempts; /* failures of this step that count */
     bool counts;       /* the last one does (false: its endpoint is down) */
     bool is_cancelled;
-    bool goes_alone;       /* not in a batch again */
+    bool goes_alone;      /* not in a batch again */
+    struct copy_op *twin; /* the other attempt in flight of the same part, or NULL */
+    bool is_surplus;      /* the other one has won */
+    uint64_t started_ms;
+    struct timer slow;
     enum store_class size; /* it is in flight as */
     struct batch *batch;   /* it is in flight with */
     uint64_t need;         /* bytes of body memory it must have before it may go */
@@ -208,6 +212,8 @@ bool copy_is_idle(const struct copy *c);
 /* Gives up bodies that are read but not on their way; they are read again later. */
 void copy_shed(struct copy *c);
 void copy_settle(struct copy *c);
+/* A second attempt of a part that is in flight, to be started at once. */
+struct copy_op *copy_twin(struct copy_op *o);
 enum copy_side copy_side(enum copy_step step);
 
 /* ---- from sched ---- */
@@ -235,6 +241,8 @@ void copy_op_free(struct copy_op *o);
 void copy_ask(struct copy *c, enum copy_step step);      /* new operation, queued */
 void copy_queue(struct copy_op *o, enum copy_step step); /* queued as this step, attempts kept */
 void copy_hold(struct copy_op *o);
+/* o of a pair has ended, or is given up: the body is the other's now. */
+struct copy_op *copy_leave_twin(struct copy_op *o);
 /* Sends it again by class and attempt, or fails the copy. */
 void copy_again(struct copy *c, struct copy_op *o);
 /* The same, beginning with a step before it. */

@@ -93,6 +93,7 @@ void copy_op_free(struct copy_op *o)
 {
     list_remove(&o->link);
     timer_stop(&o->delay);
+    timer_stop(&o->slow);
     sched_release(o);
     arena_done(&o->arena);
     if (o->copy->body == o) {
@@ -273,6 +274,8 @@ void copy_result(struct copy_op *o)
     bool is_good = o->op.fail.code == 0;
     if (c->after == AFTER_NOTHING || (is_good && o->step == STEP_CREATE)) {
         (is_good ? steps[o->step].good : steps[o->step].bad)(c, o);
+    } else if (o->twin != NULL) {
+        copy_leave_twin(o);
     }
     if (!list_is_linked(&o->link)) {
         copy_op_free(o);

@@ -131,16 +131,54 @@ void copy_send_part_fill(struct copy *c, struct copy_op *o)
     copy_fill_dest(c, &o->op, STORE_PART);
     o->op.upload_id = c->upload_id;
     o->op.part_number = o->part + 1;
-    o->op.body = span_of(o->ticket.buffer, (size_t)copy_part_length(c, o->part));
+    const struct ticket *body = o->twin != NULL ? &o->twin->ticket : &o->ticket;
+    o->op.body = span_of(body->buffer, (size_t)copy_part_length(c, o->part));
 }
 
+struct copy_op *copy_twin(struct copy_op *o)
+{
+    struct copy_op *twin = copy_op_new(o->copy, STEP_SEND_PART);
+    twin->part = o->part;
+    twin->need = o->need;
+    twin->attempts = o->attempts;
+    twin->twin = o;
+    o->twin = twin;
+    o->copy->parts[o->part].repeated = true;
+    return twin;
+}
+
+struct copy_op *copy_leave_twin(struct copy_op *o)
+{
+    struct copy_op *other = o->twin;
+    if (o->ticket.state == TICKET_HELD) {
+        other->ticket = o->ticket;
+        o->ticket = (struct ticket){0};
+    }
+    o->twin = NULL;
+    other->twin = NULL;
+    return other;
+}
+
+static void part_is_sent(struct copy *c, const struct copy_op *o)
+{
+    c->parts[o->part].state = PART_SENT;
+    copy_note(c, COPY_PART_DONE, o->part);
+}
+
+/* With two attempts the part counts when both have ended: Complete must not meet one of them. */
 void copy_send_part_good(struct copy *c, struct copy_op *o)
 {
     struct copy_part *part = &c->parts[o->part];
     part->etag = arena_span(&c->arena, o->op.part.etag);
     part->checksum = arena_span(&c->arena, o->op.part.checksum);
-    part->state = PART_SENT;
-    copy_note(c, COPY_PART_DONE, o->part);
+    if (o->twin == NULL) {
+        part_is_sent(c, o);
+        return;
+    }
+    struct copy_op *loser = copy_leave_twin(o);
+    loser->is_surplus = true;
+    loser->is_cancelled = true;
+    sched_call_back(loser);
 }
 
 /* The upload is gone from the server: nothing of it is left to abort. */
@@ -153,7 +191,11 @@ static void upload_is_gone(struct copy *c, struct copy_op *o)
 void copy_send_part_bad(struct copy *c, struct copy_op *o)
 {
     c->parts[o->part].repeated |= o->op.ambiguous || o->op.wire_sent > 0;
-    if (o->op.fail.code == REPL_ENOUPLOAD) {
+    if (o->twin != NULL) {
+        copy_leave_twin(o); /* which goes on alone */
+    } else if (o->is_surplus) {
+        part_is_sent(c, o);
+    } else if (o->op.fail.code == REPL_ENOUPLOAD) {
         upload_is_gone(c, o);
     } else if (fail_class(o->op.fail.code) == FAIL_CORRUPT && o->attempts == 0) {
         o->attempts = 1; /* perhaps our memory is what is spoilt */

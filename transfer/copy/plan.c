@@ -61,7 +61,7 @@ int plan_make(const struct plan_input *in, struct plan *ret, struct fail *f)
     if (part > in->memory_bytes / 4) {
         fail_set(f, REPL_ENOMEMORY, "object of %llu bytes needs parts of %llu MiB",
                  (unsigned long long)in->size, (unsigned long long)parts_of(part, MIB));
-        fail_hint(f, "set the memory budget to at least %llu MiB",
+        fail_hint(f, "it needs a budget with %llu MiB for bodies",
                   (unsigned long long)parts_of(part * 4, MIB));
         return REPL_ENOMEMORY;
     }

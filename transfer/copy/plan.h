@@ -12,7 +12,7 @@ struct plan_input {
     uint64_t size;         /* bytes of the object */
     uint64_t rate_bps;     /* bytes per second of one lane; 0 = not known */
     uint64_t part_max;     /* bytes, the operator's; 0 = PLAN_PART_LIMIT */
-    uint64_t memory_bytes; /* whole budget: a part is at most a quarter of it */
+    uint64_t memory_bytes; /* of bodies: a part is at most a quarter of it */
     uint64_t preferred;    /* a part size already read with; taken where it fits; 0 = none */
     const struct store_features *to;
 };

@@ -46,20 +46,29 @@ static void shed_bodies(struct sched *s)
     }
 }
 
-/* A store may have no slot for a while, with nothing in flight whose end would wake us. */
-static bool is_stuck(const struct endpoint *e)
+/* A store may have no slot for a while, with nothing in flight whose end would wake us; and a
+ * server that asked for fewer requests takes the next one soon. 0: something else will wake us. */
+static uint64_t look_again_ms(struct endpoint *e)
 {
-    return e->state == SCHED_UP && endpoint_in_flight(e) == 0 && e->ready.count > 0;
+    if (e->state != SCHED_UP || e->ready.count == 0) {
+        return 0;
+    }
+    uint64_t pause_ms = endpoint_pause_ms(e);
+    uint64_t idle_ms = endpoint_in_flight(e) == 0 ? LOOK_MS : 0;
+    return pause_ms > 0 && pause_ms < LOOK_MS ? pause_ms : pause_ms > 0 ? LOOK_MS : idle_ms;
 }
 
 static void pull_all(struct sched *s)
 {
+    uint64_t soonest_ms = 0;
     LIST_FOR (node, &s->endpoints) {
         struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
         sched_pull(e);
-        if (is_stuck(e)) {
-            timer_start(&s->look_timer, LOOK_MS);
-        }
+        uint64_t ms = look_again_ms(e);
+        soonest_ms = ms > 0 && (soonest_ms == 0 || ms < soonest_ms) ? ms : soonest_ms;
+    }
+    if (soonest_ms > 0) {
+        timer_start(&s->look_timer, soonest_ms);
     }
 }
 
@@ -123,6 +132,9 @@ static void make_stats(struct sched *s)
                         by_endpoint);
     s->throttled = stat_family(set, STAT_COUNTER, "repl_endpoint_throttled_total",
                                "Answers that asked to slow down.", by_endpoint);
+    s->hedged_bytes =
+        stat_family(set, STAT_COUNTER, "repl_endpoint_hedged_bytes_total",
+                    "Bytes of parts sent a second time that were not needed.", by_endpoint);
     s->operations = stat_family(set, STAT_COUNTER, "repl_endpoint_operations_total",
                                 "Operations of copies, by how they ended.", by_operation);
     s->memory = stat_get(

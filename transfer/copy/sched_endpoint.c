@@ -23,6 +23,7 @@ static void make_stats(struct endpoint *e)
     if (e->sched->up != NULL) {
         e->up = stat_get(e->sched->up, labels);
         e->throttled = stat_get(e->sched->throttled, labels);
+        e->hedged_bytes = stat_get(e->sched->hedged_bytes, labels);
         stat_put(e->up, 1);
     }
 }
@@ -55,6 +56,7 @@ static struct endpoint *endpoint_new(struct sched *s, struct store *store)
     queue_init(&e->ready, s->o.shares);
     queue_init(&e->parked, s->o.shares);
     valves_init(&e->valves, s);
+    throttle_init(&e->throttle);
     timer_init(&e->probe_timer, s->o.loop, probe_due, e);
     list_push_back(&s->endpoints, &e->link);
     make_stats(e);
@@ -129,7 +131,6 @@ static void go_up(struct endpoint *e)
     e->up_ms = loop_now_ms(e->sched->o.loop);
     e->state = SCHED_UP;
     e->net_failures = 0;
-    e->limit = 0;
     fail_clear(&e->fail);
     timer_stop(&e->probe_timer);
     if (e->up != NULL) {
@@ -230,12 +231,6 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     e->net_failures = 0;
     snprintf(e->seen_bucket, sizeof(e->seen_bucket), "%.*s", SPAN_ARG(op->bucket));
     e->seen_ms = e->good_ms;
-    if (e->limit > 0 && e->old_news == 0) {
-        e->limit += 1 / e->limit;
-        if (e->limit >= store_slots(e->store, STORE_SMALL) + store_slots(e->store, STORE_BULK)) {
-            e->limit = 0;
-        }
-    }
     if ((op->kind == STORE_PART || op->kind == STORE_PUT) && op->wire_sent >= 1024 * 1024 &&
         op->ended_us > op->started_us) {
         double rate = (double)op->wire_sent * 1e6 / (double)(op->ended_us - op->started_us);
@@ -246,18 +241,13 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     }
 }
 
-static void was_throttled(struct endpoint *e)
+static void was_throttled(struct endpoint *e, const struct store_op *op)
 {
+    uint32_t asked_ms = op->fail.retry_after_ms > 0 ? (uint32_t)op->fail.retry_after_ms : 0;
     if (e->throttled != NULL) {
         stat_add(e->throttled, 1);
     }
-    if (e->old_news > 0) {
-        return;
-    }
-    e->old_news = endpoint_in_flight(e);
-    double at_work = e->old_news + 1;
-    double base = e->limit > 0 && e->limit < at_work ? e->limit : at_work;
-    e->limit = base / 2 < 1 ? 1 : base / 2;
+    throttle_refused(&e->throttle, loop_now_us(e->sched->o.loop), op->started_us, asked_ms);
 }
 
 /* True: the failure counts for the operation. */
@@ -296,7 +286,10 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
 {
     int code = op->fail.code;
     count_result(e, op);
-    e->old_news -= e->old_news > 0 ? 1 : 0;
+    bool is_answer = code != REPL_ECANCELED && !is_net_failure(code);
+    if (is_answer && fail_class(code) != FAIL_THROTTLE) {
+        throttle_served(&e->throttle, loop_now_us(e->sched->o.loop));
+    }
     if (code == 0) {
         was_good(e, op);
         return true;
@@ -315,7 +308,7 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
         return was_denied(e, op);
     }
     if (fail_class(code) == FAIL_THROTTLE) {
-        was_throttled(e);
+        was_throttled(e, op);
     }
     return true;
 }
@@ -327,6 +320,7 @@ void endpoint_started(struct endpoint *e)
     if (e->passes > 0) {
         e->passes--;
     }
+    throttle_sent(&e->throttle, loop_now_us(e->sched->o.loop));
 }
 
 unsigned endpoint_in_flight(const struct endpoint *e)
@@ -339,14 +333,17 @@ static unsigned room(unsigned most, unsigned used)
     return most > used ? most - used : 0;
 }
 
-unsigned endpoint_room(const struct endpoint *e, enum store_class size)
+uint64_t endpoint_pause_ms(struct endpoint *e)
+{
+    return (throttle_wait_us(&e->throttle, loop_now_us(e->sched->o.loop)) + 999) / 1000;
+}
+
+unsigned endpoint_room(struct endpoint *e, enum store_class size)
 {
     if (e->state != SCHED_UP) {
         return e->passes;
     }
-    unsigned free_slots = room(store_slots(e->store, size), e->in_flight[size]);
-    unsigned allowed = e->limit > 0 ? room((unsigned)e->limit, endpoint_in_flight(e)) : free_slots;
-    return allowed < free_slots ? allowed : free_slots;
+    return endpoint_pause_ms(e) > 0 ? 0 : room(store_slots(e->store, size), e->in_flight[size]);
 }
 
 bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes)

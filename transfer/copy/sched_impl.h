@@ -7,6 +7,7 @@
 #include "transfer/copy/bucket.h"
 #include "transfer/copy/copy_impl.h"
 #include "transfer/copy/sched.h"
+#include "transfer/net/throttle.h"
 
 #define SCHED_REQUEST_BYTES   65536 /* a request without a body counts as so much work */
 #define SCHED_OUTAGE_MS       1000
@@ -94,6 +95,20 @@ struct group {
 struct group *group_get(struct sched *s, uint32_t number);
 void group_free(struct group *g);
 
+/* ---- hedges: second attempts of the last parts ---- */
+
+#define PACE_LOG 15
+
+struct pace_log { /* of parts that were sent */
+    double ms_a_byte[PACE_LOG];
+    size_t count;
+    size_t next;
+};
+
+/* It is in flight now, or was. */
+void hedge_watch(struct copy_op *o);
+void hedge_ended(struct copy_op *o);
+
 /* ---- endpoints ---- */
 
 struct bodies { /* in memory */
@@ -121,10 +136,12 @@ struct endpoint {
     struct valves valves;
     unsigned in_flight[STORE_CLASSES];
     struct bodies held; /* whose destination it is */
-    unsigned copies_to; /* copies whose destination it is */
-    double limit;       /* operations at a time while it throttles; 0 = none */
-    unsigned old_news;  /* results to come of what was sent before the last halving */
-    double rate_bps;    /* of one lane, smoothed; 0 = not known */
+    struct pace_log pace;
+    uint64_t sent_bytes;
+    uint64_t extra_bytes; /* of those, of second attempts that were no use */
+    unsigned copies_to;   /* copies whose destination it is */
+    struct throttle throttle;
+    double rate_bps; /* of one lane, smoothed; 0 = not known */
 
     unsigned net_failures; /* in a row */
     uint64_t good_ms;      /* of the last success; 0 = none */
@@ -142,6 +159,7 @@ struct endpoint {
 
     struct stat *up;
     struct stat *throttled;
+    struct stat *hedged_bytes;
     struct stat *operations[SCHED_OPERATIONS][SCHED_RESULTS];
 };
 
@@ -164,7 +182,7 @@ struct sched {
     void *stopped_arg;
     struct stat *memory;
     struct stat *running;
-    struct stat_family *up, *throttled, *operations;
+    struct stat_family *up, *throttled, *hedged_bytes, *operations;
 };
 
 struct endpoint *endpoint_find(const struct sched *s, const struct store *store); /* or NULL */
@@ -174,13 +192,16 @@ void endpoint_free(struct endpoint *e);
 bool endpoint_result(struct endpoint *e, const struct store_op *op);
 unsigned endpoint_in_flight(const struct endpoint *e);
 /* Operations of this size that may be started now. */
-unsigned endpoint_room(const struct endpoint *e, enum store_class size);
+unsigned endpoint_room(struct endpoint *e, enum store_class size);
+/* Milliseconds until the server stands another request; 0: now. */
+uint64_t endpoint_pause_ms(struct endpoint *e);
 /* As a destination for which so much is held: may one more body of `bytes` be read for it? One that
  * is slow must not fill the memory of the others. */
 bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes);
 void endpoint_started(struct endpoint *e);
 
 void sched_pull(struct endpoint *e);
+void sched_start(struct endpoint *at, struct copy_op *o);
 /* A delete whose evidence is old, or from before its destination was reachable. */
 bool sched_is_stale(const struct copy_op *o);
 /* Sends it with the deletes that wait behind it; false: there is none, it may go alone. */

@@ -184,13 +184,15 @@ static void on_done(struct store_op *op)
     e->in_flight[o->size]--;
     c->in_flight[side]--;
     o->counts = endpoint_result(e, op);
+    hedge_ended(o);
     copy_result(o);
     sched_pump_soon(s);
 }
 
-static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
+void sched_start(struct endpoint *at, struct copy_op *o)
 {
-    struct copy *c = e->copy;
+    struct copy *c = o->copy;
+    struct entry *e = &c->entry[copy_side(o->step)];
     uint64_t bytes = copy_op_bytes(o);
     copy_fill(o);
     o->op.done = on_done;
@@ -200,6 +202,7 @@ static void start(struct entry *e, struct endpoint *at, struct copy_op *o)
     queue_serve(&at->ready, e, bytes);
     c->in_flight[e->side]++;
     endpoint_started(at);
+    hedge_watch(o);
     store_submit(at->store, &o->op);
     sched_update(c);
 }
@@ -233,7 +236,7 @@ static void try_start(struct entry *e, struct endpoint *at)
     entry_leave(e);
     valves_pass(o);
     if (!sched_start_batch(at, o)) {
-        start(e, at, o);
+        sched_start(at, o);
     }
 }
 

@@ -24,6 +24,7 @@ struct conn {
     uint64_t opened_us;
     uint64_t connect_us;
     uint64_t came_bytes;
+    uint64_t sent_bytes;
     bool is_ready;
     bool is_lost;
     bool is_closing;
@@ -61,6 +62,7 @@ static void send_records(struct conn *c)
 {
     if (c->connect_us != 0 && !c->is_lost && !tcp_is_sending(c->tcp) && tls_pending(c->tls) > 0) {
         tls_take(c->tls, &c->sending);
+        c->sent_bytes += c->sending.len;
         tcp_send(c->tcp, &c->sending);
     }
 }
@@ -239,6 +241,11 @@ int conn_fd(const struct conn *c)
 uint64_t conn_came_bytes(const struct conn *c)
 {
     return c->came_bytes;
+}
+
+uint64_t conn_sent_bytes(const struct conn *c)
+{
+    return c->sent_bytes;
 }
 
 uint64_t conn_connect_us(const struct conn *c)

@@ -47,6 +47,7 @@ void conn_flush(struct conn *c);
 const struct fail *conn_fail(const struct conn *c);
 int conn_fd(const struct conn *c);              /* -1: none */
 uint64_t conn_came_bytes(const struct conn *c); /* from the network */
+uint64_t conn_sent_bytes(const struct conn *c); /* into it */
 uint64_t
 conn_connect_us(const struct conn *c); /* what connect() took: one round trip; 0: not yet */
 const struct tls *conn_tls(const struct conn *c); /* version, ALPN, resumed */

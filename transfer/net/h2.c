@@ -210,7 +210,7 @@ void h2_lose(struct h2 *h, const struct fail *f)
 
 bool h2_is_spent(const struct h2 *h)
 {
-    return h->is_over || h->is_leaving || h->fail.code != 0 ||
+    return h->is_over || h->fail.code != 0 ||
            nghttp2_session_check_request_allowed(h->session) == 0;
 }
 

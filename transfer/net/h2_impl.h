@@ -16,9 +16,8 @@ struct h2 {
     unsigned unsent;     /* of them: their head has left, not all of their body */
     uint64_t now_us;     /* of the call from outside */
     uint64_t fed_bytes;
-    bool is_full;    /* write() had enough */
-    bool has_peer;   /* its SETTINGS came */
-    bool is_leaving; /* the peer says good-bye */
+    bool is_full;  /* write() had enough */
+    bool has_peer; /* its SETTINGS came */
     bool is_over;
     struct fail fail;
     struct h2_counts counts;

@@ -142,6 +142,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     st->sent += len;
     st->moved_us = h->now_us;
     h->counts.body_sent_bytes += len;
+    st->request->sent_us = h->now_us;
     h->unsent -= st->sent == st->request->body.len ? 1 : 0;
     return h->is_full ? NGHTTP2_ERR_PAUSE : 0;
 }
@@ -161,6 +162,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *st = stream_of(session, frame->hd.stream_id);
     if (st != NULL && !st->is_sent) {
         st->is_sent = true;
+        if (st->request != NULL) {
+            st->request->sent_us = h->now_us;
+        }
         h->unsent += is_unsent(st) ? 1 : 0;
     }
     return 0;
@@ -198,20 +202,21 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *arg)
 {
     struct h2_stream *st = stream_of(session, frame->hd.stream_id);
+    const struct h2 *h = arg;
     struct span n = span_of((const char *)name, name_len);
     struct span v = span_of((const char *)value, value_len);
     (void)flags;
-    (void)arg;
     if (st == NULL || st->request == NULL || st->is_answered) {
         return 0; /* of no interest, or a trailer */
     }
     st->head_bytes += name_len + value_len;
     if (st->head_bytes > HEAD_MAX) {
-        fail_set(&st->request->fail, REPL_EPROTO, "head of the answer is larger than %zu bytes",
+        fail_set(&st->request->fail, REPL_ETOOBIG, "head of the answer is larger than %zu bytes",
                  HEAD_MAX);
         h2_stream_give_up(st);
     } else if (span_eq_str(n, ":status")) {
         start_head(st->request, v);
+        st->request->first_us = h->now_us;
     } else {
         add_header(st, n, v);
     }
@@ -255,7 +260,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
 static void peer_leaves(struct h2 *h, const nghttp2_goaway *g)
 {
-    h->is_leaving = true;
     if (is_breach(g->error_code)) {
         fail_set(&h->fail, REPL_EPROTO, "server gives HTTP/2 up: %s (%.*s)",
                  nghttp2_http2_strerror(g->error_code),

@@ -45,7 +45,8 @@ struct lane {
     struct tcpinfo seen; /* the newest one */
     uint64_t seen_came_bytes;
     uint64_t seen_held_us;
-    uint64_t rate_bps; /* bytes a second, both ways, between the last two */
+    uint64_t rate_bps;      /* bytes a second, both ways, over the last second or so */
+    uint64_t slow_since_us; /* see slow.h */
 };
 
 #define LANE_HEADERS_MAX 128 /* of an answer; more are left out */

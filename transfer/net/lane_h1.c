@@ -215,6 +215,9 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
         memcpy(to, body.ptr + h->sent, n);
         h->sent += n;
     }
+    if (h->sent == body.len) {
+        h->request->sent_us = loop_now_us(h->common->loop);
+    }
     return n;
 }
 
@@ -288,6 +291,7 @@ static size_t on_header(char *from, size_t size, size_t count, void *arg)
         line.len--;
     }
     if (span_starts_with(line, span_str("HTTP/"))) {
+        r->first_us = loop_now_us(h->common->loop);
         start_head(r, line);
     } else if (r->answer != NULL) {
         add_header(r, line);
@@ -309,6 +313,7 @@ static int on_begin(void *arg, char *peer, char *local, int peer_port, int local
     const char *method = h->request->method;
     bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool repeats = h->begun;
+    h->request->sent_us = loop_now_us(h->common->loop);
     h->begun = true;
     return repeats && !is_read ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }

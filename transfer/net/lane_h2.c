@@ -22,6 +22,7 @@ struct lane_h2 {
     struct timer tick;
     struct deferred ended; /* requests that ended in a call of the pool */
     bool is_ready;
+    bool is_lost;
     bool is_closed; /* by the pool: nothing is told any more */
 };
 
@@ -64,19 +65,28 @@ static void on_ended(void *arg)
     tell_ended(arg);
 }
 
+/* A server that tidies up idle connections is no news. */
 static void log_end(const struct lane_h2 *l, const struct fail *f)
 {
     char address[INET6_ADDRSTRLEN];
+    struct log *log = l->common->log;
     addr_print(&l->base.addr, address);
-    LOG_INFO(l->common->log, "lane", "HTTP/2 connection to %s at %s is closed: %s",
-             l->base.host->name, address, f->text);
+    if (l->base.active > 0 || h2_fail(l->h2)->code != 0) {
+        LOG_INFO(log, "lane", "HTTP/2 connection to %s at %s is closed: %s", l->base.host->name,
+                 address, f->text);
+    } else {
+        LOG_DEBUG(log, "lane", "HTTP/2 connection to %s at %s is closed: %s", l->base.host->name,
+                  address, f->text);
+    }
 }
 
 static void lose(struct lane_h2 *l, const struct fail *f)
 {
-    if (!l->base.is_spent || l->base.active > 0) {
-        log_end(l, h2_fail(l->h2)->code != 0 ? h2_fail(l->h2) : f);
+    if (l->is_lost) {
+        return;
     }
+    l->is_lost = true;
+    log_end(l, h2_fail(l->h2)->code != 0 ? h2_fail(l->h2) : f);
     l->base.is_spent = true;
     l->base.fd = -1;
     timer_stop(&l->tick);
@@ -95,7 +105,7 @@ static bool on_h2_write(void *arg, struct span bytes)
 static void pump(struct lane_h2 *l)
 {
     static const struct fail over = {.code = REPL_ENET, .text = "server has closed the session"};
-    if (l->is_ready && !h2_is_over(l->h2) && conn_is_writable(l->conn)) {
+    if (l->is_ready && !l->is_lost && !h2_is_over(l->h2) && conn_is_writable(l->conn)) {
         h2_fill(l->h2, now_us(l));
         conn_flush(l->conn);
     }
@@ -143,12 +153,13 @@ static void on_lost(void *arg)
 
 /* ---- silence ---- */
 
-/* What the kernel still holds counts: a slow link acknowledges it bit by bit. */
-static uint64_t progress(const struct lane_h2 *l)
+static struct pulse_seen look(const struct lane_h2 *l)
 {
     struct tcpinfo t = {0};
     tcpinfo_read(conn_fd(l->conn), now_us(l), &t);
-    return conn_came_bytes(l->conn) + t.acked_bytes;
+    return (struct pulse_seen){.came = conn_came_bytes(l->conn),
+                               .acked = t.acked_bytes > 0 ? t.acked_bytes - 1 : 0, /* the SYN */
+                               .sent = conn_sent_bytes(l->conn)};
 }
 
 static void watch(struct lane_h2 *l)
@@ -158,7 +169,8 @@ static void watch(struct lane_h2 *l)
     if (!l->is_ready) {
         return; /* the connection has a time limit of its own */
     }
-    switch (pulse_check(&l->pulse, progress(l), loop_now_ms(l->common->loop))) {
+    struct pulse_seen seen = look(l);
+    switch (pulse_check(&l->pulse, &seen, loop_now_ms(l->common->loop))) {
     case PULSE_ALIVE:
         break;
     case PULSE_ASK:

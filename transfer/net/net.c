@@ -11,6 +11,8 @@
 
 static void finish_close(void *arg);
 
+static void start_waiting(struct net *n);
+
 static void tick(void *arg)
 {
     struct net *n = arg;
@@ -20,6 +22,8 @@ static void tick(void *arg)
         path_sample(&n->paths[i]);
         path_steer(&n->paths[i]);
     }
+    late_check(n);
+    start_waiting(n);
     if (n->lanes > 0) {
         timer_start(&n->tick, n->busy > 0 ? TICK_MS : QUIET_MS);
     }
@@ -78,6 +82,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->lane_limit = o->lanes > 0 ? o->lanes : 1;
     make_paths(n, o);
     timer_init(&n->tick, o->loop, tick, n);
+    list_init(&n->active);
     list_init(&n->waiting);
     list_init(&n->failed);
     deferred_init(&n->finish, o->loop, finish_close, n);
@@ -124,6 +129,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }
+    list_push_back(&n->active, &r->active);
     pool_taken(l);
     l->ops->start(l, r);
 }
@@ -133,6 +139,7 @@ static void leave_lane(struct net *n, struct net_request *r)
     struct lane *l = r->lane;
     r->lane = NULL;
     n->busy--;
+    list_remove(&r->active);
     path_ended(r->host->path, r);
     pool_left(l, r);
 }
@@ -156,14 +163,20 @@ static void check_closed(struct net *n)
     }
 }
 
+/* Where the request was lost, and how far that is. */
+static void note_loss(struct net_request *r, const struct lane *l)
+{
+    r->failed_at = addr_tag(&l->addr);
+    r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
+}
+
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
-        r->failed_at = addr_tag(&l->addr);
-        r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
+        note_loss(r, l);
     }
     leave_lane(n, r);
     r->done(r);
@@ -201,11 +214,14 @@ void net_submit(struct net *n, struct net_request *r)
     r->left = false;
     r->wire_sent = 0;
     r->no_h2 = false;
+    r->sent_us = 0;
+    r->first_us = 0;
     r->failed_at = 0;
     r->rtt_us = 0;
     r->net = n;
     r->lane = NULL;
     r->link = (struct list){NULL, NULL};
+    r->active = (struct list){NULL, NULL};
     r->host = path_host(&n->paths[r->path], r->url);
     if (r->host == NULL) {
         fail_set(&r->fail, REPL_EBADINPUT, "%s is no URL of a host", r->url);
@@ -233,6 +249,16 @@ void net_cancel(struct net *n, struct net_request *r)
     }
     fail_later(n, r);
     start_waiting(n);
+}
+
+void net_give_up(struct net *n, struct net_request *r, int code, const char *why)
+{
+    struct lane *l = r->lane;
+    fail_set(&r->fail, code, "%s", why);
+    note_loss(r, l);
+    l->ops->cancel(l, r);
+    leave_lane(n, r);
+    fail_later(n, r);
 }
 
 /* ---- what hosts and lanes tell ---- */

@@ -70,6 +70,7 @@ struct net_request {
     size_t into_size;
     uint64_t avoid;      /* failed_at of an earlier try: elsewhere, if another address is known */
     unsigned stall_s;    /* no byte in either direction for so long: REPL_ETIMEOUT; 0 = 30 */
+    bool may_hurry;      /* a read: one that is late by the measure of others is given up */
     struct arena *arena; /* answer headers and text live here */
     net_done_fn *done;   /* from the loop, once, never inside net_submit() */
     void *arg;
@@ -84,12 +85,15 @@ struct net_request {
     bool left;          /* the server may have seen it */
     uint64_t wire_sent; /* body bytes that left */
     bool no_h2;         /* REPL_EPROTO: this host does better in HTTP/1.1 */
+    uint64_t sent_us;   /* monotonic: bytes went last; 0: none did */
+    uint64_t first_us;  /* the first byte of the answer came; 0: not yet */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
     uint32_t rtt_us;    /* of that connection, or of its path; 0: not known */
 
     /* Private to net. */
     struct net *net;
-    struct list link; /* waiting, or failed without a lane */
+    struct list link;   /* waiting, or failed without a lane */
+    struct list active; /* in a lane */
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */

@@ -3,6 +3,8 @@
 #define REPL_NET_NET_IMPL_H
 
 #include "daemon/base/stat.h"
+#include "transfer/net/firstbyte.h"
+#include "transfer/net/gradient.h"
 #include "transfer/net/lane.h"
 #include "transfer/net/pace.h"
 #include "transfer/net/probe.h"
@@ -32,7 +34,9 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
-    struct pace pace; /* of bulk */
+    struct pace pace;         /* of bulk */
+    struct gradient gradient; /* of small requests */
+    struct firstbyte firstbyte;
 
     struct stat *sent; /* NULL without statistics, as the others */
     struct stat *received;
@@ -42,6 +46,7 @@ struct path {
     struct stat *tcp_retrans;
     struct stat *rtt;
     struct stat *bulk_slots;
+    struct stat *small_slots;
 };
 
 enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
@@ -70,6 +75,7 @@ struct net {
     unsigned lane_limit; /* over all paths */
     unsigned lanes;      /* open */
     unsigned busy;       /* requests in lanes */
+    struct list active;  /* they: net_request.active */
     unsigned handles;    /* of lanes, open or closing */
     struct timer tick;
     struct list waiting;     /* net_request.link */
@@ -83,6 +89,8 @@ struct net {
 
 /* ---- net.c ---- */
 
+/* Takes a request out of its lane; it ends with this failure. */
+void net_give_up(struct net *n, struct net_request *r, int code, const char *why);
 /* What the TLS connections of the endpoint share. */
 struct tls_context *net_tls(struct net *n);
 /* It is known what the host speaks; or it cannot be reached, and those that wait for it fail. */
@@ -118,6 +126,11 @@ void host_fall_back(struct host *h, const struct fail *why);
 /* Asks the kernel about every lane of the path; what happened since the last time is in p->sample.
  */
 void path_sample(struct path *p);
+
+/* ---- slow lanes and late answers: late.c ---- */
+
+/* Gives up what is far behind its peers: the connection, and the request with it. */
+void late_check(struct net *n);
 
 /* ---- pool.c ---- */
 

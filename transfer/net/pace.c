@@ -1,204 +1,246 @@
-#include "transfer/net/pace.h"
+#include "transfer/net/pace_impl.h"
 
-#include <string.h>
+#define RISING     1.10 /* between two slices: the lanes are not up to speed */
+#define SETTLE_MAX 3    /* × the least time to settle */
+#define HELD       0.2  /* share of the time: the peer's window is what holds lanes back */
+#define GAP_US     (2 * PACE_SECOND)
+#define PATIENCE   4 /* an epoch's data may take so many epochs to come */
 
-#define PATIENT_START 8
-#define PATIENT_LEAST 2
-#define PATIENT_MOST  32
-#define CUBIC_START   32
-#define CUBIC_LEAST   4
+/* ---- meters ---- */
 
-#define EPOCH_US     2000000u
-#define EPOCH_RTTS   10
-#define EARLY_US     1000000u /* the first ones are short: jobs are */
-#define EARLY_RTTS   6
-#define EARLY_EPOCHS 8
-#define FULL_SHARE   0.8
-#define PAYS         1.05 /* of the goodput before */
-#define IN_VAIN      1.03
-#define WASTE        0.03 /* share of repeats above the path's own loss */
-#define WASTE_FELL   0.95 /* fewer lanes may cost so much at most */
-#define WINDOW_SHARE 0.5  /* less is the receiver's TCP on its way to its size */
-#define REST_US      60000000u
-#define OWN_LOSS_US  3600000000u
-#define SENT_ENOUGH  ((uint64_t)1000 * 1000) /* bytes, to judge a share of repeats by */
-
-void pace_init(struct pace *p)
+void meter_clear(struct pace_meter *m)
 {
-    memset(p, 0, sizeof(*p));
-    p->own_loss = 1;
+    *m = (struct pace_meter){0};
 }
 
-static unsigned between(unsigned n, unsigned least, unsigned most)
+void meter_add(struct pace_meter *m, const struct pace_sample *s, uint64_t span_us)
 {
-    n = n < least ? least : n;
-    return n > most ? most : n;
+    m->time_us += span_us;
+    m->moved_bytes += s->moved_bytes;
+    m->sent_bytes += s->sent_bytes;
+    m->retrans_bytes += s->retrans_bytes;
+    m->held_us += s->held * (double)span_us;
 }
 
-static unsigned most_of(const struct pace_input *in)
+struct pace_seen meter_read(const struct pace_meter *m)
 {
-    return in->is_patient && in->most > PATIENT_MOST ? PATIENT_MOST : in->most;
-}
-
-static unsigned least_of(const struct pace_input *in)
-{
-    unsigned least = in->is_patient ? PATIENT_LEAST : CUBIC_LEAST;
-    return least < in->most ? least : in->most;
-}
-
-unsigned pace_lanes(const struct pace *p, unsigned most)
-{
-    unsigned lanes = p->lanes > 0 ? p->lanes : PATIENT_START;
-    return lanes < most ? lanes : most;
-}
-
-const char *pace_reason_name(enum pace_reason reason)
-{
-    static const char *const names[] = {[PACE_START] = "start",
-                                        [PACE_TRIED] = "trying more",
-                                        [PACE_PAID] = "more pays",
-                                        [PACE_UNDONE] = "no gain",
-                                        [PACE_WASTE] = "too many repeats",
-                                        [PACE_WINDOW] = "peer window"};
-    return names[reason];
-}
-
-/* ---- epochs ---- */
-
-static void add(struct pace_epoch *e, const struct pace *p, const struct pace_input *in)
-{
-    e->span_us += in->span_us;
-    e->full_us += in->in_use >= p->lanes ? in->span_us : 0;
-    e->moved_bytes += in->moved_bytes;
-    e->sent_bytes += in->sent_bytes;
-    e->retrans_bytes += in->retrans_bytes;
-    e->busy_us += in->busy_us;
-    e->window_us += in->window_us;
-}
-
-static uint64_t epoch_length(const struct pace *p, const struct pace_input *in)
-{
-    bool early = p->epochs < EARLY_EPOCHS;
-    uint64_t by_rtt = (uint64_t)in->min_rtt_us * (early ? EARLY_RTTS : EPOCH_RTTS);
-    uint64_t least = early ? EARLY_US : EPOCH_US;
-    return by_rtt > least ? by_rtt : least;
-}
-
-static double share_of(uint64_t part, uint64_t whole)
-{
-    return whole > 0 ? (double)part / (double)whole : 0;
-}
-
-static void learn_own_loss(struct pace *p, const struct pace_epoch *e, uint64_t now_us)
-{
-    double share = share_of(e->retrans_bytes, e->sent_bytes);
-    if (e->sent_bytes >= SENT_ENOUGH &&
-        (share <= p->own_loss || now_us - p->own_loss_us > OWN_LOSS_US)) {
-        p->own_loss = share;
-        p->own_loss_us = now_us;
+    struct pace_seen seen = {0};
+    if (m->time_us > 0) {
+        seen.goodput = (double)m->moved_bytes * 1e6 / (double)m->time_us;
+        seen.held = m->held_us / (double)m->time_us;
     }
+    if (m->sent_bytes > 0) {
+        seen.repeats = (double)m->retrans_bytes / (double)m->sent_bytes;
+    }
+    return seen;
 }
 
-/* ---- moves ---- */
+/* ---- time ---- */
 
-static void move(struct pace *p, unsigned lanes, enum pace_reason reason)
+uint64_t pace_span(const struct pace *p, double seconds, unsigned rtts)
 {
-    p->before = p->lanes;
-    p->goodput_then = p->goodput;
-    p->lanes = lanes;
-    p->reason = reason;
-    p->skip = 1;
+    uint64_t least = (uint64_t)(seconds * 1e6);
+    uint64_t round_trips = p->min_rtt_us * rtts;
+    return round_trips > least ? round_trips : least;
 }
 
-static void settle(struct pace *p, enum pace_reason reason)
+static uint64_t epoch_us(const struct pace *p)
 {
-    p->before = 0;
-    p->reason = reason;
+    return p->is_young ? pace_span(p, 1, 6) : pace_span(p, 2, 10);
 }
 
-/* CUBIC under random loss moves as much as it has connections. */
-static unsigned more_of(const struct pace *p, const struct pace_input *in, bool by_window)
+/* A BBR lane connects and doubles its rate for about 10 round trips. When lanes have gone, those
+ * that are left take their share by a quarter in 8 round trips. */
+static uint64_t settle_us(const struct pace *p)
 {
-    unsigned careful = p->lanes / (p->epochs < EARLY_EPOCHS ? 2 : 4);
-    unsigned step = in->is_patient && !by_window ? careful : p->lanes;
-    return between(p->lanes + (step > 0 ? step : 1), least_of(in), most_of(in));
+    switch (p->move) {
+    case PACE_SHRINK:
+    case PACE_TRIM:
+    case PACE_FRESH:
+        return pace_span(p, 2, 16);
+    case PACE_NO_MOVE:
+    case PACE_GROW:
+        break;
+    }
+    return p->is_bbr ? pace_span(p, 1, 8) : pace_span(p, 0.5, 5);
 }
 
-static bool wastes(const struct pace *p, const struct pace_epoch *e)
+void pace_enter(struct pace *p, enum pace_state state)
 {
-    return e->sent_bytes >= SENT_ENOUGH &&
-           share_of(e->retrans_bytes, e->sent_bytes) > p->own_loss + WASTE;
+    p->state = state;
+    p->state_us = p->now_us;
+    meter_clear(&p->meter);
+    meter_clear(&p->slice);
+    p->slice_goodput = 0;
 }
 
-static bool is_held(const struct pace_epoch *e)
+/* ---- states ---- */
+
+/* True when a slice has brought not much more than the one before. */
+static bool is_flat(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
-    return share_of(e->window_us, e->busy_us) > WINDOW_SHARE;
+    meter_add(&p->slice, s, span_us);
+    if (p->slice.time_us < pace_span(p, 0.4, 3)) {
+        return false;
+    }
+    double before = p->slice_goodput;
+    p->slice_goodput = meter_read(&p->slice).goodput;
+    meter_clear(&p->slice);
+    return before > 0 && p->slice_goodput <= before * RISING;
 }
 
-/* The verdict on the move that is on trial. */
-static void judge(struct pace *p, const struct pace_epoch *e, uint64_t now_us)
+static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
-    bool was_up = p->lanes > p->before;
-    double gain = p->goodput_then > 0 ? p->goodput / p->goodput_then : PAYS;
-    if (!was_up) {
-        if (gain < WASTE_FELL) {
-            p->lanes = p->before;
-            p->rest_until_us = now_us + REST_US;
-            settle(p, PACE_UNDONE);
-        } else {
-            settle(p, PACE_WASTE);
+    uint64_t passed = p->now_us - p->state_us;
+    bool flat = is_flat(p, s, span_us);
+    if (p->move == PACE_FRESH) {
+        if (passed >= settle_us(p)) {
+            pace_undo(p, PACE_FRESH_OVER);
         }
-    } else if (gain < IN_VAIN || (gain < PAYS && wastes(p, e))) {
-        p->lanes = p->before;
-        p->rest_until_us = now_us + REST_US;
-        p->skip = 1;
-        settle(p, PACE_UNDONE);
-    } else {
-        settle(p, PACE_PAID);
-        p->rest_until_us = gain < PAYS ? now_us + REST_US : 0;
+        return;
+    }
+    if ((flat && passed >= settle_us(p)) || passed >= SETTLE_MAX * settle_us(p)) {
+        pace_enter(p, PACE_MEASURING);
     }
 }
 
-static bool decide(struct pace *p, const struct pace_epoch *e, const struct pace_input *in)
+/* With few of the lanes at work, it is the work that is measured. */
+static bool is_usable(const struct pace *p, const struct pace_sample *s)
 {
-    if (p->before != 0) {
-        judge(p, e, in->now_us);
-        return true;
-    }
-    unsigned fewer = between(p->lanes - p->lanes / 4, least_of(in), most_of(in));
-    unsigned more = more_of(p, in, is_held(e));
-    if (wastes(p, e) && fewer < p->lanes && in->now_us >= p->rest_until_us) {
-        move(p, fewer, PACE_WASTE);
-    } else if (more > p->lanes && !wastes(p, e) && in->now_us >= p->rest_until_us) {
-        move(p, more, is_held(e) ? PACE_WINDOW : PACE_TRIED);
-    } else {
-        return false;
-    }
-    return true;
+    return !s->is_starved && s->lanes * 5 >= p->wanted * 4;
 }
 
-bool pace_sample(struct pace *p, const struct pace_input *in)
+static void epoch_ends(struct pace *p)
 {
-    if (p->lanes == 0) {
-        p->lanes = between(in->is_patient ? PATIENT_START : CUBIC_START, 1, in->most);
-        return true;
+    struct pace_seen seen = meter_read(&p->meter);
+    p->is_held = seen.held > HELD;
+    if (p->move == PACE_NO_MOVE) {
+        pace_steady(p, &seen);
+    } else {
+        pace_judge(p, &seen);
     }
-    p->lanes = between(p->lanes, least_of(in), most_of(in));
-    add(&p->epoch, p, in);
-    if (p->epoch.span_us < epoch_length(p, in)) {
-        return false;
+}
+
+/* A verdict in doubt leaves everything as it is: a second epoch is added to the first. */
+static void measure(struct pace *p, const struct pace_sample *s, uint64_t span_us)
+{
+    uint64_t wanted_us = epoch_us(p) * (p->move == PACE_NO_MOVE ? 1 : p->judged + 1);
+    if (is_usable(p, s)) {
+        meter_add(&p->meter, s, span_us);
     }
-    struct pace_epoch e = p->epoch;
-    memset(&p->epoch, 0, sizeof(p->epoch));
-    bool counts = share_of(e.full_us, e.span_us) >= FULL_SHARE && e.moved_bytes > 0;
-    if (!counts || p->skip > 0) {
-        p->skip -= counts ? 1 : 0;
-        return false;
+    if (p->meter.time_us >= wanted_us) {
+        epoch_ends(p);
+    } else if (p->now_us - p->state_us < PATIENCE * wanted_us) {
+        return;
+    } else if (p->move == PACE_NO_MOVE) {
+        pace_enter(p, PACE_MEASURING);
+    } else {
+        pace_undo(p, PACE_NOT_JUDGED);
     }
-    double last = p->goodput;
-    p->goodput = (double)e.moved_bytes * 1e6 / (double)e.span_us;
-    p->epochs++;
-    learn_own_loss(p, &e, in->now_us);
-    bool first = last == 0;
-    return first ? false : decide(p, &e, in);
+}
+
+/* ---- life ---- */
+
+void pace_init(struct pace *p, bool is_bbr, unsigned limit)
+{
+    unsigned start = is_bbr ? PACE_BBR_START : PACE_OTHER_START;
+    *p = (struct pace){
+        .wanted = start < limit ? start : limit,
+        .is_bbr = is_bbr,
+        .is_young = true,
+        .limit = limit,
+        .own_loss = -1,
+        .own_loss_next = -1,
+    };
+    pace_forget(p);
+}
+
+/* What the kernel grants is known for sure only when the first lane is open. */
+static void set_control(struct pace *p, bool is_bbr)
+{
+    if (is_bbr != p->is_bbr) {
+        uint64_t now_us = p->now_us;
+        bool has_moved = p->has_moved;
+        pace_init(p, is_bbr, p->limit);
+        p->now_us = p->state_us = p->own_loss_us = now_us;
+        p->has_moved = has_moved;
+    }
+}
+
+static void set_limit(struct pace *p, unsigned limit)
+{
+    p->limit = limit > 0 ? limit : 1;
+    if (p->move != PACE_NO_MOVE && p->wanted > pace_most(p)) {
+        pace_undo(p, PACE_LIMITED);
+    }
+    if (p->wanted > pace_most(p)) {
+        p->wanted = pace_most(p);
+        p->reason = PACE_LIMITED;
+        pace_forget(p);
+        pace_enter(p, PACE_SETTLING);
+    }
+}
+
+/* There was no work, and no samples: what was being measured is of before. */
+static void rest(struct pace *p)
+{
+    p->quiet_us = 0;
+    if (p->move != PACE_NO_MOVE) {
+        pace_undo(p, PACE_NOT_JUDGED);
+    } else if (p->state != PACE_SILENT) {
+        pace_enter(p, PACE_SETTLING);
+    }
+}
+
+unsigned pace_sample(struct pace *p, const struct pace_sample *s)
+{
+    uint64_t span_us = p->now_us == 0 ? 0 : s->now_us - p->now_us;
+    if (p->now_us == 0) {
+        p->state_us = p->own_loss_us = s->now_us;
+    }
+    p->now_us = s->now_us;
+    p->min_rtt_us = s->min_rtt_us != 0 ? s->min_rtt_us : p->min_rtt_us;
+    set_control(p, s->is_bbr);
+    set_limit(p, s->limit);
+    if (span_us > GAP_US) {
+        rest(p);
+        return p->wanted;
+    }
+    if (span_us == 0 || pace_is_silent(p, s, span_us)) {
+        return p->wanted;
+    }
+    pace_watch_return(p, s, span_us);
+    if (p->state == PACE_SETTLING) {
+        settle(p, s, span_us);
+    } else {
+        measure(p, s, span_us);
+    }
+    return p->wanted;
+}
+
+const char *pace_reason_text(enum pace_reason reason)
+{
+    static const char *const texts[] = {
+        [PACE_STARTED] = "started",
+        [PACE_TRIES_MORE] = "tries more lanes",
+        [PACE_PEER_WINDOW] = "tries more lanes: peer window",
+        [PACE_PAID] = "more lanes paid, tries more",
+        [PACE_ENOUGH] = "more lanes paid a little",
+        [PACE_NO_GAIN] = "more lanes did not pay",
+        [PACE_TRIES_FEWER] = "tries fewer lanes: too much is repeated",
+        [PACE_SAVED] = "fewer lanes do as much",
+        [PACE_NEEDED] = "fewer lanes brought less",
+        [PACE_PATH_LOSES] = "fewer lanes repeat as much: the loss is the path's",
+        [PACE_TRIES_WITHOUT] = "tries without those that paid little",
+        [PACE_TRIMMED] = "back to what the step was worth",
+        [PACE_PATH_FELL] = "the path became slower",
+        [PACE_PATH_ROSE] = "the path became faster",
+        [PACE_OUTAGE] = "nothing arrives",
+        [PACE_OUTAGE_OVER] = "bytes arrive again",
+        [PACE_PATH_IS_BACK] = "fresh lanes: the path seems to be back",
+        [PACE_FRESH_OVER] = "fresh lanes are up",
+        [PACE_NOT_JUDGED] = "too little sent to judge",
+        [PACE_LIMITED] = "limit of lanes",
+    };
+    return texts[reason];
 }

@@ -1,8 +1,9 @@
 /* A way to the endpoint: its hosts, what it is worth, and what is counted of it. */
 #include "transfer/net/net_impl.h"
 
-#define HTTPS_PORT 443
-#define HTTP_PORT  80
+#define FIRST_ANSWERS 32 /* to learn from how long an answer takes */
+#define HTTPS_PORT    443
+#define HTTP_PORT     80
 
 /* ---- hosts ---- */
 
@@ -78,35 +79,61 @@ void path_stop(struct path *p)
 
 unsigned path_slots(const struct path *p, enum net_class class)
 {
-    unsigned most = p->net->lane_limit;
-    return class == NET_BULK ? pace_lanes(&p->pace, most) : most;
+    return class == NET_BULK ? p->pace.wanted : gradient_limit(&p->gradient);
+}
+
+/* Small requests of HTTP/1.1 have a connection each, of HTTP/2 a stream. */
+static unsigned small_most(const struct path *p)
+{
+    LIST_FOR (node, &p->hosts) {
+        if (CONTAINER_OF(node, struct host, link)->http == HOST_HTTP_2) {
+            return GRADIENT_MOST;
+        }
+    }
+    return p->net->lane_limit;
+}
+
+static void show_decision(const struct path *p)
+{
+    if (p->bulk_slots != NULL) {
+        stat_put(p->bulk_slots, p->pace.wanted);
+        stat_put(p->small_slots, gradient_limit(&p->gradient));
+    }
+}
+
+/* Much less is under way than allowed: the source, the memory or the work is the limit. */
+static bool is_starved(const struct path *p)
+{
+    return p->under_way[NET_BULK] * 5 < p->pace.wanted * 4;
 }
 
 void path_steer(struct path *p)
 {
     const struct path_sample *s = &p->sample;
-    struct pace_input in = {
+    enum pace_reason before = p->pace.reason;
+    p->gradient.most = small_most(p);
+    struct pace_sample in = {
         .now_us = p->sampled_us,
-        .span_us = s->span_us,
         .moved_bytes = s->moved_bytes,
         .sent_bytes = s->sent_bytes,
         .retrans_bytes = s->retrans_bytes,
-        .busy_us = s->busy_us,
-        .window_us = s->window_us,
         .min_rtt_us = s->min_rtt_us,
-        .in_use = p->under_way[NET_BULK],
-        .most = p->net->lane_limit,
-        .is_patient = strcmp(p->net->grant.congestion, "bbr") == 0,
+        .rtt_us = s->rtt_us,
+        .lanes = p->under_way[NET_BULK],
+        .limit = p->net->lane_limit,
+        .is_bbr = strcmp(p->net->grant.congestion, "bbr") == 0,
+        .is_starved = is_starved(p),
+        .held = s->busy_us > 0 ? (double)s->window_us / (double)s->busy_us : 0,
     };
-    if (p->under_way[NET_BULK] == 0 || !pace_sample(&p->pace, &in)) {
-        return;
+    if (p->under_way[NET_BULK] > 0) {
+        pace_sample(&p->pace, &in);
     }
-    if (p->bulk_slots != NULL) {
-        stat_put(p->bulk_slots, p->pace.lanes);
+    show_decision(p);
+    if (p->pace.reason != before) {
+        LOG_DEBUG(p->net->common.log, "path", "%s/%s: %u bulk requests at a time: %s, %.1f MB/s",
+                  p->net->name, p->name, p->pace.wanted, pace_reason_text(p->pace.reason),
+                  p->pace.base.goodput / 1e6);
     }
-    LOG_DEBUG(p->net->common.log, "path", "%s/%s: %u bulk requests at a time (%s), %.1f MB/s",
-              p->net->name, p->name, p->pace.lanes, pace_reason_name(p->pace.reason),
-              p->pace.goodput / 1e6);
 }
 
 static bool is_lost(const struct net_request *r)
@@ -146,6 +173,18 @@ static void was_lost(struct path *p, const struct net_request *r)
     }
 }
 
+/* Refusals come faster than answers: they say nothing. */
+static void learn_latency(struct path *p, const struct net_request *r)
+{
+    if (r->class == NET_SMALL && r->status < 400 && r->sent_us != 0 && r->first_us > r->sent_us) {
+        uint64_t latency = r->first_us - r->sent_us;
+        uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
+        gradient_add(&p->gradient, loop_now_us(p->net->common.loop), us,
+                     p->under_way[NET_SMALL] + 1);
+        firstbyte_came(&p->firstbyte, us, p->sample.rtt_us);
+    }
+}
+
 void path_started(struct path *p, const struct net_request *r)
 {
     p->under_way[r->class]++;
@@ -163,6 +202,7 @@ void path_ended(struct path *p, const struct net_request *r)
     if (is_lost(r)) {
         was_lost(p, r);
     } else if (r->fail.code == 0) {
+        learn_latency(p, r);
         was_good(p, r, loop_now_us(p->net->common.loop) - r->started_us);
     }
 }
@@ -198,6 +238,9 @@ void path_stats(struct path *p, struct stat_set *set, const char *cost)
     p->bulk_slots = stat_get(stat_family(set, STAT_GAUGE, "repl_path_bulk_slots",
                                          "Bulk requests at a time that are worth it.", plain),
                              labels);
+    p->small_slots = stat_get(stat_family(set, STAT_GAUGE, "repl_path_small_slots",
+                                          "Small requests at a time that are worth it.", plain),
+                              labels);
     stat_put(p->up, 1);
 }
 
@@ -206,7 +249,9 @@ void path_init(struct path *p, struct net *n, const struct net_path_options *o)
     p->net = n;
     p->name = mem_strdup(o->name);
     route_init(&p->route, o->use);
-    pace_init(&p->pace);
+    pace_init(&p->pace, true, n->lane_limit);
+    gradient_init(&p->gradient, n->lane_limit);
+    firstbyte_init(&p->firstbyte, FIRST_ANSWERS);
     list_init(&p->hosts);
 }
 

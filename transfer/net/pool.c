@@ -1,7 +1,8 @@
 /* pool: which lane takes a request, when one is opened, and when it goes. */
 #include "transfer/net/net_impl.h"
 
-#define IDLE_MAX_MS 60000 /* servers close idle connections after 60 s and more */
+#define STREAMS_SMALL 16    /* of a lane, before another one is opened; bulk has one to itself */
+#define IDLE_MAX_MS   60000 /* servers close idle connections after 60 s and more */
 
 static void close_lane(struct lane *l)
 {
@@ -62,7 +63,8 @@ static bool takes(const struct lane *l, enum net_class class, uint64_t avoid)
            (avoid == 0 || addr_tag(&l->addr) != avoid);
 }
 
-/* An idle lane, the warmest; else a new one; else the one that has least to do. */
+/* An idle lane, the warmest; else one with few streams; else a new one; else the one that has least
+ * to do. */
 struct lane *pool_lane(const struct net_request *r)
 {
     struct host *h = r->host;
@@ -77,6 +79,9 @@ struct lane *pool_lane(const struct net_request *r)
             least->class = r->class;
             return least;
         }
+    }
+    if (least != NULL && r->class == NET_SMALL && least->active < STREAMS_SMALL) {
+        return least;
     }
     struct lane *fresh = open_lane(h, r->class, avoid);
     return fresh != NULL ? fresh : least;

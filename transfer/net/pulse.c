@@ -6,10 +6,18 @@ void pulse_rest(struct pulse *p)
     p->asked_ms = 0;
 }
 
-enum pulse_says pulse_check(struct pulse *p, uint64_t progress, uint64_t now_ms)
+static bool has_moved(const struct pulse *p, const struct pulse_seen *seen)
 {
-    if (p->moved_ms == 0 || progress != p->progress) {
-        p->progress = progress;
+    return p->moved_ms == 0 || seen->came != p->came ||
+           (seen->acked != p->acked && seen->acked < seen->sent);
+}
+
+enum pulse_says pulse_check(struct pulse *p, const struct pulse_seen *seen, uint64_t now_ms)
+{
+    bool moved = has_moved(p, seen);
+    p->came = seen->came;
+    p->acked = seen->acked;
+    if (moved) {
         p->moved_ms = now_ms;
         p->asked_ms = 0;
         return PULSE_ALIVE;

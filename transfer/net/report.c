@@ -39,9 +39,9 @@ static void report_path(const struct path *p, const struct net_reporter *to)
         .rtt_us = s->rtt_us,
         .min_rtt_us = s->min_rtt_us,
     };
-    for (int class = 0; class < NET_CLASSES; class ++) {
-        report.slots[class] = path_slots(p, class);
-        report.under_way[class] = p->under_way[class];
+    for (unsigned i = 0; i < NET_CLASSES; i++) {
+        report.slots[i] = path_slots(p, (enum net_class)i);
+        report.under_way[i] = p->under_way[i];
     }
     to->path(to->arg, &report);
 }

@@ -131,7 +131,8 @@ static int load_file(const char *path, const char *profile, struct creds *c, str
     OPENSSL_cleanse(text, len);
     mem_free(text);
     if (!found) {
-        fail_set(f, REPL_ECREDENTIALS, "credentials file %s has no profile [%s]", path, profile);
+        fail_set(f, REPL_ECREDENTIALS, "there is no profile [%s] in credentials file %s", profile,
+                 path);
         fail_hint(f, "add the section, or name another profile");
         return f->code;
     }

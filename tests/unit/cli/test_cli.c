@@ -41,7 +41,9 @@ static void test_bad_args(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"--kye", "is not an option"}, {"--key", "needs a value"}, {"--watch=1", "takes no value"}};
+        {"--kye", "is not an option of this command; did you mean --key?"},
+        {"--key", "needs a value"},
+        {"--watch=1", "takes no value"}};
     for (size_t i = 0; i < 3; i++) {
         char *argv[] = {(char *)(uintptr_t)bad[i][0]};
         struct cli_args args;

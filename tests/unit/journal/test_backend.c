@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#define CACHE ((uint64_t)1 << 20)
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -45,7 +47,7 @@ static int set_up(void **state)
     strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->path, sizeof(w->path), "%s/journal.db", w->folder);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &w->b, &f), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
     arena_init(&w->arena);
     w->epoch = take(w->b, "one", NOW);
     assert_int_equal(ops(w)->begin(w->b), 0);
@@ -164,7 +166,7 @@ static void a_newer_schema_is_refused(void **state)
              ".execute('PRAGMA user_version=99')\"",
              w->path);
     assert_int_equal(system(command), 0);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), REPL_ESCHEMA);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &other, &f), REPL_ESCHEMA);
     assert_non_null(strstr(f.text, "99"));
     assert_true(f.hint[0] != '\0');
 }
@@ -181,7 +183,7 @@ static void a_file_that_is_no_database(void **state)
         fputs("this is no database ", file);
     }
     fclose(file);
-    assert_int_equal(backend_open_sqlite(path, BACKEND_WRITER, &other, &f), REPL_EJOURNAL);
+    assert_int_equal(backend_open_sqlite(path, BACKEND_WRITER, CACHE, &other, &f), REPL_EJOURNAL);
     assert_true(f.text[0] != '\0');
 }
 
@@ -196,7 +198,7 @@ static void a_second_owner_waits_for_the_lease(void **state)
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
     assert_int_equal(ops(w)->commit(w->b), 0);
-    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, &other, &f), 0);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &other, &f), 0);
     assert_int_equal(other->ops->begin(other), 0);
     assert_int_equal(other->ops->lease_take(other, span_str("two"), NOW + 29000, 30000, &epoch, &f),
                      REPL_EOWNED);
@@ -609,6 +611,96 @@ static void a_deleted_rule_goes_when_its_uploads_are_gone(void **state)
     assert_true(number > w->rule);
 }
 
+static void copy_all(struct world *w, const char *prefix, int count)
+{
+    char key[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%s%02d", prefix, i);
+        append_put(w, key, NOW);
+    }
+    struct task_list list = claim(w, TASK_LIVE, (size_t)count);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(finish(w, &list.tasks[i], FINISH_DONE), 0);
+    }
+}
+
+static size_t replicas_left(struct world *w, uint32_t rule, const char *prefix, int count)
+{
+    char key[16];
+    struct replica replica;
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%s%02d", prefix, i);
+        n += ops(w)->replica_get(w->b, &w->arena, rule, span_str(key), &replica) == 0;
+    }
+    return n;
+}
+
+static void replicas_are_purged_a_few_at_a_time(void **state)
+{
+    struct world *w = *state;
+    struct rule_record r = {.name = span_str("other"), .text = span_str("{}")};
+    uint32_t first = w->rule;
+    copy_all(w, "k", 25);
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &w->rule), 0);
+    copy_all(w, "k", 5);
+    assert_int_equal(ops(w)->rule_delete(w->b, first, NOW), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(replicas_left(w, first, "k", 25), 15);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), 0);
+    assert_int_equal(replicas_left(w, first, "k", 25), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, first, 10), REPL_EDONE);
+    assert_int_equal(replicas_left(w, w->rule, "k", 5), 5);
+}
+
+/* All pages together: rule and key of each task, each with a blank behind it. */
+static void expect_failed(struct world *w, uint32_t rule, const char *want)
+{
+    struct task_filter filter = {.rule = rule, .state = TASK_FAILED, .limit = 2};
+    struct task *page;
+    size_t n;
+    char have[64] = "";
+    do {
+        assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &page, &n), 0);
+        for (size_t i = 0; i < n; i++) {
+            snprintf(have + strlen(have), sizeof(have) - strlen(have), "%u%.*s ", page[i].rule,
+                     SPAN_ARG(page[i].key));
+        }
+        if (n > 0) {
+            filter.after_rule = page[n - 1].rule;
+            filter.after_key = page[n - 1].key;
+        }
+    } while (n == 2);
+    assert_string_equal(have, want);
+}
+
+static void fail_some(struct world *w)
+{
+    char key[2] = "j";
+    for (; key[0] >= 'a'; key[0]--) {
+        append_put(w, key, NOW);
+    }
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    for (size_t i = 0; i < list.count; i++) {
+        bool odd = list.tasks[i].key.ptr[0] % 2 == 1;
+        assert_int_equal(finish(w, &list.tasks[i], odd ? FINISH_FAILED : FINISH_RETRY), 0);
+    }
+}
+
+static void failed_tasks_come_in_pages_by_key(void **state)
+{
+    struct world *w = *state;
+    struct rule_record r = {.name = span_str("other"), .text = span_str("{}")};
+    fail_some(w);
+    expect_failed(w, 0, "1a 1c 1e 1g 1i ");
+    assert_int_equal(ops(w)->rule_put(w->b, &r, &w->rule), 0);
+    fail_some(w);
+    expect_failed(w, 1, "1a 1c 1e 1g 1i ");
+    expect_failed(w, 2, "2a 2c 2e 2g 2i ");
+    expect_failed(w, 0, "1a 1c 1e 1g 1i 2a 2c 2e 2g 2i ");
+}
+
 static void values(void **state)
 {
     struct world *w = *state;
@@ -664,7 +756,7 @@ static void latency_is_counted(void **state)
 
 /* ---- a random walk: the counters always agree with a count ---- */
 
-static void recount(struct world *w, struct rule_counts *ret)
+static void recount(struct world *w, int64_t late_before_ms, struct rule_counts *ret)
 {
     struct task_filter filter = {.rule = w->rule, .state = -1};
     struct task *list;
@@ -677,6 +769,8 @@ static void recount(struct world *w, struct rule_counts *ret)
         } else if (list[i].origin == TASK_LIVE) {
             ret->pending_objects++;
             ret->pending_bytes += (uint64_t)list[i].size;
+            ret->late_objects += list[i].oldest_ms < late_before_ms;
+            ret->late_bytes += list[i].oldest_ms < late_before_ms ? (uint64_t)list[i].size : 0;
         } else {
             ret->backfill_objects++;
             ret->backfill_bytes += (uint64_t)list[i].size;
@@ -684,7 +778,8 @@ static void recount(struct world *w, struct rule_counts *ret)
     }
 }
 
-static void step(struct world *w, unsigned dice, struct task *held, size_t *held_n)
+static void step(struct world *w, unsigned dice, struct task *held, size_t *held_n,
+                 int64_t *late_before_ms)
 {
     char key[8];
     uint64_t n;
@@ -715,6 +810,10 @@ static void step(struct world *w, unsigned dice, struct task *held, size_t *held
             assert_int_equal(finish(w, &held[--*held_n], (enum finish_outcome)(dice / 16 % 6)), 0);
         }
         break;
+    case 8:
+        *late_before_ms = NOW - (int64_t)(dice / 16 % 999);
+        assert_int_equal(ops(w)->late(w->b, w->rule, *late_before_ms, 1000), 0);
+        break;
     default:
         append(w, &e, NOW);
     }
@@ -725,33 +824,81 @@ static void counters_agree_with_a_count(void **state)
     struct world *w = *state;
     struct task held[32];
     size_t held_n = 0;
+    int64_t late_before_ms = 0;
     unsigned dice = 12345;
     for (int i = 0; i < 3000; i++) {
         dice = dice * 1103515245u + 12345u;
-        step(w, dice >> 8, held, &held_n);
+        step(w, dice >> 8, held, &held_n, &late_before_ms);
         struct rule_counts want;
         struct rule_counts have = counts(w);
-        recount(w, &want);
+        recount(w, late_before_ms, &want);
         assert_int_equal(have.pending_objects, want.pending_objects);
         assert_int_equal(have.pending_bytes, want.pending_bytes);
+        assert_int_equal(have.late_objects, want.late_objects);
+        assert_int_equal(have.late_bytes, want.late_bytes);
         assert_int_equal(have.backfill_objects, want.backfill_objects);
         assert_int_equal(have.backfill_bytes, want.backfill_bytes);
         assert_int_equal(have.failed_objects, want.failed_objects);
     }
 }
 
+/* Many that turn late at once are counted over several calls; as many at the same time as there
+ * are, at once. */
+static void late_moves_on_in_pieces(void **state)
+{
+    struct world *w = *state;
+    char key[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        append_put(w, key, NOW - 1000 + (i < 50 ? i : 50));
+    }
+    uint64_t last = 0;
+    int calls = 0;
+    for (; last < 100 && calls < 100; calls++) {
+        assert_int_equal(ops(w)->late(w->b, w->rule, NOW, 10), 0);
+        uint64_t now = counts(w).late_objects;
+        assert_true(now > last && (now <= last + 10 || now == 100));
+        last = now;
+    }
+    assert_in_range(calls, 6, 10);
+    assert_int_equal(ops(w)->late(w->b, w->rule, NOW - 990, 10), 0);
+    assert_int_equal(counts(w).late_objects, 10);
+}
+
 static void a_failed_call_takes_only_its_own_back(void **state)
 {
     struct world *w = *state;
-    append_put(w, "kept", NOW);
+    struct append_result first = append_put(w, "kept 1", NOW);
     assert_int_equal(ops(w)->save(w->b), 0);
     append_put(w, "lost", NOW);
-    ops(w)->rollback_to(w->b);
+    assert_int_equal(ops(w)->rollback_to(w->b), 0);
+    assert_int_equal(ops(w)->save(w->b), 0);
+    append_put(w, "kept 2", NOW + 1);
+    assert_int_equal(ops(w)->release(w->b), 0);
+    struct append_result last = append_put(w, "kept 3", NOW + 2);
+    assert_int_equal(last.last_seq, first.first_seq + 2);
     assert_int_equal(ops(w)->commit(w->b), 0);
     assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(counts(w).pending_objects, 3);
     struct task_list list = claim(w, TASK_LIVE, 10);
-    assert_int_equal(list.count, 1);
-    assert_true(span_eq_str(list.tasks[0].key, "kept"));
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.tasks[0].key, "kept 1"));
+    assert_true(span_eq_str(list.tasks[1].key, "kept 2"));
+    assert_true(span_eq_str(list.tasks[2].key, "kept 3"));
+}
+
+static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
+{
+    struct world *w = *state;
+    struct append_result first = append_put(w, "a", NOW);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    append_put(w, "b", NOW);
+    ops(w)->rollback(w->b);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    struct append_result again = append_put(w, "c", NOW);
+    assert_int_equal(again.first_seq, first.last_seq + 1);
+    assert_int_equal(counts(w).pending_objects, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -783,12 +930,16 @@ int main(void)
         TEST(rules_have_unique_names_and_numbers_of_their_own),
         TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
+        TEST(replicas_are_purged_a_few_at_a_time),
+        TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
+        TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
+        TEST(numbers_and_counters_of_a_transaction_go_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

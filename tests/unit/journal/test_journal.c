@@ -250,6 +250,44 @@ static void a_full_disk_fails_the_group_and_heals(void **state)
     assert_int_equal(lookup(w, "v2"), 0);
 }
 
+/* More than the cache holds, so that the disk is needed before the commit. */
+static int run_huge_put(struct backend *b, struct journal_call *call)
+{
+    char name[24];
+    char *big = mem_alloc(1 << 20);
+    int r = 0;
+    (void)call;
+    for (int i = 0; r == 0 && i < 96; i++) {
+        snprintf(name, sizeof(name), "huge%d", i);
+        r = b->ops->value_put(b, span_str(name), span_of(big, 1 << 20));
+    }
+    mem_free(big);
+    return r;
+}
+
+/* SQLite takes the whole transaction back when a write fails in its middle; what comes after it
+ * in the group must not make a success of it. */
+static void a_disk_that_fails_in_the_middle_fails_the_whole_group(void **state)
+{
+    struct world *w = *state;
+    unsigned order = 0;
+    struct value_call calls[3];
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(256 << 10);
+    for (int i = 0; i < 3; i++) {
+        calls[i] = value_call(w, &order, i);
+        calls[i].call.run = i == 1 ? run_huge_put : run_put;
+        calls[i].last = i == 2;
+        journal_submit(w->j, &calls[i].call);
+    }
+    loop_run(w->loop);
+    limit_files(RLIM_INFINITY);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(calls[i].call.status, REPL_EJOURNAL);
+        assert_int_equal(lookup(w, calls[i].name), REPL_ENOTFOUND);
+    }
+}
+
 static void too_many_waiting_calls_are_refused(void **state)
 {
     struct world *w = *state;
@@ -362,6 +400,7 @@ int main(void)
         INLINE(what_was_submitted_is_done_before_the_close),
         INLINE(a_second_journal_on_the_file_is_refused),
         THREAD(a_full_disk_fails_the_group_and_heals),
+        INLINE(a_disk_that_fails_in_the_middle_fails_the_whole_group),
         INLINE(too_many_waiting_calls_are_refused),
         INLINE(the_lease_is_renewed),
         {"acknowledged_means_durable", acknowledged_means_durable, set_up, tear_down, NULL},

@@ -135,7 +135,8 @@ static void check_others(struct fake *f, const struct store_op *op)
         if (!is_same_upload(x, op)) {
             continue;
         }
-        if (op->kind == STORE_PART && x->kind == STORE_PART && x->part_number == op->part_number) {
+        if (op->kind == STORE_PART && x->kind == STORE_PART && x->part_number == op->part_number &&
+            !f->o.reupload_safe) {
             violation(f, "same part twice in flight", op);
         }
         if ((op->kind == STORE_COMPLETE || op->kind == STORE_ABORT) && x->kind == STORE_PART) {
@@ -246,6 +247,7 @@ struct fake *fake_new(const struct fake_options *options)
     f->store.ops = &fake_ops;
     f->store.name = options->name == NULL ? "fake" : options->name;
     f->store.features = (struct store_features){
+        .reupload_safe = options->reupload_safe,
         .put_etag_is_md5 = !options->no_put_etag,
         .delete_many = true,
         .tags = true,

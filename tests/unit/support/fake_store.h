@@ -29,6 +29,7 @@ struct fake_options {
     uint64_t rate_bps;   /* body bytes per second of one operation; 0 = no limit */
     unsigned slots;      /* of each class; 0 = 16 */
     uint64_t part_min;   /* 0 = 1 */
+    bool reupload_safe;  /* the same part may be in flight twice */
     bool no_put_etag;    /* features.put_etag_is_md5 off */
     bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
     bool ignores_pins;   /* If-Match has no effect */

@@ -47,7 +47,6 @@ static int setup(void **state)
     engine_bench_init_on(b, loop_new(0), 0);
     b->conf.admin_socket = arena_printf(&b->conf.arena, "%s/control.sock", b->dir);
     b->conf.metrics_listen = "127.0.0.1:0";
-    b->conf.late_ms = 1000;
     engine_bench_start(b);
     struct admin_options options = {.loop = b->loop,
                                     .stats = b->stats,
@@ -203,6 +202,45 @@ static void test_append_wait_explain(void **state)
     json_decref(root);
 }
 
+static void explained(struct fixture *x, const char *key, const char *state, const char *words)
+{
+    char query[80];
+    snprintf(query, sizeof(query), "rule=pages&key=%s", key);
+    json_t *root = ask(x, PROTO_EXPLAIN, query, "", 200);
+    json_t *row = json_array_get(json_object_get(root, "rules"), 0);
+    assert_string_equal(text_of(row, "state"), state);
+    assert_non_null(strstr(text_of(row, "sentence"), words));
+    json_decref(root);
+}
+
+/* A key that feeds told of is not unknown, whatever became of it. */
+static void test_explain_knows_what_became_of_a_key(void **state)
+{
+    struct fixture *x = *state;
+    say(x, PROTO_RULE_PUT, "mode=add", RULE);
+    say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"absent\"}\n");
+    json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
+    explained(x, "absent", "deleted", "was deleted at the destination at ");
+    say(x, PROTO_RULE_PUT, "mode=update",
+        "{\"name\":\"pages\",\"source\":\"near/src/\",\"destination\":\"far/dst/\"}");
+    say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");
+    json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
+    explained(x, "gone", "skipped", "source object is gone");
+    explained(x, "never", "unknown", "no feed has told of it");
+}
+
+static void test_explain_names_an_endpoint_that_is_down(void **state)
+{
+    struct fixture *x = *state;
+    say(x, PROTO_RULE_PUT, "mode=add", RULE);
+    fake_put(x->bench.near, "src", span_str("k"), span_str("body"), NULL);
+    fake_deny(x->bench.far, true);
+    say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"k\"}\n");
+    refused(x, PROTO_WAIT, "rule=pages&timeout_ms=5000", "", 504, "far");
+    explained(x, "k", "copying", "is accepted and waits: endpoint far takes no work now");
+    fake_deny(x->bench.far, false);
+}
+
 static void test_append_is_all_or_nothing(void **state)
 {
     struct fixture *x = *state;
@@ -278,6 +316,7 @@ static void test_failures(void **state)
     root = ask(x, PROTO_FAILURES, NULL, "", 200);
     assert_int_equal(json_array_size(json_object_get(root, "failures")), 0);
     json_decref(root);
+    explained(x, "bad", "dropped", "dropped by an operator: known");
 }
 
 static void test_uploads(void **state)
@@ -324,6 +363,8 @@ int main(void)
         WITH(test_socket_is_private),
         WITH(test_rules),
         WITH(test_append_wait_explain),
+        WITH(test_explain_knows_what_became_of_a_key),
+        WITH(test_explain_names_an_endpoint_that_is_down),
         WITH(test_append_is_all_or_nothing),
         WITH(test_paused_rule_makes_wait_time_out),
         WITH(test_apply),

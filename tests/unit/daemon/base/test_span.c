@@ -141,6 +141,11 @@ static void test_utf8(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(span_utf8(span_str(rows[i].text)), rows[i].len);
     }
+    assert_true(span_is_utf8(S("")));
+    assert_true(span_is_utf8(S("a\xe2\x82\xac!")));
+    assert_false(span_is_utf8(S("a\xe2\x82")));
+    assert_false(span_is_utf8(S("\xff"
+                                "a")));
 }
 
 static void test_print(void **state)

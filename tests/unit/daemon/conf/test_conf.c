@@ -22,13 +22,14 @@ struct bad {
 
 static const struct bad bads[] = {
     {"memroy: 1GiB\n", "c.yaml:1: ", "unknown key \"memroy\"", "did you mean \"memory\"?"},
-    {"late: 5min\n\nzebra: 1\n", "c.yaml:3: ", "unknown key \"zebra\"", "known here: instance"},
+    {"shutdown: 5s\n\nzebra: 1\n", "c.yaml:3: ", "unknown key \"zebra\"", "known here: instance"},
+    {"late: 5min\n", "c.yaml:1: ", "unknown key \"late\"", NULL},
     {"memory: 256\n", "c.yaml:1: ", "memory: \"256\" is not a size", "64MiB"},
     {"memory: 1MiB\n", "c.yaml:1: ", "below the least, 64MiB", NULL},
     {"copies: 0\n", "c.yaml:1: ", "below the least, 1", NULL},
     {"copies: many\n", "c.yaml:1: ", "not a whole number", NULL},
     {"copies: 99999\n", "c.yaml:1: ", "above the most, 4096", NULL},
-    {"late: 10m\n", "c.yaml:1: ", "late: \"10m\" is not a duration", "min"},
+    {"shutdown: 10m\n", "c.yaml:1: ", "shutdown: \"10m\" is not a duration", "min"},
     {"shutdown: [1]\n", "c.yaml:1: ", "wants a single value", NULL},
     {"memory: 64MiB\npart_max: 32MiB\n", "c.yaml:2: ", "a quarter of memory", "four times"},
     {"log:\n  level: loud\n", "c.yaml:2: ", "\"loud\" is not known", "error, warning, notice"},
@@ -92,6 +93,30 @@ static void test_bad_inputs(void **state)
     }
 }
 
+/* What stands in the wrong place may be a secret. */
+static void test_secrets_are_not_quoted(void **state)
+{
+    static const char *const texts[] = {
+        "endpoints:\n  home:\n    url: https://u:hunter2@x\n",
+        "endpoints:\n  home:\n    url: u:hunter2@x\n",
+        EP "    paths:\n      a: {url: https://u:hunter2@x}\n",
+        EP "    credentials: {environment: hunter2/}\n",
+        EP "    credentials: {profile: hunter2/}\n",
+        EP "    credentials: {file: hunter2}\n",
+        EP "    credentials: {systemd: hunter2/}\n",
+        EP "    credentials: {anonymous: hunter2}\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct conf *c = NULL;
+        struct fail f = {0};
+        assert_int_equal(conf_parse(span_str(texts[i]), "c.yaml", &c, &f), REPL_EBADINPUT);
+        assert_non_null(strstr(f.text, ": the value "));
+        assert_null(strstr(f.text, "hunter2"));
+        assert_null(strstr(f.hint, "hunter2"));
+    }
+}
+
 static void test_aliases_do_not_explode(void **state)
 {
     (void)state;
@@ -122,9 +147,8 @@ static void test_empty_is_all_defaults(void **state)
     assert_string_equal(c->admin_socket, "/run/a/control.sock");
     assert_int_equal(c->memory_bytes, 512 << 20);
     assert_int_equal(c->part_max_bytes, 64 << 20);
-    assert_int_equal(c->copies, 256);
+    assert_int_equal(c->copies, 512);
     assert_int_equal(c->history_ms, 604800000);
-    assert_int_equal(c->late_ms, 300000);
     assert_int_equal(c->shutdown_ms, 20000);
     assert_int_equal(c->log_level, LOG_LEVEL_NOTICE);
     assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
@@ -132,6 +156,28 @@ static void test_empty_is_all_defaults(void **state)
     assert_int_equal(c->endpoint_count, 0);
     conf_free(c);
     unsetenv("RUNTIME_DIRECTORY");
+}
+
+static void check_shares(const char *text, unsigned connections, uint64_t journal, uint64_t lanes,
+                         uint64_t bodies)
+{
+    struct conf *c = NULL;
+    struct fail f = {0};
+    assert_int_equal(conf_parse(span_str(text), "c.yaml", &c, &f), 0);
+    assert_int_equal(c->endpoints[0].connections, connections);
+    assert_int_equal(conf_memory_journal(c), journal << 20);
+    assert_int_equal(conf_memory_lanes(c), lanes << 20);
+    assert_int_equal(conf_memory_bodies(c), bodies << 20);
+    conf_free(c);
+}
+
+static void test_memory_is_shared_out(void **state)
+{
+    (void)state;
+    check_shares(EP "memory: 64MiB\n", 32, 8, 8, 48);
+    check_shares("memory: 64MiB\n" EP "    connections: 4\n", 4, 8, 8, 48);
+    check_shares(EP, 256, 64, 64, 384);
+    check_shares(EP "memory: 8GiB\n", 256, 64, 64, 8192 - 128);
 }
 
 static void test_small_memory_lowers_the_part(void **state)
@@ -212,7 +258,7 @@ static void test_printing_loads_again(void **state)
     (void)state;
     check_round_trip(span_str(""));
     check_round_trip(span_str("instance: host-1\nlog: {level: debug, levels: 'copy=debug'}\n"
-                              "memory: 1.5GiB\nlate: 90s\n" EP
+                              "memory: 1.5GiB\nshutdown: 90s\n" EP
                               "    credentials: {systemd: x}\n    tls_verify: false\n"
                               "outboxes:\n  o: {path: '/a b/\"q\"\\.db', trim: true}\n"));
 }
@@ -259,8 +305,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_secrets_are_not_quoted),
         cmocka_unit_test(test_aliases_do_not_explode),
         cmocka_unit_test(test_empty_is_all_defaults),
+        cmocka_unit_test(test_memory_is_shared_out),
         cmocka_unit_test(test_small_memory_lowers_the_part),
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_printing_loads_again),

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#define CACHE ((uint64_t)1 << 20)
+
 #define RULE "pages"
 
 static int set_up(void **state)
@@ -220,13 +222,16 @@ static void test_wait(void **state)
 {
     struct engine_bench *b = *state;
     int status = 1, gone = 1, late = 1;
-    engine_wait(b->engine, RULE, loop_wall_ms(b->loop), 0, engine_bench_done_fn, &status);
+    struct engine_wait_options what = {.rule = RULE, .until_ms = loop_wall_ms(b->loop)};
+    engine_wait(b->engine, &what, engine_bench_done_fn, &status);
     assert_int_equal(status, 1);
     assert_int_equal(engine_bench_wait(b, &status), 0);
-    engine_wait(b->engine, "nobody", 0, 0, engine_bench_done_fn, &gone);
+    struct engine_wait_options nobody = {.rule = "nobody"};
+    engine_wait(b->engine, &nobody, engine_bench_done_fn, &gone);
     assert_int_equal(engine_bench_wait(b, &gone), REPL_ENOTFOUND);
-    engine_wait(b->engine, RULE, loop_wall_ms(b->loop) + 3600000, 5000, engine_bench_done_fn,
-                &late);
+    what.until_ms += 3600000;
+    what.timeout_ms = 5000;
+    engine_wait(b->engine, &what, engine_bench_done_fn, &late);
     assert_int_equal(engine_bench_wait(b, &late), UV_ETIMEDOUT);
 }
 
@@ -304,6 +309,30 @@ static void test_existing_objects_are_listed(void **state)
     assert_int_equal(lag.counts.done_objects, 2000);
     assert_int_equal(fake_objects(b->far, "dst"), 2500);
     assert_true(lag.lag_ms < 3000); /* backfill does not hold the watermark */
+}
+
+/* They hold nothing, so it must be said elsewhere, and who waits for them must hear of it. */
+static void test_existing_objects_that_failed_are_told(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct fake_fault fault = {
+        .kind = STORE_PUT, .key = "bad", .code = REPL_EREFUSED, .http_status = 400};
+    struct engine_wait_options what = {.rule = RULE, .until_ms = 1, .existing = true};
+    int status = 1;
+    fake_fault(b->far, &fault);
+    fake_put(b->near, "src", span_str("bad"), span_str("1"), NULL);
+    fake_put(b->near, "src", span_str("good"), span_str("1"), NULL);
+    rule.existing = true;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    engine_wait(b->engine, &what, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(b, &status), REPL_ECONFLICT);
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_true(engine_bench_has(b, "good", "1"));
+    assert_int_equal(lag.blocker, LAG_NONE);
+    assert_true(lag.existing_done);
+    assert_int_equal(lag.existing_failed, 1);
+    assert_non_null(strstr(lag.existing, "1 failed"));
 }
 
 static void test_reload(void **state)
@@ -446,7 +475,8 @@ static void test_history_is_trimmed(void **state)
     engine_bench_write(b, "b", "1");
     assert_true(engine_bench_settle(b, RULE, 5000));
     uint32_t rule = engine_rule_find(b->engine, RULE)->number;
-    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_READER, &reader, &f), 0);
+    assert_int_equal(backend_open_sqlite(b->conf.journal_path, BACKEND_READER, CACHE, &reader, &f),
+                     0);
     arena_init(&a);
     reader->ops->begin(reader);
     reader->ops->history_page(reader, &a, rule, (struct span){0}, 10, &entries, &count);
@@ -500,6 +530,60 @@ static void test_preflight_finds_the_check(void **state)
 }
 
 #define ENGINE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+/* ---- classes ---- */
+
+static size_t count_prefix(struct engine_bench *b, const char *prefix, int count)
+{
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        char key[32];
+        struct fake_object o;
+        snprintf(key, sizeof(key), "%s%d", prefix, i);
+        n += fake_get(b->far, "dst", span_str(key), &o);
+    }
+    return n;
+}
+
+static void set_paused(struct engine_bench *b, bool paused)
+{
+    struct rule rule = engine_bench_rule(RULE);
+    rule.enabled = !paused;
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+}
+
+/* Behind a backlog that is past its objective fresh work has its share, and the backlog is counted
+ * and taken from both ends. */
+static void test_fresh_work_passes_a_late_backlog(void **state)
+{
+    struct engine_bench *b = *state;
+    set_paused(b, true);
+    for (int i = 0; i < 300; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "late%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    loop_run_for(b->loop, 660000);
+    for (int i = 0; i < 40; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "fresh%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    assert_int_equal(engine_bench_lag(b, RULE).counts.late_objects, 300);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 340);
+    set_paused(b, false);
+    for (int i = 0; i < 1000 && count_prefix(b, "fresh", 40) < 40; i++) {
+        loop_run_for(b->loop, 1);
+    }
+    size_t late = count_prefix(b, "late", 300);
+    assert_int_equal(count_prefix(b, "fresh", 40), 40);
+    assert_in_range(late, 5, 60);
+    assert_in_range(count_prefix(b, "late", 150), late / 2 - 2, late / 2 + 2);
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_int_equal(lag.counts.late_objects, 0);
+    assert_int_equal(lag.counts.late_bytes, 0);
+}
 
 /* ---- limits ---- */
 
@@ -601,12 +685,14 @@ int main(void)
         ENGINE_TEST(test_preflight_names_what_is_missing),
         ENGINE_TEST(test_preflight_finds_the_check),
         ENGINE_TEST(test_existing_objects_are_listed),
+        ENGINE_TEST(test_existing_objects_that_failed_are_told),
         ENGINE_TEST(test_reload),
         ENGINE_TEST(test_reload_moves_an_endpoint),
         ENGINE_TEST(test_outage_of_one_rule_leaves_others_alone),
         ENGINE_TEST(test_forbidden_object_blocks_nobody),
         ENGINE_TEST(test_journal_has_one_owner),
         ENGINE_TEST(test_history_is_trimmed),
+        ENGINE_TEST(test_fresh_work_passes_a_late_backlog),
         ENGINE_TEST(test_limit_follows_its_timetable),
         ENGINE_TEST(test_reload_changes_a_limit),
     };

@@ -213,18 +213,25 @@ static void test_overlap(void **state)
         {{"x/y", "h/q"}, {"h/d/in/", "h/d/out/"}, false},
         {{"x/y", "h/q"}, {"h/d/in/", "h/d/in/out/"}, true},
         {{"x/y", "h/q"}, {"h/d/in/", "h/d"}, true},
+        {{"x/y", "h/q"}, {"h/d/in/", "h-again/d/in/x/"}, true},
+        {{"e/s1", "h/d/x/"}, {"e/s2", "h-again/d/x/"}, true},
+        {{"e/s1", "h/d/x/"}, {"e/s2", "h-other/d/x/"}, false},
     };
+    struct conf_endpoint endpoints[] = {{.name = "h", .url = "https://rgw.example.com:443/"},
+                                        {.name = "h-again", .url = "https://RGW.example.com"},
+                                        {.name = "h-other", .url = "https://rgw.example.com:8443"}};
+    struct conf conf = {.endpoints = endpoints, .endpoint_count = 3};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct arena a;
         struct fail f = {0};
         arena_init(&a);
         struct rule first = make("first", cases[i].a[0], cases[i].a[1], &a);
         struct rule second = make("second", cases[i].b[0], cases[i].b[1], &a);
-        int r = rules_check_overlap(&second, &first, 1, &f);
+        int r = rules_check_overlap(&second, &first, 1, &conf, &f);
         if (r != (cases[i].conflict ? REPL_ECONFLICT : 0)) {
             fail_msg("case %zu gives %d: %s", i, r, f.text);
         }
-        assert_int_equal(rules_check_overlap(&first, &first, 1, &f), 0);
+        assert_int_equal(rules_check_overlap(&first, &first, 1, &conf, &f), 0);
         arena_done(&a);
     }
 }

@@ -62,7 +62,30 @@ static void leaving_the_head_of_the_queue_lets_the_next_in(void **state)
     budget_done(&b);
 }
 
-/* Held and kept memory together never pass the limit, and buffers do not overlap. */
+/* A fresh mapping would be zeroes, and its pages would cost as much as the copying into it. */
+static void with_all_memory_in_use_a_buffer_goes_from_ticket_to_ticket(void **state)
+{
+    (void)state;
+    struct budget b;
+    struct grants g = {0};
+    struct ticket t[5] = {0};
+    budget_init(&b, 4 * MIB, granted, &g);
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(budget_take(&b, &t[i], MIB));
+        budget_buffer(&b, &t[i])[MIB - 1] = 'x';
+    }
+    assert_false(budget_take(&b, &t[4], MIB));
+    budget_give(&b, &t[0]);
+    assert_int_equal(t[4].state, TICKET_HELD);
+    assert_int_equal(budget_buffer(&b, &t[4])[MIB - 1], 'x');
+    assert_int_equal(b.pooled, 0);
+    for (size_t i = 1; i < 5; i++) {
+        budget_give(&b, &t[i]);
+    }
+    budget_done(&b);
+}
+
+/* Used and kept memory together never pass the limit, and buffers do not overlap. */
 static void random_use_stays_within_the_limit(void **state)
 {
     (void)state;
@@ -90,7 +113,7 @@ static void random_use_stays_within_the_limit(void **state)
             buffer[0] = (char)i;
             buffer[t[i].bytes - 1] = (char)i;
         }
-        assert_true(b.used + b.pooled <= b.limit);
+        assert_true(b.used <= b.limit && b.buffers + b.pooled <= b.limit);
     }
     for (size_t i = 0; i < 40; i++) {
         budget_give(&b, &t[i]);
@@ -109,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiters_are_served_in_order),
         cmocka_unit_test(leaving_the_head_of_the_queue_lets_the_next_in),
+        cmocka_unit_test(with_all_memory_in_use_a_buffer_goes_from_ticket_to_ticket),
         cmocka_unit_test(random_use_stays_within_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

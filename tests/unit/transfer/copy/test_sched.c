@@ -235,18 +235,18 @@ static void small_does_not_wait_for_the_memory_of_bulk(void **state)
 {
     (void)state;
     struct bench_options o = {.from = {.latency_ms = 1, .slots = 64},
-                              .to = {.latency_ms = 10000, .slots = 64},
+                              .to = {.latency_ms = 1, .slots = 64, .rate_bps = 100000},
                               .memory_bytes = 10 << 20,
                               .part_max = 3 << 19};
     struct bench *b = bench_new(&o);
     copy_many(b, "bulk", 20, 3 << 19);
     bench_start(b);
-    loop_run_for(b->loop, 100);
-    copy_many(b, "small", 20, 1000);
+    loop_run_for(b->loop, 1000);
+    copy_many(b, "small", 20, 600000); /* there is room for one beside six bulk ones */
     bench_start(b);
-    loop_run_for(b->loop, 10100);
-    assert_int_equal(count_done(b, "small"), 20);
-    assert_int_equal(count_done(b, "bulk"), 6);
+    loop_run_for(b->loop, 13000);
+    assert_int_equal(count_done(b, "small"), 2);
+    assert_int_equal(count_done(b, "bulk"), 0);
     run(b);
     bench_free(b);
 }

@@ -79,6 +79,7 @@ static struct bench *world_new(struct world *w, uint64_t seed)
     o.to.slots = 1 + (unsigned)roll(w, 20);
     o.to.no_put_etag = roll(w, 2);
     o.to.throttles = roll(w, 4) == 0;
+    o.to.reupload_safe = roll(w, 3) == 0;
     o.from.rate_bps = roll(w, 2) ? 0 : 20000 + roll(w, 200000);
     w->b = bench_new(&o);
     for (unsigned i = 0; i < KEYS; i++) {

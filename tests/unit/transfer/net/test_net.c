@@ -211,6 +211,35 @@ static void cancelled_ones_end_and_others_go_on(void **state)
     assert_int_equal(second->fail.code, 0);
 }
 
+/* Once it is known how long answers take, a read that gets none is given up; a write is not. */
+static void late_read_is_given_up(void **state)
+{
+    struct bench *b = *state;
+    open_net(b, 4, 1);
+    for (int i = 0; i < 40; i++) {
+        submit(b, "GET");
+        wait_all(b);
+    }
+    http_peer_does(b->peer, HTTP_PEER_HANGS, span_str("late"));
+    struct net_request *write = submit(b, "PUT");
+    struct net_request *read = &b->requests[b->submitted++];
+    *read = (struct net_request){.method = "GET",
+                                 .url = http_peer_url(b->peer),
+                                 .may_hurry = true,
+                                 .arena = &b->arena,
+                                 .done = on_done,
+                                 .arg = b};
+    net_submit(b->net, read);
+    while (b->done < 41) {
+        loop_run_once(b->loop);
+    }
+    assert_int_equal(read->fail.code, REPL_ETIMEOUT);
+    assert_true(read->left);
+    http_peer_release(b->peer);
+    wait_all(b);
+    assert_int_equal(write->fail.code, 0);
+}
+
 static void closing_cancels_what_is_left(void **state)
 {
     struct bench *b = *state;
@@ -258,6 +287,7 @@ int main(void)
         TEST(write_without_an_answer_is_not_repeated),
         TEST(refused_connection_did_not_leave),
         TEST(cancelled_ones_end_and_others_go_on),
+        TEST(late_read_is_given_up),
         TEST(closing_cancels_what_is_left),
         TEST(dead_path_is_left),
     };

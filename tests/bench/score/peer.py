@@ -1,0 +1,35 @@
+"""Peers over the path of a row, each at the best of its settings."""
+
+from lib.movers import MIB, is_current, peers
+
+from .line import line
+
+
+def best(bed, limit_s, figure):
+    """The run with the highest figure of each program, the best program first; what did not end
+    within limit_s counts with what it had delivered."""
+    runs = {}
+    for mover in peers(large=bed.loads[0].size >= MIB):
+        run = bed.run(mover, limit_s, bed.backend)
+        if mover.program not in runs or getattr(run, figure) > getattr(runs[mover.program], figure):
+            runs[mover.program] = run
+    return sorted(runs.values(), key=lambda run: getattr(run, figure), reverse=True)
+
+
+def beside_peers(row, bed, options, value, unit, figure, least, cpu=None):
+    """Lines of a value beside each peer's. The bound is for the best of the current ones: Debian's
+    old ones are only shown. cpu: (our ms an object, times that of a current rclone at most)."""
+    if not options.peers:
+        return
+    runs = best(bed, options.peer_limit, figure)
+    current = [run for run in runs if is_current(run.name)]
+    old = [run for run in runs if not is_current(run.name)]
+    if not current:
+        yield line(f"{row}/peer", value, unit, reason="no current peer is installed")
+    for place, run in enumerate(current + old):
+        yield line(f"{row}/peer{place + 1}", value, unit, getattr(run, figure),
+                   least=least if place == 0 and current else None, peer=run.name, **run.figures())
+    for run in runs:
+        if cpu and run.name.startswith("rclone"):
+            yield line(f"{row}/cpu", cpu[0], "ms/object", run.cpu_ms_per_object,
+                       most=cpu[1] if run in current else None, peer=run.name)

@@ -1,0 +1,87 @@
+/* What is far behind its peers is given up and sent again elsewhere: a bulk lane that has lost its
+ * way, and a small request whose answer does not begin. */
+#include "transfer/net/net_impl.h"
+#include "transfer/net/slow.h"
+
+#define LANES_MAX 256
+
+/* ---- bulk: slow lanes ---- */
+
+static size_t bulk_lanes(const struct path *p, struct lane *to[LANES_MAX])
+{
+    size_t n = 0;
+    LIST_FOR (node, &p->hosts) {
+        struct host *h = CONTAINER_OF(node, struct host, link);
+        LIST_FOR (at, &h->lanes) {
+            struct lane *l = CONTAINER_OF(at, struct lane, link);
+            if (l->active > 0 && l->class == NET_BULK && n < LANES_MAX) {
+                to[n++] = l;
+            }
+        }
+    }
+    return n;
+}
+
+static void give_up_lane(struct lane *l)
+{
+    struct net *n = l->net;
+    LOG_INFO(n->common.log, "net",
+             "endpoint %s: a lane to %s is far slower than the others: %llu B/s", n->name,
+             l->host->name, (unsigned long long)l->rate_bps);
+    l->is_spent = true;
+    LIST_FOR_SAFE (node, &n->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        if (r->lane == l) {
+            net_give_up(n, r, REPL_ETIMEOUT, "connection was far slower than the others");
+        }
+    }
+}
+
+static void check_lanes(struct path *p)
+{
+    struct lane *lanes[LANES_MAX];
+    struct slow_lane seen[LANES_MAX];
+    size_t n = bulk_lanes(p, lanes);
+    for (size_t i = 0; i < n; i++) {
+        seen[i] = (struct slow_lane){.rate_bps = lanes[i]->rate_bps,
+                                     .has_work = lanes[i]->seen.at_us != 0,
+                                     .since_us = lanes[i]->slow_since_us};
+    }
+    int found = slow_find(seen, n, p->sampled_us, p->sample.rtt_us);
+    for (size_t i = 0; i < n; i++) {
+        lanes[i]->slow_since_us = seen[i].since_us;
+    }
+    if (found >= 0) {
+        give_up_lane(lanes[found]);
+    }
+}
+
+/* ---- small: late answers ---- */
+
+static bool is_late(const struct net_request *r, uint64_t now_us)
+{
+    uint64_t timeout_us = firstbyte_timeout_us(&r->host->path->firstbyte);
+    return r->class == NET_SMALL && timeout_us != 0 && r->sent_us != 0 && r->first_us == 0 &&
+           r->may_hurry && now_us - r->sent_us > timeout_us;
+}
+
+static void check_answers(struct net *n)
+{
+    uint64_t now_us = loop_now_us(n->common.loop);
+    LIST_FOR_SAFE (node, &n->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        struct path *p = r->host->path;
+        if (is_late(r, now_us)) {
+            firstbyte_missed(&p->firstbyte, p->sample.rtt_us);
+            net_give_up(n, r, REPL_ETIMEOUT, "answer did not begin in time");
+        }
+    }
+}
+
+void late_check(struct net *n)
+{
+    for (size_t i = 0; i < n->path_count; i++) {
+        check_lanes(&n->paths[i]);
+    }
+    check_answers(n);
+}
