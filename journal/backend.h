@@ -68,6 +68,7 @@ struct upload_part {
     uint64_t size;
     struct span etag;
     struct span checksum; /* "crc64nvme:BASE64" or absent */
+    uint64_t bytes_sent;  /* part_done(): on the wire since the last one of this copy */
 };
 
 struct upload {
@@ -171,7 +172,7 @@ struct finish {
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE */
     uint64_t bytes;                /* delivered */
-    uint64_t bytes_sent;           /* on the wire to the destination, repeats included */
+    uint64_t bytes_sent;           /* on the wire, repeats included, without those of part_done() */
     int64_t latency_ms;            /* event time -> verified; < 0: not measured */
 };
 
@@ -300,9 +301,10 @@ struct backend_ops {
                      int64_t now_ms);
 
     /* Uploads. intend() before Create is sent, open() with the id before the first part,
-     * part_done() before the part counts (a repeat replaces it), upload_set() for the state and the
-     * abort's retry times, upload_end() when the server has completed or aborted it. uploads that
-     * nobody works on any more are found with upload_page(). */
+     * part_done() before the part counts (a repeat replaces it; what it cost to send is added to
+     * the rule's counters at once, as the life that sends it may end before finish()), upload_set()
+     * for the state and the abort's retry times, upload_end() when the server has completed or
+     * aborted it. uploads that nobody works on any more are found with upload_page(). */
     int (*upload_intend)(struct backend *b, const struct upload *in);
     int (*upload_open)(struct backend *b, const struct upload *in);
     int (*part_done)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,

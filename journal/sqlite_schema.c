@@ -42,9 +42,10 @@ static const char *const steps[] = {
     "CREATE INDEX tasks_failed ON tasks (rule, key) WHERE state = 3;"
     "CREATE TABLE uploads (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
     " state INTEGER NOT NULL, endpoint BLOB, bucket BLOB, dest_key BLOB, source_etag BLOB,"
-    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " part_size INTEGER NOT NULL, created_ms INTEGER NOT NULL, next_try_ms INTEGER NOT NULL,"
-    " attempts INTEGER NOT NULL, PRIMARY KEY (rule, key, upload_id)) WITHOUT ROWID;"
+    " source_version BLOB, source_mtime_ms INTEGER NOT NULL, source_read_ms INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, part_size INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " next_try_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " PRIMARY KEY (rule, key, upload_id)) WITHOUT ROWID;"
     "CREATE INDEX uploads_state ON uploads (state, next_try_ms);"
     "CREATE TABLE parts (rule INTEGER NOT NULL, key BLOB NOT NULL, upload_id BLOB NOT NULL,"
     " number INTEGER NOT NULL, size INTEGER NOT NULL, etag BLOB, checksum BLOB,"
@@ -52,15 +53,12 @@ static const char *const steps[] = {
     "CREATE TABLE replicas (rule INTEGER NOT NULL, key BLOB NOT NULL, source_etag BLOB,"
     " source_version BLOB, source_mtime_ms INTEGER NOT NULL, size INTEGER NOT NULL,"
     " dest_etag BLOB, dest_version BLOB, verified_ms INTEGER NOT NULL,"
-    " PRIMARY KEY (rule, key)) WITHOUT ROWID;"
+    " source_read_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;"
     "CREATE TABLE history (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
     " outcome INTEGER NOT NULL, at_ms INTEGER NOT NULL, latency_ms INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
-    /* 2: an object that was read in the second of its change may have been another one of it */
-    "ALTER TABLE replicas ADD COLUMN source_read_ms INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE uploads ADD COLUMN source_read_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -68,7 +68,11 @@ int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct s
     sql_span(&q, part->etag);
     sql_span(&q, part->checksum);
     int r = sql_run(&q);
-    return r < 0 ? r : sqlite_changes(b) == 1 ? 0 : REPL_ENOTFOUND;
+    if (r < 0 || sqlite_changes(b) != 1) {
+        return r < 0 ? r : REPL_ENOTFOUND;
+    }
+    struct counts_delta d = {.sent_bytes = (int64_t)part->bytes_sent};
+    return counts_apply(b, rule, &d);
 }
 
 int sqlite_upload_set(struct backend *b, uint32_t rule, struct span key, struct span upload_id,

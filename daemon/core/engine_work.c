@@ -258,7 +258,8 @@ static void fill_upload(struct record_call *c, const struct copy_job *job,
     c->part = (struct upload_part){.number = rec->part.number,
                                    .size = rec->part.size,
                                    .etag = arena_span(a, rec->part.etag),
-                                   .checksum = arena_span(a, rec->part.checksum)};
+                                   .checksum = arena_span(a, rec->part.checksum),
+                                   .bytes_sent = rec->bytes_sent};
 }
 
 static void on_record(void *arg, struct copy *copy, const struct copy_record *rec)

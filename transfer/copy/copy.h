@@ -65,7 +65,7 @@ struct copy_job {
 enum copy_record_kind {
     COPY_UPLOAD_INTENDED, /* commit before Create leaves */
     COPY_UPLOAD_OPEN,     /* commit before the first part leaves: upload_id */
-    COPY_PART_DONE,       /* commit before the part counts: part */
+    COPY_PART_DONE,       /* commit before the part counts: part, bytes_sent */
     COPY_COMPLETING,      /* commit before Complete leaves */
     COPY_UPLOAD_ENDED,    /* completed, or the server says it is gone */
     COPY_ABANDONED,       /* must be aborted, by the owner, until the server says it is gone */
@@ -81,6 +81,7 @@ struct copy_record {
     uint64_t size;
     uint64_t part_size;
     struct store_part part; /* COPY_PART_DONE */
+    uint64_t bytes_sent;    /* body bytes to the destination, since the last such record */
 };
 
 enum copy_end {
@@ -100,7 +101,7 @@ struct copy_outcome {
     struct store_object source;
     struct store_object dest; /* ETag, version, checksum as the destination said */
     uint64_t bytes;           /* object size */
-    uint64_t bytes_sent;      /* body bytes to the destination, repeats included */
+    uint64_t bytes_sent;      /* body bytes to the destination, without those of COPY_PART_DONE */
     uint32_t retries;         /* operations repeated within the copy */
     unsigned lost_meta;       /* preserved attributes the destination could not hold */
 };

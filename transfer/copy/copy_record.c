@@ -38,6 +38,8 @@ void copy_emit(struct copy *c)
                               .part_size = c->plan.part_size};
     if (note->kind == COPY_PART_DONE) {
         rec.part = part_of(c, note->part);
+        rec.bytes_sent = c->outcome.bytes_sent;
+        c->outcome.bytes_sent = 0; /* a life that is killed has counted them */
     }
     sched_record(c, &rec);
 }

@@ -163,14 +163,20 @@ static void check_closed(struct net *n)
     }
 }
 
+/* Where the request was lost, and how far that is. */
+static void note_loss(struct net_request *r, const struct lane *l)
+{
+    r->failed_at = addr_tag(&l->addr);
+    r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
+}
+
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
-        r->failed_at = addr_tag(&l->addr);
-        r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
+        note_loss(r, l);
     }
     leave_lane(n, r);
     r->done(r);
@@ -249,7 +255,7 @@ void net_give_up(struct net *n, struct net_request *r, int code, const char *why
 {
     struct lane *l = r->lane;
     fail_set(&r->fail, code, "%s", why);
-    r->failed_at = addr_tag(&l->addr);
+    note_loss(r, l);
     l->ops->cancel(l, r);
     leave_lane(n, r);
     fail_later(n, r);

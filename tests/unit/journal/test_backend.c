@@ -501,7 +501,7 @@ static void an_upload_and_its_parts(void **state)
                        .size = 30,
                        .part_size = 10,
                        .created_ms = NOW};
-    struct upload_part part = {.number = 2, .size = 10, .etag = span_str("p2")};
+    struct upload_part part = {.number = 2, .size = 10, .etag = span_str("p2"), .bytes_sent = 12};
     append_put(w, "a", NOW);
     assert_int_equal(ops(w)->upload_intend(w->b, &u), 0);
     struct task t;
@@ -512,11 +512,13 @@ static void an_upload_and_its_parts(void **state)
     assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), REPL_ENOTFOUND);
     assert_int_equal(ops(w)->upload_open(w->b, &u), 0);
     assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
+    assert_int_equal(counts(w).sent_bytes, 12);
     part.number = 1;
     part.etag = span_str("p1");
     assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
     part.etag = span_str("p1 again");
     assert_int_equal(ops(w)->part_done(w->b, w->rule, u.key, u.upload_id, &part), 0);
+    assert_int_equal(counts(w).sent_bytes, 36); /* what is sent again is sent */
     t = claim(w, TASK_LIVE, 1).tasks[0];
     assert_int_equal(t.upload->state, UPLOAD_OPEN);
     assert_int_equal(t.upload->part_count, 2);

@@ -67,6 +67,7 @@ static void take_record(struct bench_job *j)
         break;
     case COPY_PART_DONE:
         take_part(j, &rec->part);
+        j->recorded_bytes += rec->bytes_sent;
         break;
     case COPY_COMPLETING:
         j->completing = true;

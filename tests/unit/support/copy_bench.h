@@ -47,6 +47,7 @@ struct bench_job {
     uint64_t size, part_size;
     struct store_part parts[10000 / 8];
     size_t part_count;
+    uint64_t recorded_bytes; /* sent, as the records say; the rest is in the outcome */
     struct timer commit;
     struct copy_record rec; /* being committed */
 };

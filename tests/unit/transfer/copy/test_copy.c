@@ -85,6 +85,25 @@ static void large_reads_each_byte_once(void **state)
     bench_free(b);
 }
 
+/* Whatever life sent them: bytes of accepted parts are recorded with the part. */
+static void sent_bytes_outlive_a_crash(void **state)
+{
+    (void)state;
+    for (uint64_t at = 0; at < 400; at += 21) {
+        struct bench *b = bench();
+        struct bench_job *j = copy_one(b, "k", 60000);
+        fake_fault(b->to, &(struct fake_fault){
+                              .kind = STORE_PART, .part = 3, .count = 2, .code = REPL_ESERVER});
+        bench_start(b);
+        loop_run_for(b->loop, at);
+        bench_crash(b);
+        run(b, COPY_DONE);
+        assert_true(j->recorded_bytes + j->outcome.bytes_sent >= 60000);
+        assert_int_equal(j->outcome.bytes_sent, 0); /* all were of parts */
+        bench_free(b);
+    }
+}
+
 static void metadata_tags_and_marker_travel(void **state)
 {
     (void)state;
@@ -976,6 +995,7 @@ int main(void)
         cmocka_unit_test(small_costs_one_get_and_one_put),
         cmocka_unit_test(sizes_around_the_part_arrive),
         cmocka_unit_test(large_reads_each_byte_once),
+        cmocka_unit_test(sent_bytes_outlive_a_crash),
         cmocka_unit_test(metadata_tags_and_marker_travel),
         cmocka_unit_test(marker_that_does_not_fit_is_counted),
         cmocka_unit_test(marker_holds_any_key),
