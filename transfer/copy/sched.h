@@ -21,8 +21,8 @@ struct sched_options {
     struct loop *loop;
     struct log *log;
     struct stat_set *stats;
-    uint64_t memory_bytes; /* of bodies; a part larger than a quarter of it is refused */
-    uint32_t copies;       /* at a time */
+    uint64_t memory_bytes;         /* of bodies; a part larger than a quarter of it is refused */
+    uint32_t copies;               /* at a time */
     unsigned shares[COPY_CLASSES]; /* relative, each > 0 */
     const struct copy_sink *sink;
     void *sink_arg;
