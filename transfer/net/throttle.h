@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define THROTTLE_LEAST    0.5    /* requests a second */
+#define THROTTLE_LEAST 10.0 /* requests a second: enough to notice when the server is well again   \
+                             */
 #define THROTTLE_PAUSE_MS 120000 /* a server's Retry-After counts up to this */
 
 struct throttle {
