@@ -58,7 +58,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_str(to, "blocker", blockers[lag.blocker]);
     json_str(to, "waits_for", lag.waits_for[0] != '\0' ? lag.waits_for : NULL);
     json_time(to, "oldest_pending", lag.oldest_ms);
-    int64_t age = lag.oldest_ms > 0 ? loop_wall_ms(a->options.loop) - lag.oldest_ms : 0;
+    int64_t age = lag.oldest_ms > 0 ? engine_now_ms(a->options.engine) - lag.oldest_ms : 0;
     json_int(to, "oldest_pending_age_ms", age > 0 ? age : 0);
     json_bool(to, "listing", lag.listing);
     json_int(to, "listed_objects", (int64_t)lag.listed);
@@ -273,10 +273,11 @@ void command_wait(struct admin *a, struct httpd_request *r)
     struct wait *w = later_new(a, r, sizeof(*w));
     snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
     a->waits++;
-    int64_t until = until_ms != 0 ? (int64_t)until_ms : loop_wall_ms(a->options.loop);
     w->existing = query_flag(r, "existing");
-    struct engine_wait_options what = {
-        .rule = w->rule, .until_ms = until, .timeout_ms = timeout_ms, .existing = w->existing};
+    struct engine_wait_options what = {.rule = w->rule,
+                                       .until_ms = (int64_t)until_ms,
+                                       .timeout_ms = timeout_ms,
+                                       .existing = w->existing};
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 

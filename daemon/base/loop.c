@@ -155,6 +155,12 @@ int64_t loop_wall_ms(const struct loop *loop)
     return loop->virtual_wall_ms + (int64_t)(loop->virtual_ms - 1);
 }
 
+void loop_set_wall_ms(struct loop *loop, int64_t wall_ms)
+{
+    assert(loop_is_virtual(loop));
+    loop->virtual_wall_ms += wall_ms - loop_wall_ms(loop);
+}
+
 /* ---- deferred calls and messages ---- */
 
 void deferred_init(struct deferred *d, struct loop *loop, loop_fn *fn, void *arg)

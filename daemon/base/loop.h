@@ -19,6 +19,8 @@ typedef void loop_fn(void *arg);
 struct loop *loop_new(uint64_t seed); /* seed 0: from the kernel */
 /* Virtual: time starts at wall_ms and moves only in loop_run()/loop_run_until(). */
 struct loop *loop_new_virtual(uint64_t seed, int64_t wall_ms);
+/* Virtual only: the wall clock is set, as an operator or NTP would. */
+void loop_set_wall_ms(struct loop *loop, int64_t wall_ms);
 /* Everything on it must be closed; pending deferred calls are dropped. */
 void loop_free(struct loop *loop);
 

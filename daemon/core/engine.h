@@ -103,10 +103,13 @@ struct rule_lag {
     bool known;                /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+/* Wall time, but it never goes back, and is later than every watermark, whatever happens to the
+ * clock: changes are accepted at it, and "now" in a question about the watermark means it. */
+int64_t engine_now_ms(struct engine *e);
 
 struct engine_wait_options {
     const char *rule;
-    int64_t until_ms;
+    int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
 };

@@ -218,7 +218,7 @@ void engine_append_to(struct engine *e, uint32_t only_rule, const struct change 
     for (size_t i = 0; i < count; i++) {
         match_change(c, &changes[i], origin, only_rule);
     }
-    c->now_ms = loop_wall_ms(e->loop);
+    c->now_ms = engine_now_ms(e);
     c->cursor_name = arena_span(&c->arena, cursor_name);
     c->cursor = arena_span(&c->arena, cursor);
     c->done = done;

@@ -170,7 +170,7 @@ static struct claim_call *new_call(struct engine *e, size_t rules_most)
     c->batch->refs = 1;
     arena_init(&c->batch->arena);
     c->epoch = journal_epoch(e->journal);
-    c->now_ms = loop_wall_ms(e->loop);
+    c->now_ms = engine_now_ms(e);
     c->rules = mem_array(rules_most, sizeof(*c->rules));
     c->objective_ms = mem_array(rules_most, sizeof(*c->objective_ms));
     c->call.run = run_claim;
@@ -195,7 +195,7 @@ static void submit(struct claim_call *c, size_t room)
 /* Waiting tasks that are due make their rule ready; the next ones start the timer. */
 static void look_at_clock(struct engine *e)
 {
-    int64_t now = loop_wall_ms(e->loop);
+    int64_t now = engine_now_ms(e);
     int64_t next = INT64_MAX;
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);

@@ -122,6 +122,12 @@ static size_t host_room(void *arg)
     return r != NULL ? listing_room(r) : 0;
 }
 
+static int64_t host_now_ms(void *arg)
+{
+    struct engine_feed *ef = arg;
+    return engine_now_ms(ef->engine);
+}
+
 static void host_news(void *arg)
 {
     struct engine_feed *ef = arg;
@@ -148,6 +154,7 @@ static struct feed_host host_of(struct engine_feed *ef)
                               .append = host_append,
                               .load = host_load,
                               .room = host_room,
+                              .now_ms = host_now_ms,
                               .news = host_news,
                               .takes = host_takes,
                               .map = host_map};
@@ -251,7 +258,7 @@ void engine_listing_stop(struct engine_rule *r)
 int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed)
 {
     /* What is appended now is given this very millisecond at the earliest. */
-    int64_t through = loop_wall_ms(e->loop) - 1;
+    int64_t through = engine_now_ms(e) - 1;
     LIST_FOR (link, &e->outboxes) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
         if (ef->feed->status.complete_through_ms < through) {

@@ -32,7 +32,7 @@ static uint64_t jitter(struct engine *e, uint64_t min_ms, uint64_t max_ms, unsig
 
 int64_t engine_next_try(struct engine *e, uint32_t attempts)
 {
-    return loop_wall_ms(e->loop) + (int64_t)jitter(e, TRY_MIN_MS, TRY_MAX_MS, attempts);
+    return engine_now_ms(e) + (int64_t)jitter(e, TRY_MIN_MS, TRY_MAX_MS, attempts);
 }
 
 /* ---- decisions ---- */
@@ -267,7 +267,7 @@ static struct finish_call *new_call(struct engine *e, const struct task *task)
                                 .key = arena_span(&c->arena, task->key),
                                 .seq = task->seq,
                                 .epoch = task->epoch,
-                                .now_ms = loop_wall_ms(e->loop),
+                                .now_ms = engine_now_ms(e),
                                 .outcome = FINISH_RELEASED,
                                 .latency_ms = -1};
     c->call.run = run_finish;

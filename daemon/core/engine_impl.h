@@ -153,10 +153,17 @@ struct engine_wait {
     void *arg;
 };
 
+/* The last moment at which wall clock and time of the engine were one, or the clock was ahead. */
+struct engine_clock {
+    int64_t wall_ms;
+    uint64_t at_ms; /* monotonic */
+};
+
 struct engine {
     struct loop *loop;
     struct log *log;
     struct stat_set *stats;
+    struct engine_clock clock;
     const struct conf *conf;
     engine_store_fn *make_store;
     void *make_store_arg;
@@ -215,6 +222,9 @@ struct engine_rule *engine_rule_by_name(struct engine *e, const char *name);
 struct engine_op *engine_op_new(struct engine *e, struct store *store);
 void engine_op_submit(struct engine_op *o, store_done_fn *done, void *arg);
 void engine_op_free(struct engine_op *o);
+
+/* engine_clock.c: the time of the engine is later than this. */
+void engine_clock_passed(struct engine *e, int64_t wall_ms);
 
 /* engine_store.c */
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);

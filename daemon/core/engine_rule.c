@@ -61,6 +61,16 @@ void engine_rule_free(struct engine_rule *r)
     mem_free(r);
 }
 
+static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
+{
+    struct frontier frontier;
+    int status = b->ops->frontier(b, a, r->rule.number, &frontier);
+    if (status == 0) {
+        engine_clock_passed(r->engine, frontier.watermark_ms);
+    }
+    return status == 0 ? b->ops->counts(b, r->rule.number, &r->counts) : status;
+}
+
 static int load_rule(struct engine *e, struct backend *b, const struct rule_record *rec,
                      struct fail *f)
 {
@@ -76,7 +86,7 @@ static int load_rule(struct engine *e, struct backend *b, const struct rule_reco
         rule.number = rec->rule;
         struct engine_rule *r = engine_rule_add(e, &rule);
         r->deleting = rec->deleting;
-        status = b->ops->counts(b, rec->rule, &r->counts);
+        status = load_lag(r, b, &a);
     }
     arena_done(&a);
     return status;

@@ -98,7 +98,7 @@ static double seconds(int64_t ms)
 void engine_stats_show(struct engine_rule *r)
 {
     const struct rule_counts *n = &r->counts;
-    int64_t now = loop_wall_ms(r->engine->loop);
+    int64_t now = engine_now_ms(r->engine);
     if (!r->lag_known) {
         return;
     }

@@ -81,7 +81,7 @@ static struct task_call *new_call(struct engine *e, const char *rule, struct spa
     c->rule = r->rule.number;
     arena_init(&c->arena);
     c->key = arena_span(&c->arena, key);
-    c->now_ms = loop_wall_ms(e->loop);
+    c->now_ms = engine_now_ms(e);
     c->done = done;
     c->arg = arg;
     return c;

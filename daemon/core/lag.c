@@ -126,7 +126,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
 {
     size_t n = 0;
     int64_t through = engine_complete_through(e, NULL);
-    int64_t now_ms = loop_wall_ms(e->loop);
+    int64_t now_ms = engine_now_ms(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
@@ -246,7 +246,7 @@ void engine_wait(struct engine *e, const struct engine_wait_options *what, engin
     struct engine_wait *w = MEM_NEW(struct engine_wait);
     w->engine = e;
     w->rule = mem_strdup(what->rule);
-    w->until_ms = what->until_ms;
+    w->until_ms = what->until_ms != 0 ? what->until_ms : engine_now_ms(e);
     w->existing = what->existing;
     w->done = done;
     w->arg = arg;

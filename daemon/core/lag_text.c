@@ -81,7 +81,7 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
     int64_t through = engine_complete_through(r->engine, &feed);
-    bool behind = loop_wall_ms(r->engine->loop) - through > BEHIND_MS;
+    bool behind = engine_now_ms(r->engine) - through > BEHIND_MS;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
     if (!r->rule.enabled) {
@@ -163,7 +163,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     memset(ret, 0, sizeof(*ret));
     ret->known = r->lag_known;
     ret->watermark_ms = r->watermark_ms;
-    ret->lag_ms = r->watermark_ms > 0 ? loop_wall_ms(e->loop) - r->watermark_ms : 0;
+    ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
     ret->oldest_ms = r->any ? r->oldest_ms : 0;
     ret->counts = r->counts;
     ret->counts.skipped_objects += r->skipped_here;

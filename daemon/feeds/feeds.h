@@ -28,6 +28,8 @@ struct feed_host {
     void (*load)(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg);
     /* How many changes may come now; 0 = not now (journal failing, enough work ahead). */
     size_t (*room)(void *arg);
+    /* Wall time that never goes back: what is appended later is accepted at this time or later. */
+    int64_t (*now_ms)(void *arg);
     /* The status is another one. */
     void (*news)(void *arg);
     /* Listing only: whether the rule takes the key. */

@@ -208,6 +208,8 @@ static void tick(void *arg)
     if (o->busy || !o->loaded) {
         return;
     }
+    /* Before the look: what is written after it is no news yet. */
+    int64_t now_ms = o->host.now_ms(o->host.arg);
     bool news = !o->drained || outbox_has_news(o->outbox);
     if (news && o->host.room(o->host.arg) == 0) {
         o->drained = false; /* what is there is not with us: no claim to completeness */
@@ -216,11 +218,11 @@ static void tick(void *arg)
     }
     if (news) {
         o->busy = true;
-        o->batch_started_ms = loop_wall_ms(o->loop);
+        o->batch_started_ms = now_ms;
         loop_work(o->loop, read_work, read_done, o);
         return;
     }
-    come_through(o, loop_wall_ms(o->loop) - 1);
+    come_through(o, now_ms - 1);
     if (o->trim_wanted && loop_now_ms(o->loop) - o->trimmed_at_ms >= TRIM_EVERY_MS) {
         o->busy = true;
         o->trim_wanted = false;

@@ -4,6 +4,7 @@ happen."""
 import contextlib
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -62,6 +63,56 @@ def test_a_daemon_that_lost_its_lease_ends(local, bucketd2):
     repld.start()
     local.settle()
     assert local.at_destination("k") == b"old"
+
+
+# --- 2: clocks go backwards
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    long offset = 0;
+    real = real ? real : (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(id, ts);
+    FILE *file = id == CLOCK_REALTIME ? fopen(getenv("CLOCK_OFFSET"), "r") : NULL;
+    if (file && fscanf(file, "%ld", &offset) == 1) {
+        ts->tv_sec += offset;
+    }
+    if (file) {
+        fclose(file);
+    }
+    return result;
+}
+"""
+
+
+@pytest.mark.skipif(SLOW > 1, reason="sanitizers want to be loaded first")
+def test_wait_is_honest_when_the_clock_went_back(bucketd, bucketd2, bucket, tmp_path, monkeypatch):
+    """What is appended now has not been replicated, whatever the clock says."""
+    (tmp_path / "clock.c").write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so", tmp_path / "clock.c",
+                    "-ldl"], check=True)
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    monkeypatch.setenv("CLOCK_OFFSET", str(offset))
+    with contextlib.ExitStack() as stack:
+        with monkeypatch.context() as patch:
+            patch.setenv("LD_PRELOAD", str(tmp_path / "clock.so"))
+            world = stack.enter_context(make_world(bucketd, bucketd2, bucket))
+        stack.enter_context(no_faults(bucketd2))
+        world.add_rule()
+        world.put_all({"a": b"1"})
+        world.settle()
+        offset.write_text("-600")
+        bucketd2.fault("slow", op="PutObject", delay_ms=4000, count=1)
+        world.put_all({"b": b"2"})
+        world.settle()
+        assert world.destination_keys() == ["a", "b"]
 
 
 # --- 1 and 2: outboxes

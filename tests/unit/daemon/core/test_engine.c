@@ -235,6 +235,51 @@ static void test_wait(void **state)
     assert_int_equal(engine_bench_wait(b, &late), UV_ETIMEDOUT);
 }
 
+/* The destination is slow: has what was appended arrived when the wait for "now" ends? */
+static void check_wait_for_now(struct engine_bench *b, const char *key)
+{
+    int status = 1;
+    int64_t before_ms = engine_bench_lag(b, RULE).watermark_ms;
+    engine_bench_write(b, key, "1");
+    struct engine_wait_options what = {.rule = RULE};
+    engine_wait(b->engine, &what, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(b, &status), 0);
+    assert_true(engine_bench_has(b, key, "1"));
+    struct rule_lag lag = engine_bench_lag(b, RULE);
+    assert_true(lag.watermark_ms > before_ms);
+    assert_true(lag.lag_ms >= 0);
+}
+
+static void test_a_clock_that_goes_back(void **state)
+{
+    struct engine_bench *b = *state;
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_PUT, .slow_ms = 4000});
+    check_wait_for_now(b, "a");
+    loop_set_wall_ms(b->loop, loop_wall_ms(b->loop) - 600000);
+    check_wait_for_now(b, "b");
+    engine_bench_stop(b);
+    loop_set_wall_ms(b->loop, loop_wall_ms(b->loop) - 600000);
+    engine_bench_start(b);
+    check_wait_for_now(b, "c");
+    loop_run_for(b->loop, 3 * 1200000); /* the clock has caught up */
+    assert_int_equal(engine_now_ms(b->engine), loop_wall_ms(b->loop));
+    check_wait_for_now(b, "d");
+}
+
+/* A retry that was due in a second is not due in ten minutes. */
+static void test_retries_do_not_wait_for_the_clock(void **state)
+{
+    struct engine_bench *b = *state;
+    fake_fault(b->far,
+               &(struct fake_fault){
+                   .kind = STORE_PUT, .count = 1, .code = REPL_EREFUSED, .http_status = 400});
+    engine_bench_write(b, "a", "1");
+    loop_run_for(b->loop, 200);
+    loop_set_wall_ms(b->loop, loop_wall_ms(b->loop) - 600000);
+    assert_true(engine_bench_settle(b, RULE, 10000));
+    assert_true(engine_bench_has(b, "a", "1"));
+}
+
 static void test_rule_conflicts(void **state)
 {
     struct engine_bench *b = *state;
@@ -729,6 +774,8 @@ int main(void)
         ENGINE_TEST(test_denied_endpoint_drains_nothing),
         ENGINE_TEST(test_restart_keeps_everything),
         ENGINE_TEST(test_wait),
+        ENGINE_TEST(test_a_clock_that_goes_back),
+        ENGINE_TEST(test_retries_do_not_wait_for_the_clock),
         ENGINE_TEST(test_rule_conflicts),
         ENGINE_TEST(test_rule_is_deleted_and_comes_again),
         ENGINE_TEST(test_preflight_names_what_is_missing),
