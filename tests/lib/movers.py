@@ -144,11 +144,15 @@ class Rclone(Mover):
             f"access_key_id = {server.access_key}\nsecret_access_key = {server.secret_key}\n"
             f"region = {server.region}\n"
             for name, server in (("src", job.source), ("dst", job.destination))))
-        trusted = [["--ca-cert", server.ca_file] for server in (job.source, job.destination)
-                   if server.ca_file]
-        return [self.path, "--config", conf, "copy", *self.options, *sum(trusted, []),
-                "--no-update-modtime", "--s3-no-check-bucket", "--no-traverse",
-                f"src:{job.bucket}", f"dst:{job.target}"]
+        # 1.60 takes one file.
+        authorities = [pathlib.Path(server.ca_file).read_text()
+                       for server in (job.source, job.destination) if server.ca_file]
+        bundle = job.work / f"{job.target}.pem"
+        bundle.write_text("".join(authorities))
+        trusted = ["--ca-cert", bundle] if authorities else []
+        return [self.path, "--config", conf, "copy", *self.options, *trusted, "--no-traverse",
+                "--no-update-modtime", "--s3-no-check-bucket", f"src:{job.bucket}",
+                f"dst:{job.target}"]
 
     @staticmethod
     def bulk(transfers, streams):
@@ -203,6 +207,19 @@ def peers(large):
     except servers.Missing:
         pass
     return found
+
+
+def versions():
+    """One line for each peer, and for iperf3: its version, or why it is left out."""
+    for name, find, ask in (("rclone", servers.rclone_program, "--version"),
+                            ("Debian's rclone", lambda: servers.need("rclone"), "--version"),
+                            ("s5cmd", servers.s5cmd_program, "version"),
+                            ("minio", servers.minio_program, "--version"),
+                            ("iperf3", lambda: servers.need("iperf3"), "--version")):
+        try:
+            yield f"{name}: {servers.run(find(), ask).splitlines()[0]}"
+        except servers.Missing as reason:
+            yield f"{name}: {reason}"
 
 
 def is_current(name):

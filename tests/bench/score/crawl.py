@@ -5,7 +5,7 @@ import time
 from lib.movers import MIB
 
 from . import minio
-from .bed import Bed, Load
+from .bed import SOURCE, Bed, Load
 from .course import Course
 from .daemon import add_rule, objects, peak_mib, repld
 from .line import line
@@ -34,14 +34,16 @@ def burst(row, options, times, **path):
             add_rule(daemon, "crawl", target)
             items = _mixed(loads)
             with Course(bed.wan) as course:
-                outbox.fill("source", items, len(items) / WRITE_S, step_s=0.1)
+                first = time.monotonic()
+                outbox.fill(SOURCE, items, len(items) / WRITE_S, step_s=0.1)
                 begin = time.monotonic()
                 daemon.wait("crawl", LIMIT_S)
                 seconds = time.monotonic() - begin
+                whole_s = time.monotonic() - first
             rss_mib = peak_mib(daemon)
         ideal = total * 8 / 1e6 / reference.mbps
         yield line(f"{row}/watermark", seconds, "s", ideal, most=times,
                    lanes=course.peak_connections, rss_mib=rss_mib,
                    sent_per_delivered=round(course.sent_bytes / total, 4))
         if options.peers:
-            yield minio.replicate(row, bed.wan, loads, seconds)
+            yield minio.replicate(row, bed.wan, loads, whole_s)

@@ -4,7 +4,7 @@ from lib.movers import MIB
 from lib.outbox import latencies, percentile
 from lib.process import wait_until
 
-from .bed import Bed, Load, QUEUE_S, RTT_S
+from .bed import QUEUE_S, RTT_S, SOURCE, Bed, Load
 from .course import Course
 from .daemon import add_rule, objects, peak_mib, repld
 from .line import line
@@ -20,7 +20,7 @@ SATURATED = 0.7
 def _fill(daemon, outbox, prefix, seconds):
     """Latencies of fresh objects at RATE for so long."""
     load = Load(RATE * seconds, 16 << 10, prefix)
-    outbox.fill("source", objects(load), RATE)
+    outbox.fill(SOURCE, objects(load), RATE)
     wait_until(lambda: len(latencies(daemon.journal_path, prefix)) >= load.count, 60,
                f"all objects of {prefix}", step_s=0.5)
     return latencies(daemon.journal_path, prefix)

@@ -17,7 +17,8 @@ LOAD = Load(32, 64 * MIB)
 SOURCE = "source"
 # The check that a run asks the server for, by the name of its line, and its bound of rclone's CPU.
 CHECKS = {"checksum": "crc64nvme", "signed": "sha256"}
-# Symbols that are digests wherever they stand; other symbols of OpenSSL are TLS.
+# Symbols that are digests wherever they stand. Debian's OpenSSL has no symbols: all of it counts as
+# TLS, which it is where the check is not one of OpenSSL's own digests.
 DIGESTS = re.compile(r"sha(1|256|512)|md5|crc|hash_", re.IGNORECASE)
 TLS = re.compile(r"lib(ssl|crypto)")
 

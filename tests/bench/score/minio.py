@@ -18,18 +18,19 @@ POLL_S = 2
 
 
 def replicate(row, wan, loads, seconds):
-    """A line of our seconds beside those from the last write into one MinIO until another one has
-    all; objects are written by rclone as fast as MinIO takes them."""
+    """A line of our seconds beside MinIO's, each from the first write until the other end has all.
+    rclone writes the objects into one MinIO as fast as it takes them, and another gets them."""
     try:
         mc, rclone = servers.mc_program(), servers.rclone_program()
         with contextlib.ExitStack() as stack:
             near, far = (stack.enter_context(servers.Minio().at(end)) for end in wan.ends)
             work = pathlib.Path(stack.enter_context(work_dir("minio")))
             _set_up(mc, work, wan, near, far)
-            taken, missing = _copy(rclone, work, wan, near, far, loads)
+            written_s, whole_s, missing = _copy(rclone, work, wan, near, far, loads)
     except servers.Missing as reason:
         return line(f"{row}/minio", seconds, "s", reason=str(reason))
-    return line(f"{row}/minio", seconds, "s", taken, missing=missing)
+    return line(f"{row}/minio", seconds, "s", whole_s, written_s=round(written_s, 1),
+                missing=missing)
 
 
 def _set_up(mc, work, wan, near, far):
@@ -45,17 +46,19 @@ def _set_up(mc, work, wan, near, far):
 
 
 def _copy(rclone, work, wan, near, far, loads):
-    """(seconds since the last write, objects that were not there when the time was up)"""
+    """(seconds of writing, seconds until all was there or the time was up, objects that were not
+    there then)"""
     synths = [word for load in loads
               for word in ("--synth", f"{SOURCE}:{load.prefix}:{load.count}:{load.size}")]
     with Bucketd(*synths).at(wan.near) as source:
+        begin = time.monotonic()
         Rclone(rclone, *Rclone.small(64)).run(Job(work, source, SOURCE, near, BUCKET), wan.near)
-    begin = time.monotonic()
+        written_s = time.monotonic() - begin
     wanted = sum(load.count for load in loads)
     while True:
         missing, seconds = wanted - _count(far), time.monotonic() - begin
-        if missing == 0 or seconds > LIMIT_S:
-            return seconds, missing
+        if missing == 0 or seconds > written_s + LIMIT_S:
+            return written_s, seconds, missing
         time.sleep(POLL_S)
 
 

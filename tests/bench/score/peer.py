@@ -29,7 +29,7 @@ def beside_peers(row, bed, options, value, unit, figure, least, cpu=None):
     for place, run in enumerate(current + old):
         yield line(f"{row}/peer{place + 1}", value, unit, getattr(run, figure),
                    least=least if place == 0 and current else None, peer=run.name, **run.figures())
-    for run in runs:
+    for place, run in enumerate(current + old):
         if cpu and run.name.startswith("rclone"):
-            yield line(f"{row}/cpu", cpu[0], "ms/object", run.cpu_ms_per_object,
+            yield line(f"{row}/cpu{place + 1}", cpu[0], "ms/object", run.cpu_ms_per_object,
                        most=cpu[1] if run in current else None, peer=run.name)

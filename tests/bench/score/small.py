@@ -3,7 +3,7 @@
 from lib.movers import Replctl
 
 from . import ceiling
-from .bed import Bed, Load, RTT_S
+from .bed import RTT_S, Bed, Load
 from .line import line
 from .peer import beside_peers
 
