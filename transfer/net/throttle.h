@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define THROTTLE_LEAST 10.0 /* requests a second: enough to notice when the server is well again   \
-                             */
+#define THROTTLE_LEAST                                                                             \
+    10.0 /* requests a second: enough to notice when the server is well again                      \
+          */
 #define THROTTLE_PAUSE_MS 120000 /* a server's Retry-After counts up to this */
 
 struct throttle {
