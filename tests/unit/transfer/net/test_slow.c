@@ -38,7 +38,7 @@ static void one_far_behind_for_long(void **state)
     uint64_t now_us = SECOND;
     set(lanes, 8, 7 * MIB);
     assert_int_equal(watch(lanes, 8, &now_us, 20, RTT_US), -1);
-    lanes[3].rate_bps = MIB;
+    lanes[3].rate_bps = MIB / 2;
     assert_int_equal(watch(lanes, 8, &now_us, 4, RTT_US), -1);
     assert_int_equal(watch(lanes, 8, &now_us, 1, RTT_US), 3);
 }
@@ -49,11 +49,11 @@ static void a_moment_of_speed_begins_anew(void **state)
     struct slow_lane lanes[8];
     uint64_t now_us = SECOND;
     set(lanes, 8, 7 * MIB);
-    lanes[3].rate_bps = MIB;
+    lanes[3].rate_bps = MIB / 2;
     assert_int_equal(watch(lanes, 8, &now_us, 4, RTT_US), -1);
     lanes[3].rate_bps = 7 * MIB;
     assert_int_equal(slow_find(lanes, 8, now_us, RTT_US), -1);
-    lanes[3].rate_bps = MIB;
+    lanes[3].rate_bps = MIB / 2;
     assert_int_equal(watch(lanes, 8, &now_us, 4, RTT_US), -1);
 }
 
@@ -105,7 +105,7 @@ static void half_of_them_can_be_slow(void **state)
     uint64_t now_us = SECOND;
     set(lanes, 8, 7 * MIB);
     for (size_t i = 0; i < 4; i++) {
-        lanes[i].rate_bps = MIB;
+        lanes[i].rate_bps = MIB / 2;
     }
     assert_in_range(watch(lanes, 8, &now_us, 6, RTT_US), 0, 3);
 }
