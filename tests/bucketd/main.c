@@ -22,7 +22,7 @@ static const char usage[] =
     "  --min-part BYTES     smallest part but the last (5242880)\n"
     "  --threads N          (2)\n"
     "  --fast               do not verify payloads\n"
-    "  --discard            keep only size and ETag of what is written\n";
+    "  --discard            keep only size and ETag of what is written; one byte reads as 0\n";
 
 struct options {
     const char *listen;

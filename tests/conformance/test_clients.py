@@ -695,6 +695,9 @@ def test_synth_and_discard():
         assert s3.put_object(Bucket="sink", Key="k", Body=body)["ETag"] == listed[7]["ETag"]
         assert s3.head_object(Bucket="sink", Key="k")["ContentLength"] == size
         assert refused(s3.get_object, Bucket="sink", Key="k") == (403, "InvalidObjectState")
+        last = s3.get_object(Bucket="sink", Key="k", Range=f"bytes={size - 1}-{size - 1}")
+        assert (last["Body"].read(), last["ETag"]) == (b"\0", listed[7]["ETag"])
+        assert last["ContentRange"] == f"bytes {size - 1}-{size - 1}/{size}"
 
 
 # awscli and s3cmd
