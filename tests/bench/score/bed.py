@@ -18,6 +18,7 @@ SEGMENT, PACKET = 1448, 1500
 PATH = {"rate": "500mbit", "rtt": "150ms", "queue": "100ms", "congestion": "bbr"}
 RTT_S, QUEUE_S = 0.150, 0.100
 SOURCE = "source"
+PART_LEAST = 5 * MIB
 DESTINATIONS = {"bucketd": lambda: Bucketd("--discard"), "rgw": servers.Rgw,
                 "minio": servers.Minio}
 
@@ -48,6 +49,7 @@ class Run:
     ran: object
     course: Course
     target: str
+    uploads: int = None  # parts, or small objects, that the destination began to receive; None: unknown
 
     @property
     def done(self):
@@ -81,7 +83,7 @@ class Run:
     def figures(self):
         """What every row says of its run besides its value."""
         return {"done": round(self.done, 3), "wall_s": round(self.ran.wall_s, 1),
-                "lanes": self.course.peak_connections,
+                "lanes": self.course.peak_connections, "uploads": self.uploads,
                 "sent_per_delivered": round(
                     self.course.sent_bytes / max(1, self.done * self.load.bytes), 4),
                 "rss_mib": round(self.ran.rss_mib), "cpu_s": round(self.ran.cpu_s, 2)}
@@ -133,9 +135,17 @@ class Bed:
         with self.target() as target:
             job = Job(self.dir, self.source, SOURCE, destination or self.destination, target,
                       self.files(load))
+            before = self._uploads()
             with Course(self.wan, events) as course:
                 ran = mover.run(job, self.wan.near, limit_s)
-        return Run(mover.name, load, ran, course, target)
+            uploads = None if before is None else self._uploads() - before
+        return Run(mover.name, load, ran, course, target, uploads)
+
+    def _uploads(self):
+        if self.server != "bucketd":
+            return None
+        operation = "UploadPart" if self.loads[0].size > PART_LEAST else "PutObject"
+        return self.backend.stats()["requests"].get(operation, 0)
 
     def files(self, load):
         """The objects as files, for programs that read only those; holes, which cost nothing."""

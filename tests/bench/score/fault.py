@@ -61,6 +61,5 @@ def _sent_twice(row, bed, run):
     with bed.wan.far.entered():
         listed = servers.s3_client(bed.backend).list_objects_v2(Bucket=run.target)
     parts = sum(int(item["ETag"].strip('"').partition("-")[2] or 1) for item in listed["Contents"])
-    sent = bed.backend.stats()["requests"].get("UploadPart", 0)
-    return line(f"{row}/sent-twice", sent - parts, "parts", run.course.peak_connections, most=1,
+    return line(f"{row}/sent-twice", run.uploads - parts, "parts", run.course.peak_connections, most=1,
                 parts=parts)
