@@ -108,6 +108,20 @@ def test_course_of_a_transfer():
     assert course.mbps(24, 26) == 0
 
 
+def test_share_sent_again():
+    """100 packets of 1000 in the first 10 s, 10 of 1000 in the last 10 s."""
+    def counters(packets, again):
+        lost = {cause: {"packets": 0} for cause in ("outage", "policer", "queue", "loss")}
+        return {"passed": {"packets": packets}, **lost}, again
+
+    course = Course(None)
+    course.times = [0.1, 10, 20]
+    course._before, course._after = counters(5, 3), counters(2005, 113)
+    course._sums = [counters(5, 3), counters(1005, 103), course._after]
+    assert course.retransmitted == 0.055
+    assert course.retransmitted_at_last(10) == 0.01
+
+
 def test_shares_of_a_profile():
     shares = classify("""# Overhead
  40.00%  ;replctl        ;[.] checksum_crc64nvme  ;-

@@ -34,6 +34,7 @@ class Course:
         self.wan = wan
         self._timers = [threading.Timer(seconds, call) for seconds, call in events]
         self.times, self.passed = [], []  # seconds since the start, bytes of packets near → far
+        self._sums = []  # counters at those times
         self.peak_connections = 0
 
     def __enter__(self):
@@ -62,13 +63,14 @@ class Course:
         with self.wan.near.entered():
             while not self._stop.wait(STEP_S):
                 up = self.wan.command("stats")["up"]
+                self._sums.append((up, _segments_sent_again()))
                 self.times.append(time.monotonic() - self._start)
                 self.passed.append(up["passed"]["bytes"] - self._before[0]["passed"]["bytes"])
                 self.peak_connections = max(self.peak_connections,
                                             _connections(self.wan.far.address))
 
-    def _offered(self, unit):
-        before, after = self._before[0], self._after[0]
+    def _offered(self, unit, since=None):
+        before, after = (since or self._before)[0], self._after[0]
         return sum(after[fate][unit] - before[fate][unit] for fate in ("passed", *CAUSES))
 
     @property
@@ -88,7 +90,16 @@ class Course:
     def retransmitted(self):
         """The share of segments sent that had been sent before, the kernel's count over the
         emulator's."""
-        return (self._after[1] - self._before[1]) / max(1, self._offered("packets"))
+        return self._retransmitted(self._before)
+
+    def retransmitted_at_last(self, seconds):
+        """The same of the last seconds only."""
+        begin = self.seconds - seconds
+        return self._retransmitted(next((sums for now, sums in zip(self.times, self._sums)
+                                         if now >= begin), self._before))
+
+    def _retransmitted(self, since):
+        return (self._after[1] - since[1]) / max(1, self._offered("packets", since))
 
     def when(self, share):
         """Seconds until so much of all that passed had passed."""
