@@ -59,6 +59,11 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
+    /* quarantine: the index holds all that the limits and the watermark ask for. */
+    "CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, feed BLOB NOT NULL,"
+    " received_ms INTEGER NOT NULL, reason BLOB, body BLOB, size INTEGER NOT NULL,"
+    " lost INTEGER NOT NULL);"
+    "CREATE INDEX quarantine_feed ON quarantine (feed, received_ms, size, lost);",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
