@@ -222,7 +222,7 @@ static struct engine *make(const struct engine_options *options)
     e->lost_arg = options->lost_arg;
     list_init(&e->endpoints);
     list_init(&e->rules);
-    list_init(&e->outboxes);
+    list_init(&e->feeds);
     list_init(&e->ops);
     list_init(&e->puts);
     list_init(&e->finishes);

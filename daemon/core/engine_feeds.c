@@ -30,7 +30,7 @@ static void host_appended(void *arg, int status, const struct fail *f,
                           const struct engine_append_result *result)
 {
     struct host_append *h = arg;
-    if (status == 0 && result->astray > 0 && h->feed->rule == 0) {
+    if (status == 0 && result->astray > 0 && h->feed->feed->kind == FEED_OUTBOX) {
         tell_astray(h->feed, result);
     }
     h->done(h->arg, status, f);
@@ -148,7 +148,7 @@ static struct span host_map(void *arg, struct span key, struct arena *a)
     return r != NULL ? rules_map_key(&r->rule, key, a) : key;
 }
 
-static struct feed_host host_of(struct engine_feed *ef)
+struct feed_host engine_feed_host(struct engine_feed *ef)
 {
     return (struct feed_host){.arg = ef,
                               .append = host_append,
@@ -162,13 +162,19 @@ static struct feed_host host_of(struct engine_feed *ef)
 
 /* ---- life ---- */
 
-static struct engine_feed *new_feed(struct engine *e, uint32_t rule, const char *name)
+struct engine_feed *engine_feed_new(struct engine *e, uint32_t rule, const char *name)
 {
     struct engine_feed *ef = MEM_NEW(struct engine_feed);
     ef->engine = e;
     ef->rule = rule;
     ef->name = mem_strdup(name);
     return ef;
+}
+
+void engine_feed_start(struct engine_feed *ef, struct feed *feed)
+{
+    ef->feed = feed;
+    list_push_back(&ef->engine->feeds, &ef->link);
 }
 
 static void feed_is_closed(void *arg)
@@ -204,21 +210,24 @@ void engine_outbox_start(struct engine *e, const struct conf_outbox *conf)
 {
     static const char *const labels[] = {"outbox", NULL};
     const char *values[] = {conf->name, NULL};
-    struct engine_feed *ef = new_feed(e, 0, conf->name);
+    struct engine_feed *ef = engine_feed_new(e, 0, conf->name);
     ef->astray_stat =
         stat_get(stat_family(e->stats, STAT_COUNTER, "repl_outbox_astray_rows_total",
                              "Rows of an endpoint and bucket that no rule copies from.", labels),
                  values);
-    ef->feed = outbox_feed_new(&(struct outbox_feed_options){
-        .loop = e->loop, .log = e->log, .stats = e->stats, .conf = conf, .host = host_of(ef)});
-    list_push_back(&e->outboxes, &ef->link);
+    engine_feed_start(ef,
+                      outbox_feed_new(&(struct outbox_feed_options){.loop = e->loop,
+                                                                    .log = e->log,
+                                                                    .stats = e->stats,
+                                                                    .conf = conf,
+                                                                    .host = engine_feed_host(ef)}));
 }
 
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret)
 {
-    LIST_FOR (link, &e->outboxes) {
+    LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (at-- == 0) {
+        if (ef->feed->kind == FEED_OUTBOX && at-- == 0) {
             const struct feed_status *s = &ef->feed->status;
             *ret = (struct outbox_status){.name = ef->name,
                                           .is_read = s->state == FEED_UP,
@@ -238,14 +247,14 @@ void engine_listing_start(struct engine_rule *r)
         r->from == NULL || r->to == NULL) {
         return;
     }
-    struct engine_feed *ef = new_feed(e, r->rule.number, r->rule.name);
+    struct engine_feed *ef = engine_feed_new(e, r->rule.number, r->rule.name);
     r->listing = ef;
     ef->feed = listing_feed_new(&(struct listing_feed_options){.loop = e->loop,
                                                                .log = e->log,
                                                                .from = r->from->store,
                                                                .to = r->to->store,
                                                                .rule = &r->rule,
-                                                               .host = host_of(ef)});
+                                                               .host = engine_feed_host(ef)});
 }
 
 void engine_listing_stop(struct engine_rule *r)
@@ -255,13 +264,25 @@ void engine_listing_stop(struct engine_rule *r)
     }
 }
 
-int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed)
+static bool meets(const char *of_feed, const char *of_rule)
+{
+    return of_feed == NULL || strcmp(of_feed, of_rule) == 0;
+}
+
+bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return meets(ef->feed->endpoint, r->rule.source.endpoint) &&
+           meets(ef->feed->bucket, r->rule.source.bucket);
+}
+
+int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
+                                const struct engine_feed **ret_feed)
 {
     /* What is appended now is given this very millisecond at the earliest. */
     int64_t through = engine_now_ms(e) - 1;
-    LIST_FOR (link, &e->outboxes) {
+    LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (ef->feed->status.complete_through_ms < through) {
+        if (engine_feed_serves(ef, r) && ef->feed->status.complete_through_ms < through) {
             through = ef->feed->status.complete_through_ms;
             if (ret_feed != NULL) {
                 *ret_feed = ef;

@@ -26,10 +26,10 @@ struct engine_endpoint {
 /* ---- feeds ---- */
 
 struct engine_feed {
-    struct list link; /* in engine.outboxes, or alone as a rule's listing */
+    struct list link; /* in engine.feeds, or alone as a rule's listing */
     struct engine *engine;
-    uint32_t rule; /* listing: its number; 0 = outbox */
-    char *name;    /* outbox: of the configuration */
+    uint32_t rule; /* listing: its number; 0 = feed of the configuration */
+    char *name;    /* in the configuration; listing: of the rule */
     struct feed *feed;
     uint64_t astray;          /* outbox: rows of places that no rule copies from */
     struct stat *astray_stat; /* outbox */
@@ -178,7 +178,7 @@ struct engine {
     struct list endpoints;
     struct list rules;
     const struct rule **rule_view;
-    struct list outboxes;
+    struct list feeds; /* of the configuration: outboxes, webhook sources, queues */
     struct hash works;
     struct list ops;
     struct list puts;     /* rules on their way to the journal */
@@ -282,12 +282,20 @@ void engine_probe(struct engine *e, struct store *store, struct span bucket, str
                   loop_fn *done, void *arg);
 
 /* engine_feeds.c */
+/* A feed in three steps: made, given to the feed's own constructor as its host, started. */
+struct engine_feed *engine_feed_new(struct engine *e, uint32_t rule, const char *name);
+struct feed_host engine_feed_host(struct engine_feed *ef);
+void engine_feed_start(struct engine_feed *ef, struct feed *feed); /* of the configuration */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
 void engine_listing_start(struct engine_rule *r);
 void engine_listing_stop(struct engine_rule *r);
 void engine_feed_stop(struct engine_feed *ef);
-/* The least complete_through of the feeds (wall ms); *ret_feed: whose, or NULL. */
-int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed);
+/* Whether the feed brings changes of the rule's source. */
+bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
+/* The least complete_through of the feeds that serve the rule (wall ms); just before now when there
+ * is none. *ret_feed, which may be NULL: whose it is, or NULL. */
+int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
+                                const struct engine_feed **ret_feed);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);

@@ -148,8 +148,11 @@ static const struct conf_outbox *find_outbox(const struct conf *conf, const char
 
 static void change_outboxes(struct engine *e, const struct conf *conf)
 {
-    LIST_FOR_SAFE (link, &e->outboxes) {
+    LIST_FOR_SAFE (link, &e->feeds) {
         struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (ef->feed->kind != FEED_OUTBOX) {
+            continue;
+        }
         const struct conf_outbox *old = find_outbox(e->conf, ef->name);
         const struct conf_outbox *now = find_outbox(conf, ef->name);
         if (old == NULL || now == NULL || !same_outbox(old, now)) {

@@ -55,7 +55,7 @@ static void look(void *arg)
 
 static void stop_feeds(struct engine *e)
 {
-    LIST_FOR_SAFE (link, &e->outboxes) {
+    LIST_FOR_SAFE (link, &e->feeds) {
         engine_feed_stop(CONTAINER_OF(link, struct engine_feed, link));
     }
     LIST_FOR (link, &e->rules) {

@@ -125,7 +125,6 @@ static void refresh_done(struct journal_call *call)
 static size_t fill_rows(struct engine *e, struct lag_row *rows)
 {
     size_t n = 0;
-    int64_t through = engine_complete_through(e, NULL);
     int64_t now_ms = engine_now_ms(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
@@ -133,6 +132,7 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
             continue;
         }
         if (rows != NULL) {
+            int64_t through = engine_complete_through(e, r, NULL);
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .frozen = !r->rule.enabled || through == 0,
                                        .through_ms = through,

@@ -73,14 +73,20 @@ static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
 {
     lag->blocker = LAG_FEED;
     const struct feed_status *s = &ef->feed->status;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "outbox %s: %s", ef->name,
-             s->state == FEED_DOWN ? s->fail.text : "not read to its end yet");
+    const char *why = "not read to its end yet";
+    if (s->state == FEED_DOWN) {
+        why = s->fail.text;
+    } else if (s->waiting_for[0] != 0) {
+        why = s->waiting_for;
+    }
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "%s %s: %s", feed_kind_name(ef->feed->kind),
+             ef->name, why);
 }
 
 void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
-    int64_t through = engine_complete_through(r->engine, &feed);
+    int64_t through = engine_complete_through(r->engine, r, &feed);
     bool behind = engine_now_ms(r->engine) - through > BEHIND_MS;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;

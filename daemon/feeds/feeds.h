@@ -57,7 +57,18 @@ struct feed_status {
     uint64_t listed_bytes;
     uint64_t equal; /* of those: at the destination already */
     uint64_t equal_bytes;
+    /* A sentence, lower case, without a period: why complete_through_ms stands still; "" = it
+       moves, or fail says it. */
+    char waiting_for[160];
 };
+
+enum feed_kind { FEED_OUTBOX, FEED_WEBHOOK, FEED_QUEUE, FEED_LISTING };
+
+static inline const char *feed_kind_name(enum feed_kind kind)
+{
+    static const char *const names[] = {"outbox", "webhook", "queue", "listing"};
+    return names[kind];
+}
 
 struct feed;
 
@@ -68,7 +79,12 @@ struct feed_ops {
 
 struct feed {
     const struct feed_ops *ops;
+    enum feed_kind kind;
     char *name; /* "outbox:crawler", "listing:7" */
+    /* Whose changes it brings: an endpoint of the configuration, a bucket of it. NULL = of any.
+       Rules with such a source have no watermark beyond what it has brought. */
+    const char *endpoint;
+    const char *bucket;
     struct feed_status status;
 };
 
