@@ -105,6 +105,12 @@ struct replica {
     int64_t verified_ms;
 };
 
+/* Of a rule that replicates all versions: the newest source version of a key that is done with. */
+struct version_mark {
+    struct span version_id;
+    int64_t mtime_ms; /* "null" is the id of many versions in turn */
+};
+
 struct task {
     uint32_t rule;
     struct span key;
@@ -171,9 +177,12 @@ struct finish {
     int64_t next_try_ms;           /* FINISH_RETRY */
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE */
-    uint64_t bytes;                /* delivered */
-    uint64_t bytes_sent;           /* on the wire, repeats included, without those of part_done() */
-    int64_t latency_ms;            /* event time -> verified; < 0: not measured */
+    /* Successes: */
+    const struct version_mark *version; /* the mark of the key from now on; or NULL */
+    bool goes_on;        /* this was one version of several: the task stays claimed */
+    uint64_t bytes;      /* delivered */
+    uint64_t bytes_sent; /* on the wire, repeats included, without those of part_done() */
+    int64_t latency_ms;  /* event time -> verified; < 0: not measured */
 };
 
 struct finish_result {
@@ -355,6 +364,9 @@ struct backend_ops {
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
+    /* REPL_ENOTFOUND when no version of the key is done with. */
+    int (*version_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret);
     int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
     int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,

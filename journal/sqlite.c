@@ -276,6 +276,7 @@ static const struct backend_ops sqlite_ops = {
     .counts = sqlite_counts,
     .late = sqlite_late,
     .task_get = sqlite_task_get,
+    .version_get = sqlite_version_get,
     .replica_get = sqlite_replica_get,
     .task_page = sqlite_task_page,
     .history_page = sqlite_history_page,

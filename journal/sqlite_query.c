@@ -53,6 +53,22 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
     return sqlite_load_details(b, a, ret);
 }
 
+int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret)
+{
+    struct sql q = sql_start(b, "SELECT version_id, mtime_ms FROM version_marks"
+                                " WHERE rule = ? AND key = ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    int found = sql_step(&q);
+    if (found == 1) {
+        ret->version_id = sql_get_span(&q, a);
+        ret->mtime_ms = sql_get_int(&q);
+    }
+    int r = sql_done(&q);
+    return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
+}
+
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret)
 {

@@ -177,13 +177,14 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     static const char replicas[] =
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char versions[] =
+        "DELETE FROM version_marks WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM version_marks WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char *const texts[] = {tasks, replicas, versions};
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
-    if (r == 0) {
-        r = purge_table(b, tasks, rule, limit, &removed);
-    }
-    if (r == 0) {
-        r = purge_table(b, replicas, rule, limit, &removed);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++) {
+        r = purge_table(b, texts[i], rule, limit, &removed);
     }
     if (r < 0 || removed > 0) {
         return r;

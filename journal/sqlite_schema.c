@@ -64,6 +64,9 @@ static const char *const steps[] = {
     " received_ms INTEGER NOT NULL, reason BLOB, body BLOB, size INTEGER NOT NULL,"
     " lost INTEGER NOT NULL);"
     "CREATE INDEX quarantine_feed ON quarantine (feed, received_ms, size, lost);",
+    /* versions: all */
+    "CREATE TABLE version_marks (rule INTEGER NOT NULL, key BLOB NOT NULL, version_id BLOB,"
+    " mtime_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -638,6 +638,84 @@ static size_t replicas_left(struct world *w, uint32_t rule, const char *prefix, 
     return n;
 }
 
+/* ---- versions ---- */
+
+static int finish_version(struct world *w, const struct task *t, enum finish_outcome outcome,
+                          const char *id, bool goes_on)
+{
+    static const struct replica replica = {.source_etag = {"e1", 2}, .size = 10};
+    struct version_mark mark = {.version_id = span_str(id), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(t, outcome);
+    f.replica = outcome == FINISH_DONE ? &replica : NULL;
+    f.bytes = 10;
+    f.version = &mark;
+    f.goes_on = goes_on;
+    int status = ops(w)->finish(w->b, &f, &r);
+    assert_int_equal(r.pending, goes_on && status == 0);
+    return status;
+}
+
+static void assert_mark(struct world *w, const char *id)
+{
+    struct version_mark mark;
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark), 0);
+    assert_true(span_eq_str(mark.version_id, id));
+    assert_int_equal(mark.mtime_ms, NOW);
+}
+
+static void versions_are_done_one_after_the_other(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, t.key, &mark), REPL_ENOTFOUND);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
+    assert_mark(w, "v2");
+    assert_int_equal(counts(w).pending_objects, 1);
+    assert_int_equal(counts(w).replicas, 0);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v3", false), 0);
+    assert_mark(w, "v3");
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(counts(w).done_objects, 2);
+    assert_int_equal(counts(w).deleted_objects, 1);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v4", true), REPL_ENOTFOUND);
+    assert_mark(w, "v3");
+}
+
+static void a_failure_moves_no_mark(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_SKIPPED, "v1", true), 0);
+    struct version_mark mark = {.version_id = span_str("v2"), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(&t, FINISH_FAILED);
+    f.version = &mark;
+    f.goes_on = true;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(counts(w).failed_objects, 1);
+}
+
+static void marks_go_with_their_rule(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v1", false), 0);
+    assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark),
+                     REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
+}
+
 static void replicas_are_purged_a_few_at_a_time(void **state)
 {
     struct world *w = *state;
@@ -1064,6 +1142,9 @@ int main(void)
         TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
+        TEST(versions_are_done_one_after_the_other),
+        TEST(a_failure_moves_no_mark),
+        TEST(marks_go_with_their_rule),
         TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
