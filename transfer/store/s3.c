@@ -19,6 +19,7 @@ static const struct s3_verb *const verbs[] = {
     [STORE_DELETE] = &s3_verb_delete,
     [STORE_DELETE_MANY] = &s3_verb_delete_many,
     [STORE_LIST] = &s3_verb_list,
+    [STORE_LIST_VERSIONS] = &s3_verb_list_versions,
     [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
