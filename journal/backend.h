@@ -208,6 +208,7 @@ struct rule_counts {
     uint64_t retries;         /* ever */
     uint64_t replicas;
     uint64_t replica_bytes;
+    uint64_t late_changes; /* ever: see struct late_change */
     uint64_t latency[STAT_LATENCY_BUCKETS + 1];
     double latency_sum_s;
 };
@@ -218,11 +219,24 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    int64_t proven_ms;    /* the same */
     /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
     uint64_t existing_failed;
 };
 
 #define FRONTIER_FAILED_MAX 1000
+
+/* A change that was accepted when the watermark had passed its time: the watermark could not have
+ * known. Not one that was told again, as far as the journal knows its key. */
+struct late_change {
+    struct span key;
+    struct span feed;
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+    int64_t watermark_ms; /* at that time */
+};
+
+#define LATE_CHANGES_MAX 1000 /* kept of a rule; all are counted */
 
 /* ---- questions ---- */
 
@@ -307,7 +321,8 @@ struct backend_ops {
     /* Changes. One task per (rule, key): a change joins the pending task and becomes its newest
      * one unless the sequencers (equal feed kind, right-padded hex order) say that it is older; the
      * oldest unsatisfied event time stays. A failed task becomes ready again. event_time_ms is
-     * clamped to now_ms. A live change makes a backfill task live. A backfill change for a key
+     * clamped to now_ms. A live change that is not after the rule's watermark is counted and kept
+     * as late. A live change makes a backfill task live. A backfill change for a key
      * whose replica has the same source ETag (and version, where known) makes no row. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
@@ -360,6 +375,13 @@ struct backend_ops {
      * tasks between the time of the last call and this one cost; when there are more than about
      * `limit` the time moves only a part of the way, and a later call goes on. */
     int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
+    /* A complete scan that began at scan_ms has handed over all that it found: everything up to
+     * then is proven, or up to the oldest change of either origin that is unfinished. Never lowers
+     * it. */
+    int (*prove)(struct backend *b, uint32_t rule, int64_t scan_ms);
+    /* Newest first; limit at most LATE_CHANGES_MAX. */
+    int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct late_change **ret, size_t *ret_n);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,

@@ -803,6 +803,104 @@ static void the_watermark_never_goes_back(void **state)
     assert_int_equal(frontier(w).watermark_ms, NOW);
 }
 
+/* ---- what came later than the watermark ---- */
+
+static size_t late_page(struct world *w, struct late_change **ret)
+{
+    size_t n;
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, 10, ret, &n), 0);
+    return n;
+}
+
+static void late_changes_are_counted_and_named(void **state)
+{
+    struct world *w = *state;
+    struct late_change *late;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1000), 0);
+    append_put(w, "in-time", NOW - 999);
+    struct append_entry e = put_of(w, "listed", NOW - 5000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    assert_int_equal(late_page(w, &late), 0);
+    append_put(w, "late", NOW - 1000);
+    append_put(w, "later", NOW - 3000);
+    append_put(w, "later", NOW - 3000); /* told twice, pending */
+    assert_int_equal(counts(w).late_changes, 2);
+    assert_int_equal(late_page(w, &late), 2);
+    assert_true(span_eq_str(late[0].key, "later"));
+    assert_true(span_eq_str(late[0].feed, "append"));
+    assert_int_equal(late[0].event_time_ms, NOW - 3000);
+    assert_int_equal(late[0].accepted_ms, NOW);
+    assert_int_equal(late[0].watermark_ms, NOW - 1000);
+    assert_true(span_eq_str(late[1].key, "late"));
+    assert_int_equal(frontier(w).oldest_ms, NOW - 3000);
+}
+
+/* The watermark passed it rightly: the destination held it. */
+static void what_is_told_again_is_not_late(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 3000);
+    append_put(w, "b", NOW - 3000);
+    struct task_list list = claim(w, TASK_LIVE, 2);
+    assert_int_equal(finish(w, &list.tasks[0], FINISH_DONE), 0);
+    assert_int_equal(finish(w, &list.tasks[1], FINISH_DELETED), 0);
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    struct append_entry e = put_of(w, "a", NOW - 3000);
+    e.change.etag = span_str("e1"); /* the replica's */
+    append(w, &e, NOW);
+    append_put(w, "b", NOW - 3000);
+    assert_int_equal(counts(w).late_changes, 0);
+    e = put_of(w, "a", NOW - 2000);
+    e.change.etag = span_str("e2"); /* written since */
+    append(w, &e, NOW);
+    assert_int_equal(counts(w).late_changes, 1);
+}
+
+static void late_changes_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct append_entry entries[100];
+    struct append_result r;
+    struct late_change *late;
+    size_t n;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    for (int call = 0; call < 15; call++) {
+        for (int i = 0; i < 100; i++) {
+            entries[i] = put_of(w, arena_printf(&w->arena, "%d-%d", call, i), NOW - 10);
+        }
+        assert_int_equal(ops(w)->append(w->b, entries, 100, NOW, &r), 0);
+    }
+    assert_int_equal(counts(w).late_changes, 1500);
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, LATE_CHANGES_MAX + 100, &late, &n),
+                     0);
+    assert_int_equal(n, LATE_CHANGES_MAX);
+    assert_true(span_eq_str(late[0].key, "14-99"));
+}
+
+/* ---- what a complete scan confirms ---- */
+
+static void a_scan_proves_up_to_what_is_unfinished(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "old", NOW - 9000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "new", NOW - 500);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_FAILED), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001); /* given up is not there */
+    assert_int_equal(ops(w)->task_drop(w->b, w->rule, span_str("old"), span_str("x"), NOW), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000);
+    append_put(w, "late", NOW - 20000);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000); /* never back */
+}
+
 static void history_is_trimmed_by_age(void **state)
 {
     struct world *w = *state;
@@ -1148,6 +1246,10 @@ int main(void)
         TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
+        TEST(late_changes_are_counted_and_named),
+        TEST(what_is_told_again_is_not_late),
+        TEST(late_changes_are_bounded),
+        TEST(a_scan_proves_up_to_what_is_unfinished),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
