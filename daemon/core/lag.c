@@ -98,6 +98,7 @@ static void show(struct engine *e, const struct lag_row *row)
     r->watermark_ms = row->watermark_ms;
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
+    engine_notify_lag(r);
 }
 
 static void schedule(struct engine *e, uint64_t ms)
