@@ -47,7 +47,7 @@ static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpo
            a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
            same(a->credentials_name, b->credentials_name) &&
            same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
-           same(a->congestion, b->congestion) && same(a->check, b->check) &&
+           same(a->congestion, b->congestion) && a->http == b->http && same(a->check, b->check) &&
            a->reupload_safe == b->reupload_safe;
 }
 

@@ -75,6 +75,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
     n->common.tls_insecure = o->tls_insecure;
     n->common.congestion = mem_strdup(o->congestion != NULL ? o->congestion : "auto");
+    n->common.http = o->http;
     n->common.share = curl_share_init();
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);

@@ -22,6 +22,10 @@ struct host;
 /* What the operator says of a path. */
 enum net_use { NET_USE_AUTO, NET_USE_ALWAYS, NET_USE_NEVER };
 
+/* What is spoken over TLS: what the host offers, with a way back to HTTP/1.1; or one and nothing
+ * else, without a question. Without TLS it is HTTP/1.1. */
+enum net_http { NET_HTTP_AUTO, NET_HTTP_1, NET_HTTP_2 };
+
 struct net_path_options {
     const char *name; /* "direct" */
     enum net_use use;
@@ -37,6 +41,7 @@ struct net_options {
     bool tls_insecure;
     unsigned lanes;         /* at most, over all paths; at least 1 */
     const char *congestion; /* "auto" (also NULL): bbr where it is allowed; or one by name */
+    enum net_http http;
     const struct net_path_options *paths;
     size_t path_count; /* 1 … NET_PATHS_MAX */
 };

@@ -329,6 +329,7 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .ca_file = o->ca_file,
                               .tls_insecure = o->tls_insecure,
                               .congestion = o->congestion,
+                              .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
                               .paths = paths,
                               .path_count = o->path_count};
