@@ -117,6 +117,8 @@ static void retire_old(struct engine *e, const struct conf *conf)
         struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
         const struct conf_endpoint *c = conf_endpoint_find(conf, ep->name);
         if (c != NULL && same_endpoint(ep->conf, c)) {
+            struct fail ignored; /* a store without paths has none to free */
+            (void)store_order(ep->store, NULL, NET_FREE, &ignored);
             ep->conf = c;
             continue;
         }

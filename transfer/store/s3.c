@@ -230,6 +230,11 @@ static const char *congestion(const struct store *store)
     return net_congestion(s->net);
 }
 
+static int order(struct store *store, const char *path, enum net_order order, struct fail *f)
+{
+    return net_order(s3_of(store)->net, path, order, f);
+}
+
 static void report(const struct store *store, const struct net_reporter *to)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
@@ -360,6 +365,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
                                          .cancel = cancel,
                                          .slots = slots,
                                          .congestion = congestion,
+                                         .order = order,
                                          .report = report,
                                          .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);
