@@ -231,6 +231,11 @@ static const char *congestion(const struct store *store)
     return net_congestion(s->net);
 }
 
+static int order(struct store *store, const char *path, enum net_order order, struct fail *f)
+{
+    return net_order(s3_of(store)->net, path, order, f);
+}
+
 static void report(const struct store *store, const struct net_reporter *to)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
@@ -330,6 +335,7 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .ca_file = o->ca_file,
                               .tls_insecure = o->tls_insecure,
                               .congestion = o->congestion,
+                              .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
                               .paths = paths,
                               .path_count = o->path_count};
@@ -360,6 +366,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
                                          .cancel = cancel,
                                          .slots = slots,
                                          .congestion = congestion,
+                                         .order = order,
                                          .report = report,
                                          .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);

@@ -212,6 +212,8 @@ struct store_ops {
     unsigned (*slots)(const struct store *s, enum store_class class);
     /* Congestion control of the newest connection, "" while there is none; NULL: knows of none. */
     const char *(*congestion)(const struct store *s);
+    /* See net_order(); NULL: it has no paths. */
+    int (*order)(struct store *s, const char *path, enum net_order order, struct fail *f);
     /* Its paths and lanes; NULL: it has none. */
     void (*report)(const struct store *s, const struct net_reporter *to);
     /* closed(arg) from the loop, after every done(). */
@@ -244,6 +246,14 @@ static inline void store_report(const struct store *s, const struct net_reporter
     if (s->ops->report != NULL) {
         s->ops->report(s, to);
     }
+}
+
+static inline int store_order(struct store *s, const char *path, enum net_order order,
+                              struct fail *f)
+{
+    return s->ops->order != NULL
+               ? s->ops->order(s, path, order, f)
+               : fail_set(f, REPL_EUNSUPPORTED, "endpoint %s has no paths", s->name);
 }
 
 static inline const char *store_congestion(const struct store *s)
