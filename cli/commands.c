@@ -103,7 +103,7 @@ static const struct cli_option migrate_options[] = {
     {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
-    {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},
+    {"log-level", "LEVEL", "error, warning (default), notice, info, debug, trace"},
     {0},
 };
 

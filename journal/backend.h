@@ -249,6 +249,28 @@ struct history_entry {
     struct fail fail;
 };
 
+/* ---- quarantine: bodies of notifications that could not be read ---- */
+
+/* Of one feed. What comes beyond is counted in one further row of the feed, without a body. */
+#define QUARANTINE_BODIES_MAX 1000
+#define QUARANTINE_BYTES_MAX  ((uint64_t)16 << 20)
+
+struct quarantined {
+    uint64_t id;         /* ascending as they came, never used again */
+    struct span feed;    /* "webhook:NAME" */
+    int64_t received_ms; /* of the row without a body: of the first that was not kept */
+    struct span reason;
+    struct span body; /* only where said; absent: nothing was kept */
+    uint64_t size;    /* bytes of the body */
+    uint64_t lost;    /* how many the row stands for whose bodies were not kept; 0 = a body */
+};
+
+struct quarantine_counts {
+    uint64_t bodies;
+    uint64_t bytes;
+    uint64_t lost;
+};
+
 struct backend;
 
 struct backend_ops {
@@ -364,6 +386,21 @@ struct backend_ops {
                         size_t limit, struct history_entry **ret, size_t *ret_n);
     /* Removes up to `limit` history rows older than before_ms. */
     int (*history_trim)(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+
+    /* Quarantine. put() keeps feed, receive time, reason and body, or counts what is too much. A
+     * page is in the order of ids, behind after_id, without bodies; feed absent = of all. drop()
+     * removes the one with the id, or with id 0 all of the feed that came before before_ms. The
+     * oldest is what holds the watermark of the rules that the feed serves, leaving out bodies that
+     * came before a complete scan began at scan_ms (what was lost may have come later); 0 = there
+     * is none. */
+    int (*quarantine_put)(struct backend *b, const struct quarantined *in);
+    int (*quarantine_page)(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+    int (*quarantine_get)(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+    int (*quarantine_drop)(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+    int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
 };
 
 struct backend {

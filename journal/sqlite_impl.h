@@ -157,6 +157,14 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
 int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                         size_t limit, struct history_entry **ret, size_t *ret_n);
 int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+int sqlite_quarantine_put(struct backend *b, const struct quarantined *in);
+int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
 #define TASK_COLUMNS                                                                               \

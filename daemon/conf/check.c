@@ -42,6 +42,20 @@ const char *check_bucket(const char *text)
     return good ? NULL : "must be a bucket name of letters, digits and . _ -";
 }
 
+/* HOST, HOST:PORT or [ADDRESS]:PORT; a port that does not exist would only be met at connecting. */
+static bool has_bad_port(struct span host)
+{
+    const char *bracket = memchr(host.ptr, ']', host.len);
+    struct span rest = bracket != NULL ? span_skip(host, (size_t)(bracket + 1 - host.ptr)) : host;
+    const char *colon = memchr(rest.ptr, ':', rest.len);
+    unsigned long long port = 0;
+    if (colon == NULL) {
+        return false;
+    }
+    struct span digits = span_skip(rest, (size_t)(colon + 1 - rest.ptr));
+    return span_to_u64(digits, &port) != 0 || port == 0 || port > 65535;
+}
+
 const char *check_url(const char *text)
 {
     size_t skip = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
@@ -55,6 +69,9 @@ const char *check_url(const char *text)
     }
     if (memchr(host, '@', len) != NULL) {
         return "must not hold a user or password: credentials have keys of their own";
+    }
+    if (has_bad_port(span_of(host, len))) {
+        return "must have a port of 1 to 65535 behind the host's colon";
     }
     for (const char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p <= ' ' || *p == 0x7f) {
@@ -109,7 +126,7 @@ const char *check_levels(const char *text)
         }
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
         if (log_level_parse(name, &parsed) != 0) {
-            return "must use the levels error, warning, notice, info, debug";
+            return "must use the levels error, warning, notice, info, debug, trace";
         }
     }
     return NULL;

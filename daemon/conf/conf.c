@@ -3,6 +3,7 @@
 #include "daemon/conf/check.h"
 #include "daemon/conf/conf_schema.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -270,6 +271,8 @@ int conf_load(const char *path, struct conf **ret, struct fail *f)
     int status = doc_read_file(path, &a, &text, f);
     if (status == 0) {
         status = conf_parse(text, path, ret, f);
+    } else if (status == -ENOENT) {
+        fail_hint(f, "name another file with --config");
     }
     arena_done(&a);
     return status;

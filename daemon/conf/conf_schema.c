@@ -17,7 +17,7 @@ static const char *const addressings[] = {"path", "virtual-host", NULL};
 static const char *const checks[] = {"auto", "crc64nvme", "crc32c", "sha256", "md5", NULL};
 /* In the order of their enums. */
 static const char *const uses[] = {"auto", "always", "never", NULL};
-static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const levels[] = {"error", "warning", "notice", "info", "debug", "trace", NULL};
 static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
 
 static const struct schema_key credentials_schema[] = {

@@ -41,6 +41,7 @@ struct engine_feed {
 
 enum engine_stat {
     STAT_RULE_WATERMARK,
+    STAT_RULE_PROVEN,
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
@@ -96,6 +97,10 @@ struct engine_rule {
     enum task_state oldest_state;
     char oldest_key[160];
     int64_t watermark_ms;
+    int64_t proven_ms;
+    struct lag_late last_late;
+    int64_t held_ms; /* by a body in quarantine; 0 = by none */
+    char held_by[96];
     uint64_t existing_failed;
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
@@ -149,6 +154,7 @@ struct engine_wait {
     char *rule;
     int64_t until_ms;
     bool existing;
+    bool proven;
     struct timer timer;
     engine_done_fn *done;
     void *arg;

@@ -88,6 +88,17 @@ static void text_of_feed(const struct engine_feed *ef, const struct engine_rule 
              ef->name, why);
 }
 
+/* "webhook:minio" is written "webhook minio" elsewhere; here the name is what replctl takes. */
+static void text_of_quarantine(const struct engine_rule *r, struct rule_lag *lag)
+{
+    lag->blocker = LAG_FEED;
+    snprintf(
+        lag->waits_for, sizeof(lag->waits_for),
+        "a body of %s in quarantine, which may tell of changes: replay or drop it, see replctl "
+        "feed show",
+        r->held_by);
+}
+
 void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
@@ -103,8 +114,11 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "the rule is paused; its watermark stands still until it is resumed");
-    } else if (r->any && r->oldest_ms - 1 <= through) {
+    } else if (r->any && r->oldest_ms - 1 <= through &&
+               (r->held_ms == 0 || r->oldest_ms <= r->held_ms)) {
         text_of_task(r, lag);
+    } else if (r->held_ms > 0 && r->held_ms <= through && r->proven_ms < r->held_ms) {
+        text_of_quarantine(r, lag);
     } else if (behind && feed != NULL) {
         text_of_feed(feed, r, lag);
     } else if (r->any) {

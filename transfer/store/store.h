@@ -102,6 +102,15 @@ enum store_check {
     STORE_CHECK_MD5,    /* Content-MD5 and unsigned payload, TLS only */
 };
 
+/* Whether a PUT obeys If-Match and If-None-Match, and how the ETag has to be written there: Ceph
+ * RGW of before 2023 compares it with its quotes. */
+enum store_conditional {
+    STORE_CONDITIONAL_UNKNOWN,
+    STORE_CONDITIONAL_NONE,
+    STORE_CONDITIONAL_QUOTED,
+    STORE_CONDITIONAL_BARE,
+};
+
 struct store_op;
 typedef void store_done_fn(struct store_op *op);
 
@@ -111,7 +120,7 @@ struct store_op {
     struct span bucket;
     struct span key;        /* or the prefix of the LISTs */
     struct span version_id; /* GET, HEAD, DELETE: exactly this version */
-    struct span if_match;   /* ETag without quotes: GET, HEAD, DELETE */
+    struct span if_match;   /* ETag without quotes: GET, HEAD, DELETE; PUT: only over this one */
     bool if_none_match;     /* PUT, COMPLETE: only when the key does not exist */
     bool ranged;            /* GET: bytes [offset, offset + length) */
     uint64_t offset;
@@ -171,9 +180,10 @@ enum store_class { STORE_SMALL, STORE_BULK, STORE_CLASSES };
 
 /* What is known of the server; read by planning, updated by the probe. */
 struct store_features {
-    enum store_check check; /* what PUT and PART use */
-    bool put_etag_is_md5;   /* the PUT's own ETag answers for the bytes */
-    bool returns_checksum;  /* PUT and HEAD carry the checksum back */
+    enum store_check check;             /* what PUT and PART use */
+    enum store_conditional conditional; /* as tried out */
+    bool put_etag_is_md5;               /* the PUT's own ETag answers for the bytes */
+    bool returns_checksum;              /* PUT and HEAD carry the checksum back */
     bool delete_many;
     bool tags;
     bool list_v2;
@@ -239,6 +249,11 @@ static inline const char *store_congestion(const struct store *s)
 static inline void store_close(struct store *s, void (*closed)(void *arg), void *arg)
 {
     s->ops->close(s, closed, arg);
+}
+
+static inline bool store_can_condition(const struct store *s)
+{
+    return s->features.conditional >= STORE_CONDITIONAL_QUOTED;
 }
 
 const char *store_op_name(enum store_op_kind kind); /* "GetObject" */

@@ -1001,6 +1001,141 @@ static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
     assert_int_equal(counts(w).pending_objects, 2);
 }
 
+/* ---- quarantine ---- */
+
+static void quarantine(struct world *w, const char *feed, int64_t received_ms, struct span body)
+{
+    struct quarantined q = {.feed = span_str(feed),
+                            .received_ms = received_ms,
+                            .reason = span_str("no JSON"),
+                            .body = body};
+    assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+}
+
+static struct quarantine_counts quarantine_counts(struct world *w, const char *feed)
+{
+    struct quarantine_counts c = {0};
+    assert_int_equal(ops(w)->quarantine_counts(w->b, span_str(feed), &c), 0);
+    return c;
+}
+
+static int64_t quarantine_oldest(struct world *w, const char *feed)
+{
+    int64_t ms = -1;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
+    return ms;
+}
+
+static uint64_t quarantine_drop(struct world *w, const char *feed, uint64_t id, int64_t before_ms)
+{
+    uint64_t n = 99;
+    assert_int_equal(ops(w)->quarantine_drop(w->b, span_str(feed), id, before_ms, &n), 0);
+    return n;
+}
+
+static void a_body_in_quarantine_is_as_it_came(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page, one;
+    size_t n = 0;
+    quarantine(w, "webhook:a", NOW + 5, span_of("a\0b", 3));
+    quarantine(w, "webhook:b", NOW, span_str(""));
+    assert_int_equal(ops(w)->quarantine_page(w->b, &w->arena, (struct span){0}, 0, 10, &page, &n),
+                     0);
+    assert_int_equal(n, 2);
+    assert_true(span_eq_str(page[0].feed, "webhook:a") && span_eq_str(page[0].reason, "no JSON"));
+    assert_int_equal(page[0].size, 3);
+    assert_int_equal(page[0].received_ms, NOW + 5);
+    assert_null(page[0].body.ptr);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[0].id, &one), 0);
+    assert_true(span_eq(one.body, span_of("a\0b", 3)));
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id, &one), 0);
+    assert_true(one.body.ptr != NULL && one.body.len == 0);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id + 1, &one), REPL_ENOTFOUND);
+}
+
+static void quarantine_pages_and_feeds(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    for (int i = 0; i < 5; i++) {
+        quarantine(w, i % 2 == 0 ? "webhook:a" : "webhook:b", NOW + i, span_str("x"));
+    }
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 2, &page, &n), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(page[1].received_ms, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), page[1].id, 2, &page, &n),
+        0);
+    assert_int_equal(n, 1);
+    assert_int_equal(page[0].received_ms, NOW + 4);
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 2);
+}
+
+static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    for (int i = 0; i < 4; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:b", NOW - 9, span_str("x"));
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
+    int64_t after_scan;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
+                     0);
+    assert_int_equal(after_scan, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
+    assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 3), 2);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 3);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, INT64_MAX), 1);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:b"), NOW - 9);
+}
+
+static void quarantine_is_bounded_and_says_what_it_lost(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < QUARANTINE_BODIES_MAX; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:a", NOW + 5000, span_str("x"));
+    quarantine(w, "webhook:a", NOW + 6000, span_str("x"));
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.bytes, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.lost, 2);
+    quarantine(w, "webhook:b", NOW, span_str("x"));
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 1);
+    /* What was lost holds the watermark when all bodies are decided. */
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 5000), QUARANTINE_BODIES_MAX);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 5000);
+}
+
+static void quarantine_is_bounded_in_bytes(void **state)
+{
+    struct world *w = *state;
+    size_t half = QUARANTINE_BYTES_MAX / 2;
+    char *large = mem_alloc(half + 1);
+    quarantine(w, "webhook:a", NOW, span_of(large, half));
+    quarantine(w, "webhook:a", NOW + 1, span_of(large, half + 1));
+    quarantine(w, "webhook:a", NOW + 2, span_of(large, half));
+    mem_free(large);
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, 2);
+    assert_int_equal(c.bytes, QUARANTINE_BYTES_MAX);
+    assert_int_equal(c.lost, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1044,6 +1179,11 @@ int main(void)
         TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
+        TEST(a_body_in_quarantine_is_as_it_came),
+        TEST(quarantine_pages_and_feeds),
+        TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),
+        TEST(quarantine_is_bounded_and_says_what_it_lost),
+        TEST(quarantine_is_bounded_in_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

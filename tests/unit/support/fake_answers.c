@@ -70,6 +70,19 @@ static void do_get(struct fake *f, struct bucket *b, struct store_op *op, bool s
     fake_describe_all(f, op, v);
 }
 
+static bool condition_holds(struct bucket *b, struct store_op *op)
+{
+    const struct version *v = fake_version_latest(b, op->key);
+    if (op->if_none_match && v != NULL) {
+        fake_refuse(op, REPL_EEXISTS, 412, "PreconditionFailed");
+    } else if (op->if_match.len > 0 && v == NULL) {
+        fake_refuse(op, REPL_ENOKEY, 404, "NoSuchKey");
+    } else if (op->if_match.len > 0 && !span_eq(op->if_match, v->etag)) {
+        fake_refuse(op, REPL_ECHANGED, 412, "PreconditionFailed");
+    }
+    return op->fail.code == 0;
+}
+
 static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
 {
     char md5[16];
@@ -78,8 +91,7 @@ static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
         fake_refuse(op, REPL_ECHECKSUM, 400, "BadDigest");
         return;
     }
-    if (op->if_none_match && fake_version_latest(b, op->key) != NULL) {
-        fake_refuse(op, REPL_EEXISTS, 412, "PreconditionFailed");
+    if (!f->o.ignores_conditions && !condition_holds(b, op)) {
         return;
     }
     f->body_bytes += op->body.len;
