@@ -97,7 +97,7 @@ struct rule_lag {
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
     char waits_for[320]; /* a sentence: what the watermark waits for */
-    char proof[320];     /* a sentence: what proven waits for; "" = it follows */
+    char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
     struct lag_late last_late;

@@ -328,6 +328,9 @@ void engine_history_start(struct engine *e);
 /* lag.c */
 void engine_lag_init(struct engine *e);
 void engine_lag_soon(struct engine *e);
+/* When the last complete scan of the rule began; 0 = none that is known. */
+int64_t engine_scan_ms(const struct engine_rule *r);
+/* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
 /* lag_text.c */

@@ -196,7 +196,7 @@ static void refresh_done(struct journal_call *call)
     engine_waits_check(e);
 }
 
-static int64_t scan_of(const struct engine_rule *r)
+int64_t engine_scan_ms(const struct engine_rule *r)
 {
     const struct engine_feed *listing = r->listing;
     return listing != NULL && listing->feed != NULL && !listing->closing
@@ -239,7 +239,7 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .paused = !r->rule.enabled,
                                        .through_ms = engine_complete_through(e, r, NULL),
-                                       .scan_ms = scan_of(r),
+                                       .scan_ms = engine_scan_ms(r),
                                        .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over};
             fill_holds(r, a, &rows[n]);
