@@ -49,9 +49,16 @@ static const struct cli_option watch_options[] = {
     {0},
 };
 
+static const struct cli_option lag_options[] = {
+    {"watch", NULL, "again every second"},
+    {"late", NULL, "changes that came later than the watermark"},
+    {0},
+};
+
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
     {"existing", NULL, "and existing objects, which the watermark does not wait for"},
+    {"proven", NULL, "not the watermark: what a complete scan has confirmed"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
 };
@@ -116,7 +123,7 @@ static const struct cli_option migrate_options[] = {
 
 const struct cli_command cli_commands[] = {
     {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
-    {"lag", "[RULE]", 0, 1, watch_options, "how far behind rules are, and why", run_lag},
+    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},

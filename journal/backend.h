@@ -432,14 +432,16 @@ struct backend_ops {
     /* Quarantine. put() keeps feed, receive time, reason and body, or counts what is too much. A
      * page is in the order of ids, behind after_id, without bodies; feed absent = of all. drop()
      * removes the one with the id, or with id 0 all of the feed that came before before_ms. The
-     * oldest is what holds the watermark of the rules that the feed serves; 0 = there is none. */
+     * oldest is what holds the watermark of the rules that the feed serves, leaving out bodies that
+     * came before a complete scan began at scan_ms (what was lost may have come later); 0 = there
+     * is none. */
     int (*quarantine_put)(struct backend *b, const struct quarantined *in);
     int (*quarantine_page)(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
                            size_t limit, struct quarantined **ret, size_t *ret_n);
     int (*quarantine_get)(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
     int (*quarantine_drop)(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
                            uint64_t *ret_n);
-    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t *ret_ms);
+    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
     int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
 };
 

@@ -172,7 +172,7 @@ int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed,
 int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
 int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
                            uint64_t *ret_n);
-int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t *ret_ms);
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
 int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */

@@ -10,6 +10,7 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_STATUS] = command_status,
     [PROTO_LAG] = command_lag,
     [PROTO_WAIT] = command_wait,
+    [PROTO_LATE] = command_late,
     [PROTO_EXPLAIN] = command_explain,
     [PROTO_RULES] = command_rules,
     [PROTO_RULE_PUT] = command_rule_put,

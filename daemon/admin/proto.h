@@ -27,9 +27,12 @@ enum proto_access {
     X(STATUS, "GET", "/v1/status", PROTO_GROUP, "status", "", "",                                  \
       "every rule and endpoint, the journal, memory")                                              \
     X(LAG, "GET", "/v1/lag", PROTO_GROUP, "lag", "rule", "", "how far behind rules are")           \
-    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait", "rule until_ms timeout_ms existing", "",       \
+    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait", "rule until_ms timeout_ms existing proven",    \
+      "",                                                                                          \
       "answers when the watermark of the rule has passed a time (0: now), with existing=1 when "   \
-      "existing objects are there too")                                                            \
+      "existing objects are there too, with proven=1 when a complete scan has confirmed it")       \
+    X(LATE, "GET", "/v1/late", PROTO_GROUP, "lag --late", "rule", "",                              \
+      "changes that came later than the watermark, the newest first")                              \
     X(EXPLAIN, "GET", "/v1/explain", PROTO_GROUP, "explain", "rule key", "",                       \
       "where an object is on its way, and why it is not there yet")                                \
     X(RULES, "GET", "/v1/rules", PROTO_GROUP, "rule list", "rule", "", "rules as they are")        \

@@ -83,13 +83,24 @@ const char *engine_limit_now(struct engine *e, const struct limit *l);
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
 enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
 
+/* The newest of the changes that came later than the watermark; feed "" = there was none. */
+struct lag_late {
+    char key[160];
+    char feed[96];
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+};
+
 struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
+    int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
     char waits_for[320]; /* a sentence: what the watermark waits for */
+    char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
+    struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;
     bool listing; /* existing objects are being listed */
     uint64_t listed;
@@ -112,9 +123,11 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    bool proven;         /* not the watermark, but what scans have confirmed */
 };
-/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
- * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+/* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout
+ * (UV_ETIMEDOUT), or REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects
+ * failed. */
 void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
                  void *arg);
 

@@ -42,6 +42,7 @@ struct engine_feed {
 
 enum engine_stat {
     STAT_RULE_WATERMARK,
+    STAT_RULE_PROVEN,
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
@@ -97,6 +98,10 @@ struct engine_rule {
     enum task_state oldest_state;
     char oldest_key[160];
     int64_t watermark_ms;
+    int64_t proven_ms;
+    struct lag_late last_late;
+    int64_t held_ms; /* by a body in quarantine; 0 = by none */
+    char held_by[96];
     uint64_t existing_failed;
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
@@ -153,6 +158,7 @@ struct engine_wait {
     char *rule;
     int64_t until_ms;
     bool existing;
+    bool proven;
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -326,6 +332,9 @@ void engine_history_start(struct engine *e);
 /* lag.c */
 void engine_lag_init(struct engine *e);
 void engine_lag_soon(struct engine *e);
+/* When the last complete scan of the rule began; 0 = none that is known. */
+int64_t engine_scan_ms(const struct engine_rule *r);
+/* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
 /* lag_text.c */

@@ -39,6 +39,8 @@ static const struct {
                                     "Changes replicated later than the rule's objective."},
     [STAT_RULE_LATENCY] = {STAT_HISTOGRAM, "repl_rule_replication_latency_seconds",
                            "From the change to its verification at the destination."},
+    [STAT_RULE_PROVEN] = {STAT_GAUGE, "repl_rule_proven_timestamp_seconds",
+                          "A complete scan has confirmed every change up to this moment."},
     [STAT_RULE_LATE_CHANGES] = {STAT_COUNTER, "repl_rule_late_changes_total",
                                 "Changes that arrived with a time before the watermark."},
 };
@@ -103,6 +105,7 @@ void engine_stats_show(struct engine_rule *r)
         return;
     }
     stat_put(r->stats[STAT_RULE_WATERMARK], seconds(r->watermark_ms));
+    stat_put(r->stats[STAT_RULE_PROVEN], seconds(r->proven_ms));
     stat_put(r->stats[STAT_RULE_LAG], seconds(now - r->watermark_ms));
     stat_put(r->stats[STAT_RULE_PENDING_OBJECTS], (double)n->pending_objects);
     stat_put(r->stats[STAT_RULE_PENDING_BYTES], (double)n->pending_bytes);
@@ -118,5 +121,6 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_DELETED_OBJECTS], (double)n->deleted_objects);
     stat_put(r->stats[STAT_RULE_SKIPPED_OBJECTS], (double)(n->skipped_objects + r->skipped_here));
     stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
+    stat_put(r->stats[STAT_RULE_LATE_CHANGES], (double)n->late_changes);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
 }

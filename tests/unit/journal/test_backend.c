@@ -1351,7 +1351,7 @@ static struct quarantine_counts quarantine_counts(struct world *w, const char *f
 static int64_t quarantine_oldest(struct world *w, const char *feed)
 {
     int64_t ms = -1;
-    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), &ms), 0);
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
     return ms;
 }
 
@@ -1414,6 +1414,10 @@ static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
     }
     quarantine(w, "webhook:b", NOW - 9, span_str("x"));
     assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
+    int64_t after_scan;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
+                     0);
+    assert_int_equal(after_scan, NOW + 2);
     assert_int_equal(
         ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
     assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
