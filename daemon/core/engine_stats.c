@@ -41,6 +41,8 @@ static const struct {
                            "From the change to its verification at the destination."},
     [STAT_RULE_LATE_CHANGES] = {STAT_COUNTER, "repl_rule_late_changes_total",
                                 "Changes that arrived with a time before the watermark."},
+    [STAT_RULE_OWNER] = {STAT_GAUGE, "repl_rule_owner",
+                         "1 on the host that looks at the whole bucket of the rule."},
 };
 
 static void collect(void *arg)
@@ -117,6 +119,7 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_SENT_BYTES], (double)n->sent_bytes);
     stat_put(r->stats[STAT_RULE_DELETED_OBJECTS], (double)n->deleted_objects);
     stat_put(r->stats[STAT_RULE_SKIPPED_OBJECTS], (double)(n->skipped_objects + r->skipped_here));
+    stat_put(r->stats[STAT_RULE_OWNER], engine_owns(r->engine, r->rule.name));
     stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
 }
