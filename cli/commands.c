@@ -110,7 +110,7 @@ static const struct cli_option migrate_options[] = {
     {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
-    {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},
+    {"log-level", "LEVEL", "error, warning (default), notice, info, debug, trace"},
     {0},
 };
 
@@ -135,6 +135,11 @@ const struct cli_command cli_commands[] = {
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
     {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
      run_lanes},
+    {"path fix", "ENDPOINT PATH", 2, 2, NULL, "use only this path, until it is freed",
+     run_path_fix},
+    {"path forbid", "ENDPOINT PATH", 2, 2, NULL, "do not use a path, until it is freed",
+     run_path_forbid},
+    {"path free", "ENDPOINT PATH", 2, 2, NULL, "use a path as it is configured", run_path_free},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

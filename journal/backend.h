@@ -105,6 +105,12 @@ struct replica {
     int64_t verified_ms;
 };
 
+/* Of a rule that replicates all versions: the newest source version of a key that is done with. */
+struct version_mark {
+    struct span version_id;
+    int64_t mtime_ms; /* "null" is the id of many versions in turn */
+};
+
 struct task {
     uint32_t rule;
     struct span key;
@@ -171,9 +177,12 @@ struct finish {
     int64_t next_try_ms;           /* FINISH_RETRY */
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE */
-    uint64_t bytes;                /* delivered */
-    uint64_t bytes_sent;           /* on the wire, repeats included, without those of part_done() */
-    int64_t latency_ms;            /* event time -> verified; < 0: not measured */
+    /* Successes: */
+    const struct version_mark *version; /* the mark of the key from now on; or NULL */
+    bool goes_on;        /* this was one version of several: the task stays claimed */
+    uint64_t bytes;      /* delivered */
+    uint64_t bytes_sent; /* on the wire, repeats included, without those of part_done() */
+    int64_t latency_ms;  /* event time -> verified; < 0: not measured */
 };
 
 struct finish_result {
@@ -199,6 +208,7 @@ struct rule_counts {
     uint64_t retries;         /* ever */
     uint64_t replicas;
     uint64_t replica_bytes;
+    uint64_t late_changes; /* ever: see struct late_change */
     uint64_t latency[STAT_LATENCY_BUCKETS + 1];
     double latency_sum_s;
 };
@@ -209,11 +219,24 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    int64_t proven_ms;    /* the same */
     /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
     uint64_t existing_failed;
 };
 
 #define FRONTIER_FAILED_MAX 1000
+
+/* A change that was accepted when the watermark had passed its time: the watermark could not have
+ * known. Not one that was told again, as far as the journal knows its key. */
+struct late_change {
+    struct span key;
+    struct span feed;
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+    int64_t watermark_ms; /* at that time */
+};
+
+#define LATE_CHANGES_MAX 1000 /* kept of a rule; all are counted */
 
 /* ---- questions ---- */
 
@@ -233,6 +256,28 @@ struct history_entry {
     int64_t latency_ms;
     uint64_t bytes;
     struct fail fail;
+};
+
+/* ---- quarantine: bodies of notifications that could not be read ---- */
+
+/* Of one feed. What comes beyond is counted in one further row of the feed, without a body. */
+#define QUARANTINE_BODIES_MAX 1000
+#define QUARANTINE_BYTES_MAX  ((uint64_t)16 << 20)
+
+struct quarantined {
+    uint64_t id;         /* ascending as they came, never used again */
+    struct span feed;    /* "webhook:NAME" */
+    int64_t received_ms; /* of the row without a body: of the first that was not kept */
+    struct span reason;
+    struct span body; /* only where said; absent: nothing was kept */
+    uint64_t size;    /* bytes of the body */
+    uint64_t lost;    /* how many the row stands for whose bodies were not kept; 0 = a body */
+};
+
+struct quarantine_counts {
+    uint64_t bodies;
+    uint64_t bytes;
+    uint64_t lost;
 };
 
 struct backend;
@@ -276,7 +321,8 @@ struct backend_ops {
     /* Changes. One task per (rule, key): a change joins the pending task and becomes its newest
      * one unless the sequencers (equal feed kind, right-padded hex order) say that it is older; the
      * oldest unsatisfied event time stays. A failed task becomes ready again. event_time_ms is
-     * clamped to now_ms. A live change makes a backfill task live. A backfill change for a key
+     * clamped to now_ms. A live change that is not after the rule's watermark is counted and kept
+     * as late. A live change makes a backfill task live. A backfill change for a key
      * whose replica has the same source ETag (and version, where known) makes no row. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
@@ -329,10 +375,20 @@ struct backend_ops {
      * tasks between the time of the last call and this one cost; when there are more than about
      * `limit` the time moves only a part of the way, and a later call goes on. */
     int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
+    /* A complete scan that began at scan_ms has handed over all that it found: everything up to
+     * then is proven, or up to the oldest change of either origin that is unfinished. Never lowers
+     * it. */
+    int (*prove)(struct backend *b, uint32_t rule, int64_t scan_ms);
+    /* Newest first; limit at most LATE_CHANGES_MAX. */
+    int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct late_change **ret, size_t *ret_n);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
+    /* REPL_ENOTFOUND when no version of the key is done with. */
+    int (*version_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret);
     int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
     int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -342,6 +398,19 @@ struct backend_ops {
                         size_t limit, struct history_entry **ret, size_t *ret_n);
     /* Removes up to `limit` history rows older than before_ms. */
     int (*history_trim)(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+
+    /* Quarantine. put() keeps feed, receive time, reason and body, or counts what is too much. A
+     * page is in the order of ids, behind after_id, without bodies; feed absent = of all. drop()
+     * removes the one with the id, or with id 0 all of the feed that came before before_ms. The
+     * oldest is what holds the watermark of the rules that the feed serves; 0 = there is none. */
+    int (*quarantine_put)(struct backend *b, const struct quarantined *in);
+    int (*quarantine_page)(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+    int (*quarantine_get)(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+    int (*quarantine_drop)(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t *ret_ms);
+    int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
 };
 
 struct backend {

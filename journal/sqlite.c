@@ -275,11 +275,20 @@ static const struct backend_ops sqlite_ops = {
     .watermark_put = sqlite_watermark_put,
     .counts = sqlite_counts,
     .late = sqlite_late,
+    .prove = sqlite_prove,
+    .late_page = sqlite_late_page,
     .task_get = sqlite_task_get,
+    .version_get = sqlite_version_get,
     .replica_get = sqlite_replica_get,
     .task_page = sqlite_task_page,
     .history_page = sqlite_history_page,
     .history_trim = sqlite_history_trim,
+    .quarantine_put = sqlite_quarantine_put,
+    .quarantine_page = sqlite_quarantine_page,
+    .quarantine_get = sqlite_quarantine_get,
+    .quarantine_drop = sqlite_quarantine_drop,
+    .quarantine_oldest = sqlite_quarantine_oldest,
+    .quarantine_counts = sqlite_quarantine_counts,
 };
 
 /* SQLite gives its -wal and -shm files the mode of the database, so it is enough to make that. */

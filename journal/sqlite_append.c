@@ -221,12 +221,39 @@ int sequence_flush(struct backend *b)
     return sql_run(&q);
 }
 
-static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
-                      struct append_result *ret, struct counts_delta *d)
+/* What a run of entries of one rule needs. */
+struct append_rule {
+    struct counts_delta counts;
+    int64_t watermark_ms;
+};
+
+static int begin_rule(struct backend *b, uint32_t rule, struct append_rule *ret)
 {
+    int r = counts_begin(b, rule, &ret->counts);
+    return r == 0 ? late_begin(b, rule, &ret->watermark_ms) : r;
+}
+
+static int end_rule(struct backend *b, uint32_t rule, const struct append_rule *of)
+{
+    int r = of->counts.late_changes > 0 ? late_trim(b, rule) : 0;
+    return r == 0 ? counts_apply(b, rule, &of->counts) : r;
+}
+
+static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
+                      struct append_result *ret, struct append_rule *of)
+{
+    struct counts_delta *d = &of->counts;
     int r = is_replicated(b, e);
     if (r != 0) {
         return r < 0 ? r : 0;
+    }
+    r = late_note(b, e,
+                  &(struct late_change){.event_time_ms = event_time(&e->change, now_ms),
+                                        .accepted_ms = now_ms,
+                                        .watermark_ms = of->watermark_ms},
+                  d);
+    if (r < 0) {
+        return r;
     }
     r = insert_task(b, e, seq, now_ms);
     if (r == 1) {
@@ -247,19 +274,19 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
 int sqlite_append(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret)
 {
-    struct counts_delta d;
+    struct append_rule of;
     uint64_t first = 0;
     memset(ret, 0, sizeof(*ret));
     int r = count > 0 ? take_sequence(b, count, &first) : 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (i == 0 || entries[i - 1].rule != entries[i].rule) {
-            r = counts_begin(b, entries[i].rule, &d);
+            r = begin_rule(b, entries[i].rule, &of);
         }
         if (r == 0) {
-            r = append_one(b, &entries[i], first + i, now_ms, ret, &d);
+            r = append_one(b, &entries[i], first + i, now_ms, ret, &of);
         }
         if (r == 0 && (i + 1 == count || entries[i + 1].rule != entries[i].rule)) {
-            r = counts_apply(b, entries[i].rule, &d);
+            r = end_rule(b, entries[i].rule, &of);
         }
     }
     ret->first_seq = first;

@@ -59,6 +59,21 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
+    /* quarantine: the index holds all that the limits and the watermark ask for. */
+    "CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, feed BLOB NOT NULL,"
+    " received_ms INTEGER NOT NULL, reason BLOB, body BLOB, size INTEGER NOT NULL,"
+    " lost INTEGER NOT NULL);"
+    "CREATE INDEX quarantine_feed ON quarantine (feed, received_ms, size, lost);",
+    /* versions: all */
+    "CREATE TABLE version_marks (rule INTEGER NOT NULL, key BLOB NOT NULL, version_id BLOB,"
+    " mtime_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;",
+    /* what a complete scan has confirmed, and changes that came later than the watermark */
+    "ALTER TABLE rules ADD COLUMN proven_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE counts ADD COLUMN late_changes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE late_changes (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
+    " feed BLOB, event_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL);"
+    "CREATE INDEX late_changes_rule ON late_changes (rule, id);",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

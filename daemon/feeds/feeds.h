@@ -32,6 +32,9 @@ struct feed_host {
     int64_t (*now_ms)(void *arg);
     /* The status is another one. */
     void (*news)(void *arg);
+    /* Webhook only: a change of a key of ours came (event.h), which no append() takes. Called when
+       what came with it or before it is durable. */
+    void (*own)(void *arg, const struct change *change);
     /* Listing only: whether the rule takes the key. */
     bool (*takes)(void *arg, struct span key);
     /* Listing only: its destination key. */
@@ -85,6 +88,10 @@ struct feed {
        Rules with such a source have no watermark beyond what it has brought. */
     const char *endpoint;
     const char *bucket;
+    /* Webhook only, as configured: the host knows by canaries, or else by the events of the last
+       late_ms, up to when everything has come; status.complete_through_ms is not used. */
+    bool canary;
+    int64_t late_ms;
     struct feed_status status;
 };
 

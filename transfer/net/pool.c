@@ -1,7 +1,10 @@
 /* pool: which lane takes a request, when one is opened, and when it goes. */
 #include "transfer/net/net_impl.h"
 
-#define STREAMS_SMALL 16    /* of a lane, before another one is opened; bulk has one to itself */
+/* Of a lane, before another one is opened; bulk has one to itself. A window of ten packets is soon
+ * used up, and a lost packet holds up all streams of its connection: 32 lanes with 4 streams and
+ * more were faster from the first second on than lanes with 16 (150 ms, 1 % loss). */
+#define STREAMS_SMALL 4
 #define IDLE_MAX_MS   60000 /* servers close idle connections after 60 s and more */
 
 static void close_lane(struct lane *l)
