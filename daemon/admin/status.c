@@ -82,6 +82,11 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "listed_objects", (int64_t)lag.listed);
     json_bool(to, "existing_done", lag.existing_done);
     json_int(to, "existing_failed_objects", (int64_t)lag.existing_failed);
+    const char *trouble = "";
+    json_bool(to, "shared", rule->shared);
+    json_bool(to, "owns", engine_owns(a->options.engine, rule->name));
+    json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
+    json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
     count_members(&lag.counts, to);
     latency_members(&lag, to);

@@ -114,6 +114,14 @@ struct rule_lag {
     bool known;                /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+/* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
+ * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
+ * the epoch is still the same one. 0 = not ours. */
+uint64_t engine_owner_epoch(struct engine *e, const char *rule);
+bool engine_owns(struct engine *e, const char *rule);
+/* Whose it is as far as we know ("" = not known), and what is in the way of knowing or being it
+ * ("" = nothing); valid until the next turn. */
+const char *engine_owner(struct engine *e, const char *rule, const char **ret_trouble);
 /* Wall time, but it never goes back, and is later than every watermark, whatever happens to the
  * clock: changes are accepted at it, and "now" in a question about the watermark means it. */
 int64_t engine_now_ms(struct engine *e);

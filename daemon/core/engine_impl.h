@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/notify/owner.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
@@ -61,6 +62,7 @@ enum engine_stat {
     STAT_RULE_OBJECTIVE_MISSED,
     STAT_RULE_LATENCY,
     STAT_RULE_LATE_CHANGES,
+    STAT_RULE_OWNER,
     STAT_RULE_COUNT,
 };
 
@@ -109,6 +111,7 @@ struct engine_rule {
 
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
+    struct owner *owner;         /* NULL: not shared, or the operator has named the host */
 
     /* Existing objects. */
     struct engine_feed *listing;
@@ -179,7 +182,9 @@ struct engine {
     engine_store_fn *make_store;
     void *make_store_arg;
     bool run_feeds;
-    bool lost; /* the journal is another program's */
+    char id[40];    /* of the journal, whatever the instance is called */
+    bool id_is_new; /* not stored yet */
+    bool lost;      /* the journal is another program's */
     loop_fn *lost_fn;
     void *lost_arg;
 
@@ -246,6 +251,10 @@ struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name)
 void engine_features_name(const char *endpoint, char to[96]);
 void engine_features_apply(struct engine_endpoint *endpoint, struct span value);
 void engine_features_save(struct engine *e, const struct store *store);
+/* The same of its conditional writes. */
+void engine_conditional_name(const char *endpoint, char to[96]);
+void engine_conditional_apply(struct engine_endpoint *endpoint, struct span value);
+void engine_conditional_save(struct engine *e, const struct store *store);
 
 /* engine_append.c: engine_append() for one rule only; 0 = all. */
 void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
@@ -354,6 +363,8 @@ void engine_notify_start(struct engine_rule *r);
 void engine_notify_stop(struct engine_rule *r, bool for_good);
 /* The rule was another one, whose strings still live. */
 void engine_notify_change(struct engine_rule *r, const struct rule *old);
+int engine_id_load(struct engine *e, struct backend *b);
+void engine_id_save(struct engine *e);
 /* The journal holds another watermark, or other counts. */
 void engine_notify_lag(struct engine_rule *r);
 
