@@ -6,7 +6,10 @@
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
-        {"deletes", "ignore|propagate", "what a delete does (default ignore)"},                    \
+        {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
+        {"deletes-brake", "LIMIT", "ask before more (default 1000 or 10% in 10min), or off"},      \
+        {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \
+        {"two-way", NULL, "another rule goes the other way"},                                      \
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
@@ -25,7 +28,9 @@
 static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
 
 static const struct cli_option update_options[] = {
-    RULE_OPTIONS{"no-existing", NULL, "do not copy objects that are there already"},
+    RULE_OPTIONS{"no-deletes-foreign", NULL, "delete only what repld has written"},
+    {"no-two-way", NULL, "no rule goes the other way any more"},
+    {"no-existing", NULL, "do not copy objects that are there already"},
     {"marker", NULL, "write the marker metadata again"},
     {"replicas", NULL, "remember what is at the destination again"},
     {"no-storage-class", NULL, "keep the source's class again"},

@@ -81,7 +81,15 @@ bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
-enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
+enum lag_blocker {
+    LAG_NONE,
+    LAG_TASK,
+    LAG_FAILED_TASK,
+    LAG_FEED,
+    LAG_PAUSED,
+    LAG_ENDPOINT,
+    LAG_BRAKE
+};
 
 /* The newest of the changes that came later than the watermark; feed "" = there was none. */
 struct lag_late {
@@ -111,7 +119,9 @@ struct rule_lag {
     bool existing_done;        /* nothing of them is left to list or to copy */
     char existing[320];        /* a sentence about existing objects; "" = none is left or failed */
     struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
-    bool known;                /* false until the first refresh after the start */
+    int64_t brake_since_ms;    /* deletes are held since; 0 = they are not */
+    char brake_why[200];
+    bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
 /* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
@@ -152,6 +162,11 @@ void engine_task_retry(struct engine *e, const char *rule, struct span key, engi
                        void *arg);
 void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
                       engine_done_fn *done, void *arg);
+/* Deletes that the brake holds: reason absent, they go; else they are discarded, on the record.
+ * `count` of them; REPL_ENOTFOUND without such a rule. */
+typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+void engine_held_word(struct engine *e, const char *rule, struct span reason, engine_word_fn *done,
+                      void *arg);
 struct store *engine_store(struct engine *e, const char *endpoint);
 struct sched *engine_sched(struct engine *e);
 

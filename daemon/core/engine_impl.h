@@ -63,7 +63,20 @@ enum engine_stat {
     STAT_RULE_LATENCY,
     STAT_RULE_LATE_CHANGES,
     STAT_RULE_OWNER,
+    STAT_RULE_HELD_DELETES,
+    STAT_RULE_BRAKE,
+    STAT_RULE_CONFLICTS,
     STAT_RULE_COUNT,
+};
+
+/* As of the last claim. */
+struct engine_brake {
+    int64_t since_ms; /* it holds deletes since; 0 = it does not */
+    char why[200];
+    uint64_t deleted;  /* within the window */
+    uint64_t pending;  /* deletes in the journal, those in work included */
+    uint64_t replicas; /* of the rule */
+    uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
 struct engine_rule {
@@ -112,6 +125,7 @@ struct engine_rule {
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
+    struct engine_brake brake;
 
     /* Existing objects. */
     struct engine_feed *listing;
@@ -137,6 +151,7 @@ struct engine_work {
     struct span to_key;
     struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
+    bool is_turned;                 /* counted in the rule's brake.turned */
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
@@ -276,7 +291,14 @@ void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
 bool engine_work_is_at(struct engine *e, const struct upload *u);
 void engine_batch_unref(struct claim_batch *batch);
 
+/* engine_brake.c: whether this delete may go; if not, it is to be held, and so are all after it. */
+bool engine_brake_admits(struct engine_work *w);
+/* Where the window begins; 0 = the rule has no use for a brake. */
+int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
+void engine_brake_learn(struct engine_rule *r, const struct brake *now);
+
 /* engine_finish.c */
+void engine_finish_held(struct engine_work *w);
 void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcome);
 void engine_work_drop(struct engine_work *w); /* frees it once nothing of it is under way */
 /* Results that wait for the journal get their last chance. */

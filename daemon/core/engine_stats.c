@@ -45,6 +45,12 @@ static const struct {
                                 "Changes that arrived with a time before the watermark."},
     [STAT_RULE_OWNER] = {STAT_GAUGE, "repl_rule_owner",
                          "1 on the host that looks at the whole bucket of the rule."},
+    [STAT_RULE_HELD_DELETES] = {STAT_GAUGE, "repl_rule_held_deletes",
+                                "Deletes that the brake holds until an operator confirms them."},
+    [STAT_RULE_BRAKE] = {STAT_GAUGE, "repl_rule_delete_brake",
+                         "1 while the rule's deletes are held."},
+    [STAT_RULE_CONFLICTS] = {STAT_COUNTER, "repl_rule_conflicts_total",
+                             "Times that writes of both sides of a two-way rule have met."},
 };
 
 static void collect(void *arg)
@@ -125,5 +131,7 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_OWNER], engine_owns(r->engine, r->rule.name));
     stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
     stat_put(r->stats[STAT_RULE_LATE_CHANGES], (double)n->late_changes);
+    stat_put(r->stats[STAT_RULE_HELD_DELETES], (double)n->held_objects);
+    stat_put(r->stats[STAT_RULE_BRAKE], r->brake.since_ms != 0);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
 }

@@ -53,6 +53,14 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
                  r->oldest_key, when);
         return;
     }
+    if (r->oldest_state == TASK_HELD) {
+        lag->blocker = LAG_BRAKE;
+        snprintf(lag->waits_for, sizeof(lag->waits_for),
+                 "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
+                 "lets them go",
+                 r->counts.held_objects, when, r->brake.why);
+        return;
+    }
     if (engine_endpoint_blocks(r, &f, &name)) {
         lag->blocker = LAG_ENDPOINT;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "endpoint %s does not take work: %s", name,
@@ -217,6 +225,8 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
     ret->oldest_ms = r->any ? r->oldest_ms : 0;
     ret->counts = r->counts;
+    ret->brake_since_ms = r->brake.since_ms;
+    snprintf(ret->brake_why, sizeof(ret->brake_why), "%s", r->brake.why);
     ret->counts.skipped_objects += r->skipped_here;
     ret->counts.backfill_objects += r->listed_ahead;
     engine_stats_show(r);

@@ -331,10 +331,11 @@ struct plan_input sched_plan_input(const struct copy *c)
                                .to = &c->job.to->features};
 }
 
-bool sched_bucket_is_seen(const struct copy *c)
+bool sched_bucket_is_seen(const struct copy *c, enum copy_side side)
 {
-    const struct endpoint *e = c->at[COPY_SOURCE];
-    return e->seen_ms != 0 && span_eq_str(c->job.from_bucket, e->seen_bucket) &&
+    const struct endpoint *e = c->at[side];
+    struct span bucket = side == COPY_SOURCE ? c->job.from_bucket : c->job.to_bucket;
+    return e->seen_ms != 0 && span_eq_str(bucket, e->seen_bucket) &&
            loop_now_ms(c->sched->o.loop) - e->seen_ms < SEEN_BUCKET_MS;
 }
 
