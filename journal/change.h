@@ -23,7 +23,9 @@ struct change {
     struct span key;        /* bytes */
     struct span version_id; /* absent when the bucket has no versions */
     struct span etag;       /* without quotes; absent when not known */
-    struct span sequencer;  /* comparable for the same key only; absent when the feed has none */
+    struct span sequencer;  /* comparable by span_cmp(), for the same key and the same source only:
+                               notifications bring it in the normal form of daemon/feeds/event.h.
+                               Absent when the feed has none */
     struct span feed;       /* name of the feed that brought it: "append", "outbox:crawler" */
     int64_t size;           /* bytes, or CHANGE_SIZE_UNKNOWN */
     int64_t event_time_ms;  /* Unix ms; 0 or the future: clamped to the commit time */

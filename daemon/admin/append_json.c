@@ -1,6 +1,6 @@
 #include "daemon/admin/append_json.h"
 
-#include "daemon/admin/base64.h"
+#include "daemon/base/base64.h"
 #include "daemon/admin/proto.h"
 #include "daemon/base/loop.h"
 #include "daemon/conf/doc.h"
