@@ -52,6 +52,9 @@ static void host_append(void *arg, const struct change *changes, size_t count,
         r->handed_over += count;
         r->listed_ahead += count;
     }
+    if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_events(ef, changes, count);
+    }
     engine_append_to(e, ef->rule, changes, count, ef->rule != 0 ? TASK_BACKFILL : TASK_LIVE,
                      cursor_name, cursor, host_appended, h);
 }
@@ -134,6 +137,11 @@ static void host_news(void *arg)
     engine_lag_soon(ef->engine);
 }
 
+static void host_own(void *arg, const struct change *change)
+{
+    engine_arrivals_canary(arg, change);
+}
+
 static bool host_takes(void *arg, struct span key)
 {
     struct engine_feed *ef = arg;
@@ -156,6 +164,7 @@ struct feed_host engine_feed_host(struct engine_feed *ef)
                               .room = host_room,
                               .now_ms = host_now_ms,
                               .news = host_news,
+                              .own = host_own,
                               .takes = host_takes,
                               .map = host_map};
 }
@@ -275,6 +284,12 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
            meets(ef->feed->bucket, r->rule.source.bucket);
 }
 
+static int64_t through_of(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return ef->feed->kind == FEED_WEBHOOK ? engine_arrivals_through(ef, r)
+                                          : ef->feed->status.complete_through_ms;
+}
+
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed)
 {
@@ -282,8 +297,9 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
     int64_t through = engine_now_ms(e) - 1;
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (engine_feed_serves(ef, r) && ef->feed->status.complete_through_ms < through) {
-            through = ef->feed->status.complete_through_ms;
+        int64_t of_feed = engine_feed_serves(ef, r) ? through_of(ef, r) : through;
+        if (of_feed < through) {
+            through = of_feed;
             if (ret_feed != NULL) {
                 *ret_feed = ef;
             }

@@ -78,6 +78,9 @@ const char *httpd_method(const struct httpd_request *r);
 const char *httpd_path(const struct httpd_request *r); /* percent-decoded, without the query */
 const char *httpd_query(const struct httpd_request *r, const char *name); /* decoded; NULL = none */
 const char *httpd_header(const struct httpd_request *r, const char *name); /* NULL = none */
+/* Every header as it came. */
+typedef void httpd_header_fn(void *arg, struct span name, struct span value);
+void httpd_headers(const struct httpd_request *r, httpd_header_fn *each, void *arg);
 struct span httpd_body(const struct httpd_request *r);
 void *httpd_arg(const struct httpd_request *r);
 

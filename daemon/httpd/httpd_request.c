@@ -348,6 +348,28 @@ const char *httpd_header(const struct httpd_request *r, const char *name)
     return value_of(r, MHD_HEADER_KIND, name);
 }
 
+struct each_header {
+    httpd_header_fn *fn;
+    void *arg;
+};
+
+static enum MHD_Result give_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_size, const char *value, size_t value_size)
+{
+    const struct each_header *each = cls;
+    (void)kind;
+    each->fn(each->arg, span_of(name, name_size), span_of(value != NULL ? value : "", value_size));
+    return MHD_YES;
+}
+
+void httpd_headers(const struct httpd_request *r, httpd_header_fn *each, void *arg)
+{
+    struct each_header e = {each, arg};
+    if (r->connection != NULL) {
+        MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, give_header, &e);
+    }
+}
+
 struct span httpd_body(const struct httpd_request *r)
 {
     return buf_view(&r->body);
