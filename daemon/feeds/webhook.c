@@ -267,13 +267,21 @@ static void fetch_is_closed(void *arg)
     closed(closed_arg);
 }
 
+/* The last source is gone, and with it the last delivery. */
+void webhook_end(struct webhook *w)
+{
+    httpd_close(w->server);
+    fetch_close(w->fetch, fetch_is_closed, w);
+}
+
 void webhook_close(struct webhook *w, loop_fn *closed, void *arg)
 {
     w->closed = closed;
     w->closed_arg = arg;
     timer_stop(&w->look);
-    httpd_close(w->server);
-    fetch_close(w->fetch, fetch_is_closed, w);
+    if (list_is_empty(&w->sources)) {
+        webhook_end(w);
+    }
 }
 
 const char *webhook_address(const struct webhook *w)

@@ -28,7 +28,7 @@ int webhook_open(const struct webhook_options *options, struct webhook **ret, st
 /* Other limits or certificates on the same address, connections go on. On failure all is as it
  * was. */
 int webhook_renew(struct webhook *w, const struct conf_webhook *conf, struct fail *f);
-/* After its feeds were closed. closed(arg) comes from the loop. */
+/* With its feeds, whose close was called. closed(arg) comes from the loop, after theirs. */
 void webhook_close(struct webhook *w, loop_fn *closed, void *arg);
 /* "127.0.0.1:40123". */
 const char *webhook_address(const struct webhook *w);

@@ -58,9 +58,10 @@ unsigned webhook_admit(void *arg, struct httpd_request *r)
     struct webhook *w = arg;
     const char *rest = NULL;
     struct webhook_source *s = webhook_source_of(w, httpd_path(r), &rest);
-    if (s == NULL) {
-        stat_add(w->unknown_path, 1);
-        return 404;
+    if (s == NULL || s->closed != NULL) {
+        stat_add(w->unknown_path, s == NULL ? 1 : 0);
+        httpd_retry_after(r, s == NULL ? 0 : WEBHOOK_RETRY_S);
+        return s == NULL ? 404 : 503;
     }
     if (!has_token(s, r, rest)) {
         LOG_WARNING(w->log, WEBHOOK_SUBJECT, "webhook %s: a request without its token is refused",

@@ -77,6 +77,9 @@ struct webhook_source *webhook_source_of(struct webhook *w, const char *path,
 /* webhook_deliver.c: from a complete request to its answer. */
 void webhook_deliver(void *arg, struct httpd_request *r);
 
+/* webhook.c: closes what is left when close was called and no source is there. */
+void webhook_end(struct webhook *w);
+
 /* webhook_source.c */
 void webhook_count(struct webhook_source *s, enum webhook_outcome outcome);
 /* A delivery has ended. */

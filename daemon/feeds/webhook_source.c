@@ -69,11 +69,15 @@ static void close_now(void *arg)
     struct webhook_source *s = arg;
     loop_fn *closed = s->closed;
     void *closed_arg = s->closed_arg;
+    struct webhook *w = s->webhook;
     list_remove(&s->link);
     explicit_bzero(&s->tokens, sizeof(s->tokens));
     arena_done(&s->arena);
     mem_free(s);
     closed(closed_arg);
+    if (w->closed != NULL && list_is_empty(&w->sources)) {
+        webhook_end(w);
+    }
 }
 
 /* What is on its way to the journal is answered first. */
