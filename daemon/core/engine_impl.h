@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/feeds/webhook.h"
 #include "daemon/notify/owner.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
@@ -34,8 +35,9 @@ struct engine_feed {
     uint32_t rule; /* listing: its number; 0 = feed of the configuration */
     char *name;    /* in the configuration; listing: of the rule */
     struct feed *feed;
-    uint64_t astray;          /* outbox: rows of places that no rule copies from */
-    struct stat *astray_stat; /* outbox */
+    uint64_t astray;          /* changes of places that no rule copies from */
+    struct stat *astray_stat; /* NULL: of a listing */
+    struct quarantine_counts quarantined;
     bool closing;
 };
 
@@ -209,8 +211,9 @@ struct engine {
     struct list endpoints;
     struct list rules;
     const struct rule **rule_view;
-    struct list feeds;    /* of the configuration: outboxes, webhook sources, queues */
-    struct list arrivals; /* of webhooks, by bucket */
+    struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list arrivals;    /* of webhooks, by bucket */
+    struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
     struct list ops;
     struct list puts;     /* rules on their way to the journal */
@@ -352,6 +355,17 @@ int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine
 int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
 void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
                          size_t size);
+
+/* engine_webhook.c: on failure nothing has changed. */
+int engine_webhook_start(struct engine *e, struct fail *f);
+int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
+void engine_webhook_stop(struct engine *e);
+
+/* engine_quarantine.c */
+void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
+                           engine_done_fn *done, void *arg);
+/* Reads the counts from the journal. */
+void engine_quarantine_count(struct engine_feed *ef);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
