@@ -42,7 +42,8 @@ struct conf_path {
     const char *cost; /* class that its bytes are counted under */
 };
 
-#define CONF_PATHS_MAX 4
+#define CONF_PATHS_MAX     4
+#define CONF_RECEIVERS_MAX 16
 
 struct conf_endpoint {
     const char *name; /* [a-z0-9][a-z0-9-]{0,62} */
@@ -78,6 +79,23 @@ struct conf_outbox {
     bool trim;
 };
 
+/* A queue of SQS with the notifications of one endpoint's buckets. */
+struct conf_queue {
+    const char *name;
+    const char *endpoint; /* whose changes are in it */
+    const char *bucket;   /* NULL: any of the endpoint */
+    const char *url;      /* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME */
+    const char *region;   /* default: of the url's host, else us-east-1 */
+    const char *ca_file;
+    bool tls_insecure;                 /* tls_verify: false */
+    enum conf_credentials credentials; /* default: the endpoint's */
+    const char *credentials_name;
+    const char *credentials_file;
+    uint32_t receivers;     /* at most; default 4 */
+    uint64_t visibility_ms; /* messages in hand are hidden from others so long; default 1 min */
+    struct conf_credentials_written written;
+};
+
 /* How classes of work share what they compete for: relative to each other. */
 struct conf_shares {
     uint32_t fresh;
@@ -107,6 +125,8 @@ struct conf {
     size_t endpoint_count;
     struct conf_outbox *outboxes;
     size_t outbox_count;
+    struct conf_queue *queues;
+    size_t queue_count;
 };
 
 /* What is set aside of the budget: pages of the journal; what a connection may hold besides bodies,
