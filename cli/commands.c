@@ -59,6 +59,23 @@ static const struct cli_option drop_options[] = {
     {0},
 };
 
+static const struct cli_option feed_show_options[] = {
+    {"id", "ID", "only this body, as it came"},
+    {0},
+};
+
+static const struct cli_option feed_replay_options[] = {
+    {"id", "ID", "only this body (default: all of the feed)"},
+    {0},
+};
+
+static const struct cli_option feed_drop_options[] = {
+    {"id", "ID", "this body"},
+    {"all", NULL, "all of the feed"},
+    {"reason", "TEXT", "kept in the log"},
+    {0},
+};
+
 static const struct cli_option uploads_options[] = {
     {"foreign", NULL, "ask the destinations for uploads that are not repld's"},
     {"rule", "NAME", "with --foreign: only this rule's destination"},
@@ -125,6 +142,11 @@ const struct cli_command cli_commands[] = {
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
+    {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
+     run_feed_show},
+    {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},
+    {"feed drop", "FEED", 1, 1, feed_drop_options, "give them up", run_feed_drop},
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
     {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
      run_lanes},

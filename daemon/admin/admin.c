@@ -24,6 +24,10 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_UPLOADS] = command_uploads,
     [PROTO_FOREIGN] = command_foreign,
     [PROTO_LANES] = command_lanes,
+    [PROTO_FEEDS] = command_feeds,
+    [PROTO_FEED_SHOW] = command_feed_show,
+    [PROTO_FEED_REPLAY] = command_feed_replay,
+    [PROTO_FEED_DROP] = command_feed_drop,
     [PROTO_RELOAD] = command_reload,
 };
 

@@ -57,6 +57,14 @@ enum proto_access {
       "uploads at a rule's destination that are not ours")                                         \
     X(LANES, "GET", "/v1/lanes", PROTO_GROUP, "lanes", "endpoint", "",                             \
       "paths and connections of endpoints, with what is measured of them")                         \
+    X(FEEDS, "GET", "/v1/feeds", PROTO_GROUP, "feed list", "", "",                                 \
+      "where changes come from, and what is in quarantine")                                        \
+    X(FEED_SHOW, "GET", "/v1/feed", PROTO_GROUP, "feed show", "feed after id", "",                 \
+      "a feed's quarantine: bodies that could not be read; with id one of them")                   \
+    X(FEED_REPLAY, "POST", "/v1/feed/replay", PROTO_GROUP, "feed replay", "feed id", "",           \
+      "reads bodies in quarantine again, and accepts what they say")                               \
+    X(FEED_DROP, "POST", "/v1/feed/drop", PROTO_GROUP, "feed drop", "feed id all reason", "",      \
+      "gives bodies in quarantine up")                                                             \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

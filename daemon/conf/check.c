@@ -96,6 +96,21 @@ const char *check_queue_url(const char *text)
     return bad != NULL ? bad : good ? NULL : "must end with the path of the queue: /ACCOUNT/NAME";
 }
 
+/* What nobody encodes, so that paths are compared as they are written. */
+const char *check_url_path(const char *text)
+{
+    size_t len = strlen(text);
+    bool good = text[0] == '/' && len >= 2 && len <= 255 && text[len - 1] != '/' &&
+                strspn(text, LOWER_DIGITS UPPER "._~/-") == len && strstr(text, "//") == NULL;
+    return good ? NULL : "must be a path such as /minio, of letters, digits and . _ ~ - /";
+}
+
+const char *check_variable(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "_", 127) && isdigit((unsigned char)text[0]) == 0;
+    return good ? NULL : "must be the name of a variable";
+}
+
 const char *check_region(const char *text)
 {
     return is_of(text, LOWER_DIGITS UPPER "_-", 63) ? NULL

@@ -7,6 +7,8 @@ const char *check_endpoint_name(const char *text);
 const char *check_rule_name(const char *text);
 const char *check_instance(const char *text);
 const char *check_bucket(const char *text);
+const char *check_url_path(const char *text);
+const char *check_variable(const char *text);
 const char *check_url(const char *text);
 const char *check_queue_url(const char *text);
 const char *check_region(const char *text);

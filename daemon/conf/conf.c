@@ -182,6 +182,73 @@ static int check_outbox(const struct schema_reader *r, const struct doc *node, c
     return 0;
 }
 
+/* "/a" and "/a/b": a request for the second could be one for the first with the token b. */
+static bool paths_meet(const char *a, const char *b)
+{
+    size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    const char *longer = strlen(a) < strlen(b) ? b : a;
+    return strncmp(a, b, n) == 0 && (longer[n] == '\0' || longer[n] == '/');
+}
+
+static int check_token(const struct schema_reader *r, const struct doc *node, const struct conf *c,
+                       const struct conf_source *s)
+{
+    const struct conf_token *t = &s->token;
+    int ways = (t->environment != NULL) + (t->file != NULL) + (t->systemd != NULL);
+    const struct doc *token = doc_get(node, "token");
+    if (ways > 1) {
+        return schema_refuse(r, token, "token: source \"%s\" names more than one place", s->name);
+    }
+    if (ways == 0 && c->webhook.client_ca == NULL) {
+        schema_refuse(r, token != NULL ? token : node, "token: source \"%s\" has none", s->name);
+        fail_hint(r->f, "name its place: environment, file or systemd");
+        return REPL_EBADINPUT;
+    }
+    return 0;
+}
+
+static int check_source(const struct schema_reader *r, const struct doc *node, const struct conf *c,
+                        struct conf_source *s)
+{
+    if (conf_endpoint_find(c, s->endpoint) == NULL) {
+        schema_refuse(r, doc_get(node, "endpoint"), "endpoint: \"%s\" is not among the endpoints",
+                      s->endpoint);
+        fail_hint(r->f, "add it under endpoints:, or name one that is there");
+        return REPL_EBADINPUT;
+    }
+    if (s->path == NULL) {
+        s->path = arena_printf(r->a, "/%s", s->name);
+    }
+    for (const struct conf_source *other = c->webhook.sources; other < s; other++) {
+        if (paths_meet(other->path, s->path)) {
+            const struct doc *path = doc_get(node, "path");
+            return schema_refuse(r, path != NULL ? path : node,
+                                 "path: cannot be told from the one of source \"%s\"", other->name);
+        }
+    }
+    return check_token(r, node, c, s);
+}
+
+static int check_webhook(const struct schema_reader *r, const struct doc *node, struct conf *c)
+{
+    struct conf_webhook *w = &c->webhook;
+    const struct doc *sources = doc_get(node, "sources");
+    if (w->listen == NULL && w->source_count > 0) {
+        schema_refuse(r, sources, "webhook: has sources and no listen");
+        fail_hint(r->f, "say where senders connect to, such as listen: 0.0.0.0:8443");
+        return REPL_EBADINPUT;
+    }
+    if (w->certificate == NULL && (w->key != NULL || w->client_ca != NULL)) {
+        const struct doc *key = doc_get(node, w->key != NULL ? "key" : "client_ca");
+        return schema_refuse(r, key, "webhook: there is no TLS without certificate");
+    }
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < w->source_count; i++) {
+        status = check_source(r, doc_get(sources, w->sources[i].name), c, &w->sources[i]);
+    }
+    return status;
+}
+
 static int check_parts(const struct schema_reader *r, const struct doc *root, const struct conf *c)
 {
     const struct doc *written = doc_get(root, "part_max");
@@ -237,6 +304,9 @@ static int check_all(const struct schema_reader *r, const struct doc *root, stru
     for (size_t i = 0; status == 0 && i < c->queue_count; i++) {
         struct conf_queue *q = &c->queues[i];
         status = conf_check_queue(r, doc_get(doc_get(root, "queues"), q->name), c, q);
+    }
+    if (status == 0) {
+        status = check_webhook(r, doc_get(root, "webhook"), c);
     }
     return status;
 }
@@ -298,6 +368,16 @@ const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char 
     for (size_t i = 0; i < c->endpoint_count; i++) {
         if (strcmp(c->endpoints[i].name, name) == 0) {
             return &c->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+const struct conf_source *conf_source_find(const struct conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->webhook.source_count; i++) {
+        if (strcmp(c->webhook.sources[i].name, name) == 0) {
+            return &c->webhook.sources[i];
         }
     }
     return NULL;

@@ -10,6 +10,7 @@
 #define CONF(member)     .offset = offsetof(struct conf, member)
 #define ENDPOINT(member) .offset = offsetof(struct conf_endpoint, member)
 #define WAY(member)      .offset = offsetof(struct conf_path, member)
+#define SOURCE(member)   .offset = offsetof(struct conf_source, member)
 #define OUTBOX(member)   .offset = offsetof(struct conf_outbox, member)
 #define QUEUE(member)    .offset = offsetof(struct conf_queue, member)
 
@@ -91,6 +92,41 @@ static const struct schema_key queue_schema[] = {
     {0},
 };
 
+static const struct schema_key token_schema[] = {
+    {"environment", SCHEMA_TEXT, SOURCE(token.environment), .hidden = true,
+     .check = check_variable},
+    {"file", SCHEMA_TEXT, SOURCE(token.file), .hidden = true, .check = check_path},
+    {"systemd", SCHEMA_TEXT, SOURCE(token.systemd), .hidden = true, .check = check_word},
+    {0},
+};
+
+static const struct schema_key source_schema[] = {
+    {"endpoint", SCHEMA_TEXT, SOURCE(endpoint), .required = true, .check = check_endpoint_name},
+    {"bucket", SCHEMA_TEXT, SOURCE(bucket), .check = check_bucket},
+    {"path", SCHEMA_TEXT, SOURCE(path), .hidden = true, .check = check_url_path},
+    {"token", SCHEMA_GROUP, .keys = token_schema},
+    {"late", SCHEMA_DURATION, SOURCE(late_ms), .min = SECOND, .max = 7 * DAY, .preset = "5min"},
+    {"canary", SCHEMA_BOOL, SOURCE(canary)},
+    {0},
+};
+
+static const struct schema_key webhook_schema[] = {
+    {"listen", SCHEMA_TEXT, CONF(webhook.listen), .check = check_listen},
+    {"url", SCHEMA_TEXT, CONF(webhook.url), .check = check_url},
+    {"certificate", SCHEMA_TEXT, CONF(webhook.certificate), .check = check_path},
+    {"key", SCHEMA_TEXT, CONF(webhook.key), .check = check_path},
+    {"client_ca", SCHEMA_TEXT, CONF(webhook.client_ca), .check = check_path},
+    {"max_body", SCHEMA_BYTES, CONF(webhook.max_body_bytes), .min = 4096, .max = MIB,
+     .preset = "1MiB"},
+    {"rate", SCHEMA_PARSED, CONF(webhook.rate), .parse = limit_parse_requests,
+     .format = limit_print, .preset = "off"},
+    {"sources", SCHEMA_TABLE, CONF(webhook.sources),
+     .count_offset = offsetof(struct conf, webhook.source_count), .keys = source_schema,
+     .entry_size = sizeof(struct conf_source), .name_offset = offsetof(struct conf_source, name),
+     .check = check_endpoint_name},
+    {0},
+};
+
 static const struct schema_key journal_schema[] = {
     {"path", SCHEMA_TEXT, CONF(journal_path), .check = check_path},
     {"history", SCHEMA_DURATION, CONF(history_ms), .min = 0, .max = 3650 * DAY, .preset = "7d"},
@@ -146,5 +182,6 @@ const struct schema_key conf_schema[] = {
     {"queues", SCHEMA_TABLE, CONF(queues), .count_offset = offsetof(struct conf, queue_count),
      .keys = queue_schema, .entry_size = sizeof(struct conf_queue),
      .name_offset = offsetof(struct conf_queue, name), .check = check_endpoint_name},
+    {"webhook", SCHEMA_GROUP, .keys = webhook_schema},
     {0},
 };

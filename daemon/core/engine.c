@@ -105,6 +105,7 @@ static void on_tick(void *arg)
         yield_places(e);
     }
     engine_limits_apply(e);
+    engine_arrivals_tick(e);
     engine_claim_soon(e);
 }
 
@@ -223,6 +224,7 @@ static struct engine *make(const struct engine_options *options)
     list_init(&e->endpoints);
     list_init(&e->rules);
     list_init(&e->feeds);
+    list_init(&e->arrivals);
     list_init(&e->ops);
     list_init(&e->puts);
     list_init(&e->finishes);
@@ -268,6 +270,9 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
     if (status == 0) {
         status = load_state(e, f);
     }
+    if (status == 0) {
+        status = engine_webhook_start(e, f);
+    }
     if (status != 0) {
         undo_new(e);
         return status;
@@ -287,6 +292,7 @@ void engine_free(struct engine *e)
     timer_stop(&e->lag_timer);
     timer_stop(&e->upload_timer);
     engine_claim_done(e);
+    engine_arrivals_free(e);
     LIST_FOR_SAFE (link, &e->rules) {
         engine_rule_free(CONTAINER_OF(link, struct engine_rule, link));
     }

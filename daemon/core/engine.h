@@ -77,6 +77,28 @@ struct outbox_status {
 /* The outbox at this place in the configuration; false behind the last one. */
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
+/* A feed of the configuration; what is pointed at is valid until the next turn. */
+struct feed_report {
+    const char *name;     /* "webhook:minio" */
+    const char *kind;     /* "webhook" */
+    const char *endpoint; /* NULL = of any */
+    const char *bucket;
+    bool is_up; /* false: fail says why, or it has only just started */
+    struct fail fail;
+    uint64_t astray; /* changes of places that no rule copies from */
+    struct quarantine_counts quarantined;
+};
+/* False behind the last one. */
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret);
+/* Where the webhook listens, NULL when it does not. */
+const char *engine_webhook_address(const struct engine *e);
+/* Bodies in quarantine of a feed, by id or with id 0 all of them: are read again and, where they
+ * can be now, appended and dropped; or are dropped by the operator's word, which the log keeps. */
+void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, engine_done_fn *done,
+                              void *arg);
+void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
+                            engine_done_fn *done, void *arg);
+
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 

@@ -5,6 +5,8 @@
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
+#include "daemon/feeds/lateness.h"
+#include "daemon/feeds/webhook.h"
 #include "daemon/rules/rules.h"
 
 #define ENGINE_SUBJECT "engine"
@@ -31,8 +33,9 @@ struct engine_feed {
     uint32_t rule; /* listing: its number; 0 = feed of the configuration */
     char *name;    /* in the configuration; listing: of the rule */
     struct feed *feed;
-    uint64_t astray;          /* outbox: rows of places that no rule copies from */
-    struct stat *astray_stat; /* outbox */
+    uint64_t astray;          /* changes of places that no rule copies from */
+    struct stat *astray_stat; /* NULL: of a listing */
+    struct quarantine_counts quarantined;
     bool closing;
 };
 
@@ -178,7 +181,9 @@ struct engine {
     struct list endpoints;
     struct list rules;
     const struct rule **rule_view;
-    struct list feeds; /* of the configuration: outboxes, webhook sources, queues */
+    struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list arrivals;    /* of webhooks, by bucket */
+    struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
     struct list ops;
     struct list puts;     /* rules on their way to the journal */
@@ -296,6 +301,30 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
  * is none. *ret_feed, which may be NULL: whose it is, or NULL. */
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed);
+
+/* engine_arrivals.c: what webhooks told, by bucket; writes canaries. */
+void engine_arrivals_tick(struct engine *e); /* once a second */
+void engine_arrivals_free(struct engine *e);
+void engine_arrivals_events(const struct engine_feed *ef, const struct change *changes,
+                            size_t count);
+void engine_arrivals_canary(const struct engine_feed *ef, const struct change *own);
+/* Of a webhook and a rule that it serves, as in lateness.h. */
+int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engine_rule *r);
+int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine_rule *r);
+int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
+void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
+                         size_t size);
+
+/* engine_webhook.c: on failure nothing has changed. */
+int engine_webhook_start(struct engine *e, struct fail *f);
+int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
+void engine_webhook_stop(struct engine *e);
+
+/* engine_quarantine.c */
+void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
+                           engine_done_fn *done, void *arg);
+/* Reads the counts from the journal. */
+void engine_quarantine_count(struct engine_feed *ef);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);

@@ -69,13 +69,18 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
              when, r->oldest_ms <= r->watermark_ms ? ", told late" : "", what);
 }
 
-static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
+static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
+                         struct rule_lag *lag)
 {
     lag->blocker = LAG_FEED;
     const struct feed_status *s = &ef->feed->status;
+    char text[200] = "";
     const char *why = "not read to its end yet";
     if (s->state == FEED_DOWN) {
         why = s->fail.text;
+    } else if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_why(ef, r, text, sizeof(text));
+        why = text[0] != 0 ? text : "waits for the event of a canary";
     } else if (s->waiting_for[0] != 0) {
         why = s->waiting_for;
     }
@@ -87,7 +92,11 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
     int64_t through = engine_complete_through(r->engine, r, &feed);
-    bool behind = engine_now_ms(r->engine) - through > BEHIND_MS;
+    int64_t usual = BEHIND_MS;
+    if (feed != NULL && feed->feed->kind == FEED_WEBHOOK) {
+        usual += engine_arrivals_usual(feed, r);
+    }
+    bool behind = engine_now_ms(r->engine) - through > usual;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
     if (!r->rule.enabled) {
@@ -97,7 +106,7 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
     } else if (r->any && r->oldest_ms - 1 <= through) {
         text_of_task(r, lag);
     } else if (behind && feed != NULL) {
-        text_of_feed(feed, lag);
+        text_of_feed(feed, r, lag);
     } else if (r->any) {
         text_of_task(r, lag);
     }
