@@ -45,7 +45,8 @@ struct conf_path {
     const char *cost; /* class that its bytes are counted under */
 };
 
-#define CONF_PATHS_MAX 4
+#define CONF_PATHS_MAX     4
+#define CONF_RECEIVERS_MAX 16
 
 struct conf_endpoint {
     const char *name; /* [a-z0-9][a-z0-9-]{0,62} */
@@ -80,6 +81,23 @@ struct conf_outbox {
     bool create;
     const char *group;
     bool trim;
+};
+
+/* A queue of SQS with the notifications of one endpoint's buckets. */
+struct conf_queue {
+    const char *name;
+    const char *endpoint; /* whose changes are in it */
+    const char *bucket;   /* NULL: any of the endpoint */
+    const char *url;      /* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME */
+    const char *region;   /* default: of the url's host, else us-east-1 */
+    const char *ca_file;
+    bool tls_insecure;                 /* tls_verify: false */
+    enum conf_credentials credentials; /* default: the endpoint's */
+    const char *credentials_name;
+    const char *credentials_file;
+    uint32_t receivers;     /* at most; default 4 */
+    uint64_t visibility_ms; /* messages in hand are hidden from others so long; default 1 min */
+    struct conf_credentials_written written;
 };
 
 /* Where a sender of notifications proves who it is: one of them is written. */
@@ -141,6 +159,8 @@ struct conf {
     size_t endpoint_count;
     struct conf_outbox *outboxes;
     size_t outbox_count;
+    struct conf_queue *queues;
+    size_t queue_count;
     struct conf_webhook webhook;
 };
 
