@@ -6,6 +6,7 @@
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
+        {"versions", "latest|all", "which versions are replicated (default latest)"},              \
         {"deletes", "ignore|propagate", "what a delete does (default ignore)"},                    \
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \

@@ -16,6 +16,7 @@ static const struct {
     {"include", "include", NULL},
     {"exclude", "exclude", NULL},
     {"storage-class", "storage_class", NULL},
+    {"versions", "versions", NULL},
     {"deletes", "deletes", NULL},
     {"existing", "existing", "true"},
     {"no-existing", "existing", "false"},

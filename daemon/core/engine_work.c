@@ -73,7 +73,8 @@ static struct copy_job make_job(struct engine_work *w)
                            .to_bucket = keep(w, rule->destination.bucket),
                            .to_key = w->to_key,
                            .storage_class = keep(w, rule->storage_class),
-                           .size_hint = task->size,
+                           .version_id = w->version_id,
+                           .size_hint = w->size_hint,
                            .marker = rule->marker,
                            .instance = keep(w, e->conf->instance),
                            .part_max = e->conf->part_max_bytes,
@@ -85,11 +86,10 @@ static struct copy_job make_job(struct engine_work *w)
         job.known_etag = w->completed->source.etag;
         job.known_version = w->completed->source.version_id;
         job.known_mtime_ms = w->completed->source.mtime_ms;
-    } else if (task->replica != NULL) {
+    } else if (task->replica != NULL && w->versions == NULL) {
         add_known(task, &job);
     }
-    if (w->turns == 0 && w->completed == NULL && task->upload != NULL &&
-        task->upload->state != UPLOAD_ABORTING) {
+    if (w->has_upload) {
         add_upload(w, &job);
     }
     return job;
@@ -104,6 +104,8 @@ static struct engine_work *new_work(struct engine_rule *r, const struct task *ta
     w->task = task;
     w->batch = batch;
     w->kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT;
+    w->size_hint = task->size;
+    w->has_upload = task->upload != NULL && task->upload->state != UPLOAD_ABORTING;
     batch->refs++;
     arena_init(&w->arena);
     w->to_key = arena_span(&w->arena, rules_map_key(&r->rule, task->key, &w->arena));
@@ -155,8 +157,17 @@ void engine_work_start(struct engine *e, const struct task *task, struct claim_b
         return;
     }
     struct engine_work *w = new_work(r, task, batch);
+    if (r->rule.versions == RULE_VERSIONS_ALL) {
+        engine_versions_start(w);
+    } else {
+        engine_work_copy(w);
+    }
+}
+
+void engine_work_copy(struct engine_work *w)
+{
     struct copy_job job = make_job(w);
-    w->copy = sched_add(e->sched, &job, w);
+    w->copy = sched_add(w->engine->sched, &job, w);
 }
 
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep_count)
@@ -292,17 +303,11 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
             w->task->origin == TASK_LIVE);
 }
 
-static void go_on(struct engine_work *w)
-{
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(w->engine->sched, &job, w);
-}
-
 static void turn_round(struct engine_work *w)
 {
     w->turns++;
     w->kind = w->kind == COPY_DELETE ? COPY_OBJECT : COPY_DELETE;
-    go_on(w);
+    engine_work_copy(w);
 }
 
 /* An upload whose Complete an earlier life had sent ends at the version that was read then. The
@@ -338,7 +343,7 @@ static const struct copy_outcome *confirmed(const struct engine_work *w,
     return w->completed != NULL && same ? w->completed : outcome;
 }
 
-static bool may_go_on(const struct engine_work *w)
+bool engine_work_may_go_on(const struct engine_work *w)
 {
     const struct engine_rule *r = w->rule;
     return !w->engine->sched_stopping && !r->deleting && r->rule.enabled && r->from != NULL &&
@@ -361,13 +366,16 @@ static void on_done(void *arg, struct copy *copy, const struct copy_outcome *out
     bool unconfirmed = is_unconfirmed(copy_job(copy), outcome);
     bool opposite = is_opposite(w, outcome);
     w->copy = NULL;
-    if (!unconfirmed && !opposite) {
+    w->has_upload = false;
+    if (w->versions != NULL) {
+        engine_versions_copied(w, outcome);
+    } else if (!unconfirmed && !opposite) {
         engine_finish_copy(w, confirmed(w, outcome));
-    } else if (!may_go_on(w)) {
+    } else if (!engine_work_may_go_on(w)) {
         end_work(w, COPY_STOPPED);
     } else if (unconfirmed) {
         keep_completed(w, outcome);
-        go_on(w);
+        engine_work_copy(w);
     } else if (w->turns < TURNS_MAX) {
         turn_round(w);
     } else {
