@@ -6,6 +6,7 @@
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
+        {"versions", "latest|all", "which versions are replicated (default latest)"},              \
         {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
         {"deletes-brake", "LIMIT", "ask before more (default 1000 or 10% in 10min), or off"},      \
         {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \

@@ -16,6 +16,7 @@ static const struct {
     {"include", "include", NULL},
     {"exclude", "exclude", NULL},
     {"storage-class", "storage_class", NULL},
+    {"versions", "versions", NULL},
     {"deletes", "deletes", NULL},
     {"deletes-brake", "deletes_brake", NULL},
     {"deletes-foreign", "deletes_foreign", "true"},

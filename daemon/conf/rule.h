@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum rule_versions { RULE_VERSIONS_LATEST, RULE_VERSIONS_ALL };
 /* MARKER: as PROPAGATE, where the destination keeps the deleted version under a delete marker. */
 enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE, RULE_DELETES_MARKER };
 
@@ -33,6 +34,7 @@ struct rule {
     const char **exclude;
     size_t exclude_count;
     const char *storage_class;        /* NULL = as the source's */
+    enum rule_versions versions;      /* default latest */
     enum rule_deletes deletes;        /* default ignore */
     struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
     bool deletes_foreign;   /* delete objects that are not of our making, too; default false */

@@ -153,7 +153,11 @@ struct engine_work {
     struct span to_key;
     struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
-    bool is_turned;                 /* counted in the rule's brake.turned */
+    bool is_turned;                   /* counted in the rule's brake.turned */
+    bool has_upload;                  /* the task's, which nobody has gone on with yet */
+    struct engine_versions *versions; /* of a rule that replicates all of them; or NULL */
+    struct span version_id;           /* … the one that is copied */
+    int64_t size_hint;
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
@@ -287,6 +291,10 @@ void engine_claim_done(struct engine *e);
 /* engine_work.c */
 extern const struct copy_sink engine_copy_sink;
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch);
+/* Copies it, as kind, version and what is known of it say. */
+void engine_work_copy(struct engine_work *w);
+/* Whether its rule and endpoints still take work. */
+bool engine_work_may_go_on(const struct engine_work *w);
 /* Gives a claimed task back as it was. */
 void engine_work_release(struct engine *e, const struct task *task);
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
@@ -299,6 +307,13 @@ bool engine_brake_admits(struct engine_work *w);
 /* Where the window begins; 0 = the rule has no use for a brake. */
 int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
 void engine_brake_learn(struct engine_rule *r, const struct brake *now);
+/* engine_versions.c: all versions of a key, one after the other. */
+void engine_versions_start(struct engine_work *w);
+void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
+/* What the record of a version says besides its outcome. */
+void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a);
+void engine_versions_next(struct engine_work *w); /* that record is stored */
+void engine_versions_free(struct engine_versions *v);
 
 /* engine_finish.c */
 void engine_finish_held(struct engine_work *w);
