@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 enum trial {
+    TRY_VERSIONS,
     TRY_LIST,
     TRY_READ,
     TRY_WRITE,
@@ -20,6 +21,7 @@ static const struct {
     bool at_source;
     const char *cannot;
 } trials[TRY_COUNT] = {
+    [TRY_VERSIONS] = {true, "cannot replicate versions of"},
     [TRY_LIST] = {true, "cannot list"},
     [TRY_READ] = {true, "cannot read"},
     [TRY_WRITE] = {false, "cannot write"},
@@ -34,7 +36,8 @@ struct preflight {
     struct arena arena;
     struct rule_place source;
     struct rule_place destination;
-    bool needs_versions;
+    bool all_versions;
+    const char *needs_versions; /* the option that relies on the destination's; NULL = none */
     struct span trial_key;
     struct span source_key; /* absent: nothing to read */
     struct span upload_id;
@@ -69,21 +72,27 @@ static void add_failure(struct preflight *p, const struct fail *f)
     buf_done(&text);
 }
 
+static void refuse_bucket(struct preflight *p)
+{
+    struct fail f;
+    fail_set(&f, REPL_EREFUSED, "it keeps no versions, which %s relies on", p->needs_versions);
+    fail_hint(&f, "switch the bucket's versioning on, or leave this option out");
+    add_failure(p, &f);
+}
+
 /* A bucket that keeps versions gives each a name; "null" is none. */
 static void check_versions(struct preflight *p, struct span version)
 {
-    struct fail f;
-    if (!p->needs_versions || (version.len > 0 && !span_eq_str(version, "null"))) {
-        return;
+    if (p->needs_versions != NULL && (version.len == 0 || span_eq_str(version, "null"))) {
+        refuse_bucket(p);
     }
-    fail_set(&f, REPL_EREFUSED, "it keeps no versions, which deletes: marker relies on");
-    fail_hint(&f, "switch versioning on, or write deletes: propagate");
-    add_failure(p, &f);
 }
 
 static void keep_results(struct preflight *p, const struct store_op *op)
 {
-    if (p->at == TRY_LIST && op->entry_count > 0) {
+    if (p->at == TRY_VERSIONS && !op->versioning) {
+        refuse_bucket(p);
+    } else if (p->at == TRY_LIST && op->entry_count > 0) {
         p->source_key = arena_span(&p->arena, op->entries[0].key);
     } else if (p->at == TRY_WRITE) {
         p->wrote = true;
@@ -117,6 +126,8 @@ static void trial_done(struct store_op *op)
 static bool is_needed(const struct preflight *p)
 {
     switch (p->at) {
+    case TRY_VERSIONS:
+        return p->all_versions;
     case TRY_READ:
         return p->source_key.ptr != NULL;
     case TRY_CHECK:
@@ -133,9 +144,13 @@ static bool is_needed(const struct preflight *p)
 
 static void fill(struct preflight *p, struct store_op *op)
 {
-    static const enum store_op_kind kinds[TRY_COUNT] = {
-        [TRY_LIST] = STORE_LIST,   [TRY_READ] = STORE_GET,         [TRY_WRITE] = STORE_PUT,
-        [TRY_ABORT] = STORE_ABORT, [TRY_MULTIPART] = STORE_CREATE, [TRY_DELETE] = STORE_DELETE};
+    static const enum store_op_kind kinds[TRY_COUNT] = {[TRY_VERSIONS] = STORE_GET_VERSIONING,
+                                                        [TRY_LIST] = STORE_LIST,
+                                                        [TRY_READ] = STORE_GET,
+                                                        [TRY_WRITE] = STORE_PUT,
+                                                        [TRY_ABORT] = STORE_ABORT,
+                                                        [TRY_MULTIPART] = STORE_CREATE,
+                                                        [TRY_DELETE] = STORE_DELETE};
     bool source = trials[p->at].at_source;
     op->kind = kinds[p->at];
     op->bucket = span_str(source ? p->source.bucket : p->destination.bucket);
@@ -205,7 +220,10 @@ void engine_preflight(struct engine *e, const struct rule *rule, engine_done_fn 
     arena_init(&p->arena);
     p->source = copy_place(&p->arena, &rule->source);
     p->destination = copy_place(&p->arena, &rule->destination);
-    p->needs_versions = rule->deletes == RULE_DELETES_MARKER;
+    p->all_versions = rule->versions == RULE_VERSIONS_ALL;
+    p->needs_versions = p->all_versions                        ? "versions: all"
+                        : rule->deletes == RULE_DELETES_MARKER ? "deletes: marker"
+                                                               : NULL;
     p->trial_key = span_str(arena_printf(&p->arena, RULES_RESERVED_PREFIX "preflight/%s-%016llx",
                                          e->conf->instance,
                                          (unsigned long long)loop_random(e->loop, UINT64_MAX)));

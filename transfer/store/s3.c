@@ -24,6 +24,7 @@ static const struct s3_verb *const verbs[] = {
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
     [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
+    [STORE_GET_VERSIONING] = &s3_verb_get_versioning,
 };
 
 /* ---- one operation ---- */

@@ -19,6 +19,7 @@ const char *store_op_name(enum store_op_kind kind)
         [STORE_GET_TAGS] = "GetObjectTagging",
         [STORE_PUT_TAGS] = "PutObjectTagging",
         [STORE_HEAD_BUCKET] = "HeadBucket",
+        [STORE_GET_VERSIONING] = "GetBucketVersioning",
     };
     return names[kind];
 }

@@ -33,6 +33,7 @@ enum store_op_kind {
     STORE_GET_TAGS,
     STORE_PUT_TAGS,
     STORE_HEAD_BUCKET,
+    STORE_GET_VERSIONING, /* whether the bucket keeps versions now */
 };
 
 /* A header or tag that travels with an object; values are bytes as read. */
@@ -168,6 +169,7 @@ struct store_op {
     struct fail *key_fails;  /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
     struct store_pair *tags; /* GET_TAGS */
     size_t tag_count;
+    bool versioning;    /* GET_VERSIONING: enabled; not while it is suspended */
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
     uint32_t rtt_us;    /* of that connection; 0: not known */

@@ -268,5 +268,8 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
         break;
     case STORE_HEAD_BUCKET:
         break;
+    case STORE_GET_VERSIONING:
+        op->versioning = f->o.versions && !f->o.suspended;
+        break;
     }
 }
