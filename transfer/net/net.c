@@ -203,11 +203,20 @@ static void note_loss(struct net_request *r, const struct lane *l)
     r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
 }
 
+/* Bulk has left HTTP/2, and the host speaks nothing else. */
+static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
+{
+    bool is_first = !l->is_h2 && !l->is_proven && l->host->http == HOST_HTTP_2;
+    return is_first && (f->code == REPL_ETLS || f->code == REPL_EPROTO || f->code == REPL_ENET);
+}
+
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
+    } else if (is_refusal_of_h1(l, &r->fail)) {
+        host_refuses_h1(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
         note_loss(r, l);
     }
