@@ -90,6 +90,8 @@ struct net {
     struct list waiting;     /* net_request.link */
     struct list failed;      /* before they had a lane; or cancelled */
     struct sock_grant grant; /* of the newest connection */
+    loop_fn *more;
+    void *more_arg;
     bool closing;
     struct deferred finish;
     loop_fn *closed;

@@ -318,6 +318,12 @@ static int add_way(struct s3 *s, const struct s3_path *path, struct fail *f)
     return 0;
 }
 
+static void has_more(void *arg)
+{
+    struct s3 *s = arg;
+    store_has_more(&s->base);
+}
+
 static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *stats,
                     struct fail *f)
 {
@@ -338,6 +344,8 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .congestion = o->congestion,
                               .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
+                              .more = has_more,
+                              .more_arg = s,
                               .paths = paths,
                               .path_count = o->path_count};
     return net_new(&net, &s->net, f);

@@ -226,7 +226,17 @@ struct store {
     const struct store_ops *ops;
     const char *name; /* of the endpoint, for logs and metrics */
     struct store_features features;
+    /* Of the scheduler: there are more slots than a moment ago, though nothing has ended. */
+    void (*more)(void *arg);
+    void *more_arg;
 };
+
+static inline void store_has_more(struct store *s)
+{
+    if (s->more != NULL) {
+        s->more(s->more_arg);
+    }
+}
 
 static inline void store_submit(struct store *s, struct store_op *op)
 {
