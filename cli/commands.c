@@ -15,6 +15,11 @@
         {"paused", NULL, "accept changes, do not copy yet"},                                       \
         {"no-marker", NULL, "do not write the marker metadata"},                                   \
         {"no-replicas", NULL, "do not remember what is at the destination"},                       \
+        {"publish", "INTERVAL|off", "write the watermark to the destination (default 10s)"},       \
+        {"publish-as", "KEY", "its key below _repl/, with {rule} and {instance}"},                 \
+        {"shared", NULL, "other hosts have this rule too"},                                        \
+        {"scan-host", "INSTANCE", "that one looks at the whole bucket, instead of an agreed one"}, \
+        {"takeover", "DURATION", "after which a silent host is replaced (default 60s)"},           \
         {"no-preflight", NULL, "do not try the buckets first"},
 
 static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
@@ -24,6 +29,8 @@ static const struct cli_option update_options[] = {
     {"marker", NULL, "write the marker metadata again"},
     {"replicas", NULL, "remember what is at the destination again"},
     {"no-storage-class", NULL, "keep the source's class again"},
+    {"no-shared", NULL, "no other host has this rule any more"},
+    {"no-scan-host", NULL, "hosts agree on one again"},
     {"clear-include", NULL, "take all keys again"},
     {"clear-exclude", NULL, "leave none out any more"},
     {0},
@@ -135,6 +142,11 @@ const struct cli_command cli_commands[] = {
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
     {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
      run_lanes},
+    {"path fix", "ENDPOINT PATH", 2, 2, NULL, "use only this path, until it is freed",
+     run_path_fix},
+    {"path forbid", "ENDPOINT PATH", 2, 2, NULL, "do not use a path, until it is freed",
+     run_path_forbid},
+    {"path free", "ENDPOINT PATH", 2, 2, NULL, "use a path as it is configured", run_path_free},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

@@ -49,7 +49,7 @@ int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct fr
     if (r < 0 || found != 1) {
         return r < 0 ? r : REPL_ENOTFOUND;
     }
-    for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
+    for (int state = TASK_READY; r == 0 && state <= TASK_HELD; state++) {
         r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
     }
     return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
@@ -70,7 +70,7 @@ int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)
 static int oldest_unfinished(struct backend *b, uint32_t rule, int64_t *ret)
 {
     *ret = INT64_MAX;
-    for (int at = 0; at < 2 * (TASK_FAILED + 1); at++) {
+    for (int at = 0; at < 2 * (TASK_HELD + 1); at++) {
         struct sql q = sql_start(b, "SELECT oldest_ms FROM tasks WHERE rule = ? AND origin = ?"
                                     " AND state = ? ORDER BY oldest_ms LIMIT 1");
         sql_int(&q, rule);

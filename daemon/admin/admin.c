@@ -25,6 +25,9 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_UPLOADS] = command_uploads,
     [PROTO_FOREIGN] = command_foreign,
     [PROTO_LANES] = command_lanes,
+    [PROTO_PATH_FIX] = command_path_fix,
+    [PROTO_PATH_FORBID] = command_path_forbid,
+    [PROTO_PATH_FREE] = command_path_free,
     [PROTO_RELOAD] = command_reload,
 };
 

@@ -60,6 +60,12 @@ enum proto_access {
       "uploads at a rule's destination that are not ours")                                         \
     X(LANES, "GET", "/v1/lanes", PROTO_GROUP, "lanes", "endpoint", "",                             \
       "paths and connections of endpoints, with what is measured of them")                         \
+    X(PATH_FIX, "POST", "/v1/path/fix", PROTO_GROUP, "path fix", "endpoint path", "",              \
+      "uses only this path of an endpoint, until it is freed, a reload or a restart")              \
+    X(PATH_FORBID, "POST", "/v1/path/forbid", PROTO_GROUP, "path forbid", "endpoint path", "",     \
+      "uses the other paths of an endpoint only, as long")                                         \
+    X(PATH_FREE, "POST", "/v1/path/free", PROTO_GROUP, "path free", "endpoint path", "",           \
+      "uses a path as it is configured")                                                           \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

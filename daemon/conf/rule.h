@@ -40,6 +40,12 @@ struct rule {
     int priority;              /* 0 … 100, higher first; default 50 */
     struct limit bandwidth;    /* bytes a second to the destination; default off */
     struct limit requests;     /* a second, of both sides; default off */
+    uint64_t publish_ms;       /* the watermark, at most so often; 0 = off; default 10 s */
+    const char *publish_as;    /* key, below _repl/, with {rule} and {instance} to be filled in */
+    bool shared;               /* other hosts have a rule of this name for the same places */
+    const char *scan_host;     /* instance that does what looks at the whole bucket; NULL = they
+                                  agree on one at the destination */
+    uint32_t takeover_ms;      /* so long after its last sign of life; default 60 s */
 };
 
 /* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */

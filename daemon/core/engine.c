@@ -200,6 +200,7 @@ static void start_work(struct engine *e)
             engine_rule_purge(r);
         } else {
             engine_listing_start(r);
+            engine_notify_start(r);
         }
     }
     timer_start(&e->tick, 1000);

@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
 #define ENGINE_SUBJECT "engine"
@@ -105,6 +106,9 @@ struct engine_rule {
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
     struct stat *stats[STAT_RULE_COUNT];
+
+    /* Published: engine_notify.c. */
+    struct watermark *watermark; /* NULL: switched off, or not begun */
 
     /* Existing objects. */
     struct engine_feed *listing;
@@ -343,6 +347,15 @@ void engine_stats_init(struct engine *e);
 void engine_stats_rule(struct engine_rule *r);
 void engine_stats_show(struct engine_rule *r);
 void engine_stats_drop(struct engine_rule *r);
+
+/* engine_notify.c: what others are told of a rule, and what its hosts agree on */
+void engine_notify_start(struct engine_rule *r);
+/* for_good: the rule is deleted; what stands at the destination of this host goes. */
+void engine_notify_stop(struct engine_rule *r, bool for_good);
+/* The rule was another one, whose strings still live. */
+void engine_notify_change(struct engine_rule *r, const struct rule *old);
+/* The journal holds another watermark, or other counts. */
+void engine_notify_lag(struct engine_rule *r);
 
 /* engine_limits.c: what holds at this time of the day. */
 void engine_limits_apply(struct engine *e);

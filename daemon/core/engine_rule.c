@@ -145,11 +145,13 @@ static void refuse_put(struct rule_put *p, int status, const struct fail *f)
 static void apply_change(struct engine_rule *r, const struct rule *rule)
 {
     struct arena old = r->arena;
+    struct rule before = r->rule;
     struct fail f;
     arena_init(&r->arena);
     if (copy_rule(rule, &r->arena, &r->rule, &f) != 0) {
         LOG_ERROR(r->engine->log, ENGINE_SUBJECT, "stored rule is unreadable: %s", f.text);
     }
+    engine_notify_change(r, &before);
     arena_done(&old);
     engine_rule_resolve(r);
     r->ready = true;
@@ -186,6 +188,7 @@ static void put_done(struct journal_call *call)
         } else {
             r = engine_rule_add(e, &p->rule);
             engine_listing_start(r);
+            engine_notify_start(r);
         }
         LOG_NOTICE(e->log, ENGINE_SUBJECT, "rule %s is stored%s", p->rule.name,
                    p->rule.enabled ? "" : " and paused");

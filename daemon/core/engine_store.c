@@ -39,6 +39,8 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
     static const enum net_use uses[] = {[CONF_USE_AUTO] = NET_USE_AUTO,
                                         [CONF_USE_ALWAYS] = NET_USE_ALWAYS,
                                         [CONF_USE_NEVER] = NET_USE_NEVER};
+    static const enum net_http https[] = {
+        [CONF_HTTP_AUTO] = NET_HTTP_AUTO, [CONF_HTTP_1] = NET_HTTP_1, [CONF_HTTP_2] = NET_HTTP_2};
     struct s3_path paths[CONF_PATHS_MAX];
     for (size_t i = 0; i < conf->path_count; i++) {
         const struct conf_path *p = &conf->paths[i];
@@ -58,6 +60,7 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
                                  .creds = &creds,
                                  .connections = conf->connections,
                                  .congestion = conf->congestion,
+                                 .http = https[conf->http],
                                  .check = parse_check(conf->check),
                                  .reupload_safe = conf->reupload_safe};
     return s3_new(e->loop, e->log, e->stats, &options, ret, f);

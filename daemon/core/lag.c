@@ -171,6 +171,7 @@ static void show(struct engine *e, const struct lag_row *row)
     memcpy(r->held_by, row->held_by, sizeof(r->held_by));
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
+    engine_notify_lag(r);
 }
 
 static void schedule(struct engine *e, uint64_t ms)

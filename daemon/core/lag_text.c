@@ -53,6 +53,13 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
                  r->oldest_key, when);
         return;
     }
+    if (r->oldest_state == TASK_HELD) {
+        lag->blocker = LAG_FAILED_TASK;
+        snprintf(lag->waits_for, sizeof(lag->waits_for),
+                 "delete of %s, changed %s, is held by the brake: see replctl rule confirm-deletes",
+                 r->oldest_key, when);
+        return;
+    }
     if (engine_endpoint_blocks(r, &f, &name)) {
         lag->blocker = LAG_ENDPOINT;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "endpoint %s does not take work: %s", name,

@@ -62,6 +62,7 @@ struct lane_common {
     char *ca_file;
     bool tls_insecure;
     char *congestion; /* the wish, see sock.h */
+    enum net_http http;
 };
 
 struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const union addr *addr);

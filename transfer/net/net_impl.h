@@ -114,11 +114,14 @@ struct host *path_host(struct path *p, const char *url);
 
 /* ---- host.c ---- */
 
+/* When its name and TLS are set: what the operator has said that it speaks. */
+void host_init(struct host *h);
 /* Whether it is known what the host speaks; if not, host_ask() finds out, once at a time. */
 bool host_is_known(const struct host *h);
 void host_ask(struct host *h, const union addr *addr);
 void host_stop(struct host *h);
-/* HTTP/2 with it has failed: new lanes are of the other kind. */
+/* HTTP/2 with it has failed: new lanes are of the other kind, unless the operator wants this one.
+ */
 void host_fall_back(struct host *h, const struct fail *why);
 
 /* ---- sample.c ---- */

@@ -50,6 +50,7 @@ struct host *path_host(struct path *p, const char *url)
     h->name = mem_dup_span(name);
     h->port = port;
     h->tls = tls;
+    host_init(h);
     list_init(&h->lanes);
     resolve_init(&h->names, h, p->net->common.loop);
     list_push_back(&p->hosts, &h->link);

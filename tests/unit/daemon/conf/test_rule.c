@@ -14,7 +14,9 @@
     "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", \"existing\": true, "         \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
-    "\"requests\": \"500/s\"}"
+    "\"requests\": \"500/s\", \"publish\": \"30s\", "                                              \
+    "\"publish_as\": \"_repl/{instance}\", \"shared\": true, \"scan_host\": \"crawler-1\", "       \
+    "\"takeover\": \"20s\"}"
 
 static void test_round_trip(void **state)
 {
