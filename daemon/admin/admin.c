@@ -28,6 +28,10 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_PATH_FIX] = command_path_fix,
     [PROTO_PATH_FORBID] = command_path_forbid,
     [PROTO_PATH_FREE] = command_path_free,
+    [PROTO_FEEDS] = command_feeds,
+    [PROTO_FEED_SHOW] = command_feed_show,
+    [PROTO_FEED_REPLAY] = command_feed_replay,
+    [PROTO_FEED_DROP] = command_feed_drop,
     [PROTO_RELOAD] = command_reload,
 };
 

@@ -66,6 +66,14 @@ enum proto_access {
       "uses the other paths of an endpoint only, as long")                                         \
     X(PATH_FREE, "POST", "/v1/path/free", PROTO_GROUP, "path free", "endpoint path", "",           \
       "uses a path as it is configured")                                                           \
+    X(FEEDS, "GET", "/v1/feeds", PROTO_GROUP, "feed list", "", "",                                 \
+      "where changes come from, and what is in quarantine")                                        \
+    X(FEED_SHOW, "GET", "/v1/feed", PROTO_GROUP, "feed show", "feed after id", "",                 \
+      "a feed's quarantine: bodies that could not be read; with id one of them")                   \
+    X(FEED_REPLAY, "POST", "/v1/feed/replay", PROTO_GROUP, "feed replay", "feed id", "",           \
+      "reads bodies in quarantine again, and accepts what they say")                               \
+    X(FEED_DROP, "POST", "/v1/feed/drop", PROTO_GROUP, "feed drop", "feed id all reason", "",      \
+      "gives bodies in quarantine up")                                                             \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

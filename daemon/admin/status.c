@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-static const char *const blockers[] = {"none", "task", "failed_task", "feed", "paused", "endpoint"};
+static const char *const blockers[] = {"none",   "task",     "failed_task", "feed",
+                                       "paused", "endpoint", "brake"};
 
 static void count_members(const struct rule_counts *c, struct buf *to)
 {
@@ -16,6 +17,7 @@ static void count_members(const struct rule_counts *c, struct buf *to)
     json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
     json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
     json_int(to, "failed_objects", (int64_t)c->failed_objects);
+    json_int(to, "held_deletes", (int64_t)c->held_objects);
     json_int(to, "done_objects", (int64_t)c->done_objects);
     json_int(to, "done_bytes", (int64_t)c->done_bytes);
     json_int(to, "deleted_objects", (int64_t)c->deleted_objects);
@@ -82,7 +84,14 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "listed_objects", (int64_t)lag.listed);
     json_bool(to, "existing_done", lag.existing_done);
     json_int(to, "existing_failed_objects", (int64_t)lag.existing_failed);
+    const char *trouble = "";
+    json_bool(to, "shared", rule->shared);
+    json_bool(to, "owns", engine_owns(a->options.engine, rule->name));
+    json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
+    json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
+    json_time(to, "brake_since", lag.brake_since_ms);
+    json_str(to, "brake", lag.brake_since_ms != 0 ? lag.brake_why : NULL);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
     last_late(&lag.last_late, to);

@@ -82,7 +82,7 @@ static struct change copy_change(struct arena *a, const struct change *in)
     out.key = arena_span(a, in->key);
     out.version_id = arena_span(a, in->version_id);
     out.etag = arena_span(a, in->etag);
-    out.sequencer = arena_span(a, in->sequencer);
+    out.sequencer = change_sequencer(in->sequencer, a);
     out.feed = arena_span(a, in->feed);
     return out;
 }

@@ -43,6 +43,14 @@ static const struct {
                           "A complete scan has confirmed every change up to this moment."},
     [STAT_RULE_LATE_CHANGES] = {STAT_COUNTER, "repl_rule_late_changes_total",
                                 "Changes that arrived with a time before the watermark."},
+    [STAT_RULE_OWNER] = {STAT_GAUGE, "repl_rule_owner",
+                         "1 on the host that looks at the whole bucket of the rule."},
+    [STAT_RULE_HELD_DELETES] = {STAT_GAUGE, "repl_rule_held_deletes",
+                                "Deletes that the brake holds until an operator confirms them."},
+    [STAT_RULE_BRAKE] = {STAT_GAUGE, "repl_rule_delete_brake",
+                         "1 while the rule's deletes are held."},
+    [STAT_RULE_CONFLICTS] = {STAT_COUNTER, "repl_rule_conflicts_total",
+                             "Times that writes of both sides of a two-way rule have met."},
 };
 
 static void collect(void *arg)
@@ -120,7 +128,10 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_SENT_BYTES], (double)n->sent_bytes);
     stat_put(r->stats[STAT_RULE_DELETED_OBJECTS], (double)n->deleted_objects);
     stat_put(r->stats[STAT_RULE_SKIPPED_OBJECTS], (double)(n->skipped_objects + r->skipped_here));
+    stat_put(r->stats[STAT_RULE_OWNER], engine_owns(r->engine, r->rule.name));
     stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
     stat_put(r->stats[STAT_RULE_LATE_CHANGES], (double)n->late_changes);
+    stat_put(r->stats[STAT_RULE_HELD_DELETES], (double)n->held_objects);
+    stat_put(r->stats[STAT_RULE_BRAKE], r->brake.since_ms != 0);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
 }

@@ -54,10 +54,11 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
         return;
     }
     if (r->oldest_state == TASK_HELD) {
-        lag->blocker = LAG_FAILED_TASK;
+        lag->blocker = LAG_BRAKE;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
-                 "delete of %s, changed %s, is held by the brake: see replctl rule confirm-deletes",
-                 r->oldest_key, when);
+                 "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
+                 "lets them go",
+                 r->counts.held_objects, when, r->brake.why);
         return;
     }
     if (engine_endpoint_blocks(r, &f, &name)) {
@@ -224,6 +225,8 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
     ret->oldest_ms = r->any ? r->oldest_ms : 0;
     ret->counts = r->counts;
+    ret->brake_since_ms = r->brake.since_ms;
+    snprintf(ret->brake_why, sizeof(ret->brake_why), "%s", r->brake.why);
     ret->counts.skipped_objects += r->skipped_here;
     ret->counts.backfill_objects += r->listed_ahead;
     engine_stats_show(r);
