@@ -155,7 +155,7 @@ const char *check_levels(const char *text)
         }
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
         if (log_level_parse(name, &parsed) != 0) {
-            return "must use the levels error, warning, notice, info, debug";
+            return "must use the levels error, warning, notice, info, debug, trace";
         }
     }
     return NULL;

@@ -149,6 +149,11 @@ static int check_endpoint(const struct schema_reader *r, const struct doc *node,
         fail_hint(r->f, "write https:// in its url, or leave ca_file out");
         return REPL_EBADINPUT;
     }
+    if (e->http == CONF_HTTP_2 && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, doc_get(node, "http"), "http: endpoint \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "HTTP/2 needs https:// in its url");
+        return REPL_EBADINPUT;
+    }
     if (resolve_paths(r, node, e) != 0) {
         return REPL_EBADINPUT;
     }

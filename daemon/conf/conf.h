@@ -30,6 +30,9 @@ struct conf_credentials_written {
     bool anonymous;
 };
 
+/* What is spoken over TLS: what the server offers, or one and nothing else. */
+enum conf_http { CONF_HTTP_AUTO, CONF_HTTP_1, CONF_HTTP_2 };
+
 enum conf_use { CONF_USE_AUTO, CONF_USE_ALWAYS, CONF_USE_NEVER };
 
 /* A way to the endpoint: its own URL ("direct", always the first), or another one to the same
@@ -58,7 +61,8 @@ struct conf_endpoint {
     const char *credentials_file;
     uint32_t connections;   /* lanes at most, over all paths; default 256, as memory allows */
     const char *congestion; /* auto, or a congestion control of the kernel by name */
-    const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
+    enum conf_http http;
+    const char *check; /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
     struct limit bandwidth; /* bytes a second of bodies sent to it; default off */
     struct limit requests;  /* a second; default off */

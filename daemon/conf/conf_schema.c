@@ -18,8 +18,9 @@ static const char *const kinds[] = {"s3", NULL};
 static const char *const addressings[] = {"path", "virtual-host", NULL};
 static const char *const checks[] = {"auto", "crc64nvme", "crc32c", "sha256", "md5", NULL};
 /* In the order of their enums. */
+static const char *const https[] = {"auto", "1.1", "2", NULL};
 static const char *const uses[] = {"auto", "always", "never", NULL};
-static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const levels[] = {"error", "warning", "notice", "info", "debug", "trace", NULL};
 static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
 
 #define CREDENTIALS(of)                                                                            \
@@ -54,6 +55,7 @@ static const struct schema_key endpoint_schema[] = {
     {"credentials", SCHEMA_GROUP, .keys = credentials_schema},
     {"connections", SCHEMA_COUNT, ENDPOINT(connections), .min = 1, .max = 256, .preset = "256"},
     {"congestion", SCHEMA_TEXT, ENDPOINT(congestion), .check = check_congestion, .preset = "auto"},
+    {"http", SCHEMA_CHOICE, ENDPOINT(http), .words = https, .preset = "auto"},
     {"check", SCHEMA_WORD, ENDPOINT(check), .words = checks, .preset = "auto"},
     {"reupload_safe", SCHEMA_BOOL, ENDPOINT(reupload_safe)},
     {"bandwidth", SCHEMA_PARSED, ENDPOINT(bandwidth), .parse = limit_parse_bandwidth,

@@ -58,10 +58,12 @@ struct feed_status {
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
                                     Listings do not count: their work is backfill */
-    uint64_t bad_rows;           /* and messages */
-    uint64_t waiting;            /* queue: messages in it, approximately */
-    uint64_t in_hand;            /* queue: received and not deleted yet */
-    uint64_t listed;             /* objects that the rule takes, over all runs */
+    int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
+                          0 = none yet */
+    uint64_t bad_rows; /* and messages */
+    uint64_t waiting;  /* queue: messages in it, approximately */
+    uint64_t in_hand;  /* queue: received and not deleted yet */
+    uint64_t listed;   /* objects that the rule takes, over all runs */
     uint64_t listed_bytes;
     uint64_t equal; /* of those: at the destination already */
     uint64_t equal_bytes;
