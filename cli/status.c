@@ -168,6 +168,37 @@ static void print_outboxes(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* Nothing where there are no queues. */
+static void print_queues(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"QUEUE",   "STATE",   "WAITING", "IN HAND", "BAD",
+                                           "NO RULE", "THROUGH", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *queue;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "queues"), i, queue)
+    {
+        bool read = cli_true(queue, "read");
+        long long bad = cli_number(queue, "bad_messages");
+        long long astray = cli_number(queue, "astray_changes");
+        const char *through = cli_text(queue, "complete_through");
+        table_cell(&t, TABLE_PLAIN, cli_text(queue, "name"));
+        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "waiting_messages"));
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "in_hand_messages"));
+        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
+        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        table_cell(&t, TABLE_PLAIN, through[0] != '\0' ? through : "-");
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(queue, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
 {
     const char *bandwidth = cli_text(limited, "bandwidth_now");
@@ -231,6 +262,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         putchar('\n');
         print_endpoints(c, answer);
         print_outboxes(c, answer);
+        print_queues(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }

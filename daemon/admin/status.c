@@ -151,6 +151,25 @@ static void outbox_list(struct admin *a, struct buf *to)
     json_close(to, ']');
 }
 
+static void queue_list(struct admin *a, struct buf *to)
+{
+    struct queue_status queue;
+    json_open(to, "queues", '[');
+    for (size_t i = 0; engine_queue_status(a->options.engine, i, &queue); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", queue.name);
+        json_bool(to, "read", queue.is_read);
+        json_int(to, "waiting_messages", (int64_t)queue.waiting);
+        json_int(to, "in_hand_messages", (int64_t)queue.in_hand);
+        json_int(to, "bad_messages", (int64_t)queue.bad_messages);
+        json_int(to, "astray_changes", (int64_t)queue.astray_changes);
+        json_time(to, "complete_through", queue.complete_through_ms);
+        json_fail(to, "failure", &queue.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static int64_t open_descriptors(void)
 {
     int64_t n = 0;
@@ -199,6 +218,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     lag_list(a, &body);
     endpoint_list(a, &body);
     outbox_list(a, &body);
+    queue_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));

@@ -99,6 +99,19 @@ void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, e
 void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
                             engine_done_fn *done, void *arg);
 
+struct queue_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t waiting; /* messages in it, approximately */
+    uint64_t in_hand; /* received and not deleted yet */
+    uint64_t bad_messages;
+    uint64_t astray_changes; /* of places that no rule copies from */
+    int64_t complete_through_ms;
+    struct fail fail;
+};
+/* The queue at this place in the configuration; false behind the last one. */
+bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret);
+
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 

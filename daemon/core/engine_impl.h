@@ -266,6 +266,7 @@ void engine_op_free(struct engine_op *o);
 void engine_clock_passed(struct engine *e, int64_t wall_ms);
 
 /* engine_store.c */
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file);
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
 void engine_endpoint_close(struct engine_endpoint *endpoint);
 struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
@@ -381,6 +382,11 @@ void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span
                            engine_done_fn *done, void *arg);
 /* Reads the counts from the journal. */
 void engine_quarantine_count(struct engine_feed *ef);
+
+/* engine_queues.c */
+void engine_queues_start(struct engine *e);
+/* Stops those that are gone or others, and starts what is new; before e->conf is `conf`. */
+void engine_queues_change(struct engine *e, const struct conf *conf);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
