@@ -79,6 +79,13 @@ static const struct cli_option drop_options[] = {
     {0},
 };
 
+static const struct cli_option feed_setup_options[] = {
+    {"for", "minio|rgw|aws|oss", "who sends (default: as the endpoint's host tells)"},
+    {"apply", NULL, "do it with the endpoint's keys"},
+    {"arn", "ARN", "with --apply: where the bucket is to send to"},
+    {0},
+};
+
 static const struct cli_option feed_show_options[] = {
     {"id", "ID", "only this body, as it came"},
     {0},
@@ -163,6 +170,8 @@ const struct cli_command cli_commands[] = {
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
     {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed setup", "RULE", 1, 1, feed_setup_options, "what the sender's side needs",
+     run_feed_setup},
     {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
      run_feed_show},
     {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},

@@ -68,6 +68,10 @@ enum proto_access {
       "uses a path as it is configured")                                                           \
     X(FEEDS, "GET", "/v1/feeds", PROTO_GROUP, "feed list", "", "",                                 \
       "where changes come from, and what is in quarantine")                                        \
+    X(FEED_SETUP, "GET", "/v1/feed/setup", PROTO_GROUP, "feed setup", "rule sender", "",           \
+      "what the sender's side needs, as commands")                                                 \
+    X(FEED_SETUP_APPLY, "POST", "/v1/feed/setup", PROTO_GROUP, "feed setup --apply",               \
+      "rule sender arn", "", "does it with the keys of the endpoint")                              \
     X(FEED_SHOW, "GET", "/v1/feed", PROTO_GROUP, "feed show", "feed after id", "",                 \
       "a feed's quarantine: bodies that could not be read; with id one of them")                   \
     X(FEED_REPLAY, "POST", "/v1/feed/replay", PROTO_GROUP, "feed replay", "feed id", "",           \

@@ -23,6 +23,9 @@ static const struct s3_verb *const verbs[] = {
     [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
+    [STORE_GET_NOTIFICATION] = &s3_verb_get_notification,
+    [STORE_PUT_NOTIFICATION] = &s3_verb_put_notification,
+    [STORE_CREATE_TOPIC] = &s3_verb_create_topic,
     [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
     [STORE_GET_VERSIONING] = &s3_verb_get_versioning,
 };
@@ -186,6 +189,7 @@ static void clear_result(struct store_op *op)
     op->upload_count = 0;
     op->key_fails = NULL;
     op->tags = NULL;
+    op->ret_text = span_of(NULL, 0);
     op->tag_count = 0;
     op->wire_sent = 0;
 }

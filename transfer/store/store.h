@@ -32,6 +32,9 @@ enum store_op_kind {
     STORE_LIST_UPLOADS,  /* all uploads whose key starts with `key` (at most 1,000) */
     STORE_GET_TAGS,
     STORE_PUT_TAGS,
+    STORE_GET_NOTIFICATION, /* the bucket's configuration, as XML in ret_text */
+    STORE_PUT_NOTIFICATION, /* `body`, XML, is put in its place */
+    STORE_CREATE_TOPIC,     /* of the server itself (Ceph RGW): `body` is a form; bucket is empty */
     STORE_HEAD_BUCKET,
     STORE_GET_VERSIONING, /* whether the bucket keeps versions now */
 };
@@ -168,6 +171,7 @@ struct store_op {
     size_t upload_count;
     struct fail *key_fails;  /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
     struct store_pair *tags; /* GET_TAGS */
+    struct span ret_text;    /* GET_NOTIFICATION, CREATE_TOPIC */
     size_t tag_count;
     bool versioning;    /* GET_VERSIONING: enabled; not while it is suspended */
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
