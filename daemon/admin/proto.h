@@ -44,6 +44,11 @@ enum proto_access {
       "stops copying; changes are still accepted")                                                 \
     X(RULE_RESUME, "POST", "/v1/rule/resume", PROTO_GROUP, "rule resume", "rule", "",              \
       "copies again")                                                                              \
+    X(RULE_DELETES, "GET", "/v1/rule/deletes", PROTO_GROUP, "rule deletes", "rule after_key", "",  \
+      "deletes that the rule's brake holds")                                                       \
+    X(RULE_DELETES_CONFIRM, "POST", "/v1/rule/deletes/confirm", PROTO_GROUP,                       \
+      "rule confirm-deletes", "rule discard reason", "",                                           \
+      "lets them go, with discard=1 drops them on the record; \"count\" of them")                  \
     X(APPLY, "POST", "/v1/apply", PROTO_GROUP, "apply", "dry_run prune no_preflight",              \
       "{\"rules\": [rule, …]}", "makes the rules what a file says")                                \
     X(APPEND, "POST", "/v1/journal", PROTO_GROUP, "journal append", "",                            \

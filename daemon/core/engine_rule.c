@@ -275,6 +275,9 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
         }
     }
     int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
+    if (status == 0) {
+        status = rules_check_circle(&p->rule, others, n, e->conf, f);
+    }
     arena_done(&a);
     return status;
 }
