@@ -3,6 +3,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum trial {
@@ -147,6 +148,7 @@ static void fill(struct preflight *p, enum trial at, struct store_op *op)
     static const enum store_op_kind kinds[TRY_COUNT] = {
         [TRY_LIST] = STORE_LIST,   [TRY_READ] = STORE_GET,         [TRY_WRITE] = STORE_PUT,
         [TRY_ABORT] = STORE_ABORT, [TRY_MULTIPART] = STORE_CREATE, [TRY_DELETE] = STORE_DELETE};
+    assert(at < TRY_COUNT);
     bool source = trials[at].at_source;
     op->kind = kinds[at];
     op->bucket = span_str(source ? p->source.bucket : p->destination.bucket);
