@@ -1,5 +1,5 @@
 /* What is far behind its peers is given up and sent again elsewhere: a bulk lane that has lost its
- * way, and a small request whose answer does not begin. */
+ * way, bulk that the windows of HTTP/2 hold up, and a small request whose answer does not begin. */
 #include "transfer/net/net_impl.h"
 #include "transfer/net/slow.h"
 
@@ -56,6 +56,19 @@ static void check_lanes(struct path *p)
     }
 }
 
+/* ---- bulk: what has left HTTP/2 ---- */
+
+/* A part would go on for a minute where the next one takes a second. */
+static void check_held(struct net *n)
+{
+    LIST_FOR_SAFE (node, &n->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        if (r->class == NET_BULK && r->lane->is_h2 && !host_speaks_h2(r->host, NET_BULK)) {
+            net_give_up(n, r, REPL_EPROTO, "the server's HTTP/2 window held it up");
+        }
+    }
+}
+
 /* ---- small: late answers ---- */
 
 static bool is_late(const struct net_request *r, uint64_t now_us)
@@ -83,5 +96,6 @@ void late_check(struct net *n)
     for (size_t i = 0; i < n->path_count; i++) {
         check_lanes(&n->paths[i]);
     }
+    check_held(n);
     check_answers(n);
 }
