@@ -150,8 +150,11 @@ static const struct conf_outbox *find_outbox(const struct conf *conf, const char
 
 static void change_outboxes(struct engine *e, const struct conf *conf)
 {
-    LIST_FOR_SAFE (link, &e->outboxes) {
+    LIST_FOR_SAFE (link, &e->feeds) {
         struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (ef->feed->kind != FEED_OUTBOX) {
+            continue;
+        }
         const struct conf_outbox *old = find_outbox(e->conf, ef->name);
         const struct conf_outbox *now = find_outbox(conf, ef->name);
         if (old == NULL || now == NULL || !same_outbox(old, now)) {
@@ -214,6 +217,9 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     if (status == 0) {
         status = open_changed(e, conf, &opened, f);
     }
+    if (status == 0) {
+        status = engine_webhook_reload(e, conf, f);
+    }
     if (status != 0) {
         drop_all(&opened);
         return status;
@@ -221,6 +227,7 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     retire_old(e, conf);
     move_all(&opened, &e->endpoints);
     change_outboxes(e, conf);
+    engine_queues_change(e, conf);
     bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
     e->conf = conf;
     if (e->sched != NULL) {

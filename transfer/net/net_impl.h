@@ -34,6 +34,7 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
+    uint64_t spare_us;        /* less bulk than slots since then; 0 = as much, or none */
     struct pace pace;         /* of bulk */
     struct gradient gradient; /* of small requests */
     struct firstbyte firstbyte;
@@ -89,6 +90,8 @@ struct net {
     struct list waiting;     /* net_request.link */
     struct list failed;      /* before they had a lane; or cancelled */
     struct sock_grant grant; /* of the newest connection */
+    loop_fn *more;
+    void *more_arg;
     bool closing;
     struct deferred finish;
     loop_fn *closed;
