@@ -1,5 +1,5 @@
 /* What is far behind its peers is given up and sent again elsewhere: a bulk lane that has lost its
- * way, and a small request whose answer does not begin. */
+ * way, bulk that the windows of HTTP/2 hold up, and a small request whose answer does not begin. */
 #include "transfer/net/net_impl.h"
 #include "transfer/net/slow.h"
 
@@ -74,6 +74,19 @@ static void check_stuck(struct path *p)
         const struct lane *l = lanes[i];
         if (l->stuck_us >= STUCK_US && l->stuck_us >= STUCK_RTTS * (uint64_t)l->seen.rtt_us) {
             give_up_lane(lanes[i], "nothing was acknowledged on any connection");
+        }
+    }
+}
+
+/* ---- bulk: what has left HTTP/2 ---- */
+
+/* A part would go on for a minute where the next one takes a second. */
+static void check_held(struct net *n)
+{
+    LIST_FOR_SAFE (node, &n->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        if (r->class == NET_BULK && r->lane->is_h2 && !host_speaks_h2(r->host, NET_BULK)) {
+            net_give_up(n, r, REPL_EPROTO, "the server's HTTP/2 window held it up");
         }
     }
 }
@@ -166,5 +179,6 @@ void late_check(struct net *n)
         check_stuck(&n->paths[i]);
         check_tail(&n->paths[i]);
     }
+    check_held(n);
     check_answers(n);
 }
