@@ -102,6 +102,37 @@ static void print_proof(const json_t *rules)
     }
 }
 
+/* Nothing where no rule has watermark_prefixes. */
+static void print_prefixes(const struct cli *c, const json_t *rules)
+{
+    static const char *const headings[] = {"RULE",   "PREFIX",    "WATERMARK", "LAG",
+                                           "PROVEN", "WAITS FOR", NULL};
+    struct table t;
+    size_t i, k;
+    json_t *rule, *prefix;
+    table_init(&t, headings);
+    json_array_foreach(rules, i, rule)
+    {
+        json_array_foreach(json_object_get(rule, "prefixes"), k, prefix)
+        {
+            struct buf lag = {0};
+            const char *proven = cli_text(prefix, "proven");
+            text_duration(cli_number(prefix, "lag_ms"), &lag);
+            table_cell(&t, TABLE_PLAIN, cli_text(rule, "rule"));
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "prefix"));
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "watermark"));
+            table_buf(&t, TABLE_PLAIN, &lag);
+            table_cell(&t, TABLE_PLAIN, proven[0] != '\0' ? proven : "-");
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "waits_for"));
+            buf_done(&lag);
+        }
+    }
+    if (t.count > t.columns) {
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void print_rules(const struct cli *c, const json_t *answer)
 {
     static const char *const headings[] = {"RULE",  "WATERMARK", "LAG",  "PENDING",
@@ -117,6 +148,7 @@ static void print_rules(const struct cli *c, const json_t *answer)
     }
     table_print(&t, c->terminal);
     table_done(&t);
+    print_prefixes(c, json_object_get(answer, "rules"));
     print_existing(json_object_get(answer, "rules"));
     print_proof(json_object_get(answer, "rules"));
 }

@@ -171,6 +171,17 @@ struct rule_lag {
     bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+
+struct prefix_status {
+    const char *prefix; /* as the rule names it; valid until the next turn */
+    int64_t watermark_ms;
+    int64_t lag_ms;
+    int64_t proven_ms;
+    enum lag_blocker blocker;
+    char waits_for[320];
+};
+/* The prefix at this place in the rule's watermark_prefixes; false behind the last one. */
+bool engine_prefix_status(struct engine *e, const char *rule, size_t at, struct prefix_status *ret);
 /* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
  * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
  * the epoch is still the same one. 0 = not ours. */
@@ -188,6 +199,7 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    const char *prefix;  /* one of watermark_prefixes; NULL = the whole rule */
     bool proven;         /* not the watermark, but what scans have confirmed */
 };
 /* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout
