@@ -71,7 +71,9 @@ class Moto(Server):
         iam.put_user_policy(UserName="repld", PolicyName="all", PolicyDocument=json.dumps(document))
         key = iam.create_access_key(UserName="repld")["AccessKey"]
         self.access_key, self.secret_key = key["AccessKeyId"], key["SecretAccessKey"]
-        urllib.request.urlopen(f"{self.url}/moto-api/reset-auth", data=b"0", timeout=10)
+        urllib.request.urlopen(urllib.request.Request(
+            f"{self.url}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}),
+            timeout=10)
 
 
 class Queue:
