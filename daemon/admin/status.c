@@ -59,6 +59,12 @@ void limit_members(struct admin *a, const struct limit *bandwidth, const struct 
     json_str(to, "requests_now", engine_limit_now(a->options.engine, requests));
 }
 
+void brake_members(const struct rule_lag *lag, struct buf *to)
+{
+    json_time(to, "brake_since", lag->brake_since_ms);
+    json_str(to, "brake", lag->brake_since_ms != 0 ? lag->brake_why : NULL);
+}
+
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct rule_lag lag = {0};
@@ -90,8 +96,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
     json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
-    json_time(to, "brake_since", lag.brake_since_ms);
-    json_str(to, "brake", lag.brake_since_ms != 0 ? lag.brake_why : NULL);
+    brake_members(&lag, to);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
     last_late(&lag.last_late, to);

@@ -8,6 +8,7 @@
 #include "daemon/base/stat.h"
 #include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
+#include "daemon/feeds/setup.h"
 #include "journal/journal.h"
 #include "transfer/copy/sched.h"
 
@@ -111,6 +112,17 @@ struct queue_status {
 };
 /* The queue at this place in the configuration; false behind the last one. */
 bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret);
+/* What the source side of a rule needs so that the webhook hears of its changes. plan:
+ * REPL_ENOTFOUND when there is no rule or no source for it; hook_url and arn are the caller's to
+ * fill. apply: does it with the endpoint's keys, as far as the sender has an API for it. */
+int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, struct fail *f);
+struct engine_setup {
+    const char *rule;
+    enum setup_sender sender; /* SETUP_UNKNOWN: as the endpoint tells */
+    const char *arn;          /* where the bucket is to send to; NULL: as the sender has it */
+};
+void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
+                        void *arg);
 
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);

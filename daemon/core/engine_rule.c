@@ -275,6 +275,9 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
         }
     }
     int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
+    if (status == 0) {
+        status = rules_check_circle(&p->rule, others, n, e->conf, f);
+    }
     arena_done(&a);
     return status;
 }
@@ -325,10 +328,11 @@ static void preflighted(void *arg, int status, const struct fail *f)
     submit_put(p);
 }
 
-/* A change of a rule asks nothing new of the buckets, but for delete markers. */
+/* A change of a rule asks nothing new of the buckets, but for versions. */
 static bool is_worth_a_trial(const struct engine_rule *r, const struct rule *rule)
 {
     return r == NULL ||
+           (rule->versions == RULE_VERSIONS_ALL && r->rule.versions != rule->versions) ||
            (rule->deletes == RULE_DELETES_MARKER && r->rule.deletes != RULE_DELETES_MARKER);
 }
 

@@ -32,10 +32,11 @@ struct lane {
     struct list link;     /* of the host, those with room first, the warmest before others */
     enum net_class class; /* of what it carries: streams of both on one connection would compete */
     unsigned active;      /* requests */
-    bool is_spent;        /* takes no more: closed when its requests have ended */
-    bool is_proven;       /* has brought an answer */
-    union addr addr;      /* with port: where its connection goes */
-    int fd;               /* of its connection; -1: none */
+    bool is_h2;
+    bool is_spent;           /* takes no more: closed when its requests have ended */
+    bool is_proven;          /* has brought an answer */
+    union addr addr;         /* with port: where its connection goes */
+    int fd;                  /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */
     uint64_t idle_ms;        /* monotonic, since when it has none; 0 = busy */
     uint64_t came_bytes;     /* of bodies, counted by the lane as they come */

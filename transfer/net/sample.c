@@ -20,6 +20,9 @@ static void add_lane(struct path_sample *s, struct lane *l, uint64_t now_us)
     tcpinfo_between(&l->seen, &now, &d);
     uint64_t came = l->came_bytes - l->seen_came_bytes;
     uint64_t held = l->held_us - l->seen_held_us;
+    if (l->is_h2 && l->active > 0 && l->class == NET_BULK) {
+        host_held(l->host, d.span_us, held);
+    }
     s->moved_bytes += d.acked_bytes + came;
     s->sent_bytes += d.sent_bytes;
     s->retrans_bytes += d.retrans_bytes;
