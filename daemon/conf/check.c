@@ -82,6 +82,20 @@ const char *check_url(const char *text)
                                                              : "must not have a path or query";
 }
 
+const char *check_queue_url(const char *text)
+{
+    size_t at = strcspn(text, ":");
+    at += strspn(text + at, ":/");
+    at += strcspn(text + at, "/");
+    char place[300];
+    snprintf(place, sizeof(place), "%.*s", (int)at, text);
+    const char *bad = check_url(place);
+    size_t path = strlen(text + at);
+    bool good = path >= 2 && path <= 255 && text[at + path - 1] != '/' &&
+                strspn(text + at, LOWER_DIGITS UPPER "._-/") == path;
+    return bad != NULL ? bad : good ? NULL : "must end with the path of the queue: /ACCOUNT/NAME";
+}
+
 /* What nobody encodes, so that paths are compared as they are written. */
 const char *check_url_path(const char *text)
 {
@@ -141,7 +155,7 @@ const char *check_levels(const char *text)
         }
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
         if (log_level_parse(name, &parsed) != 0) {
-            return "must use the levels error, warning, notice, info, debug";
+            return "must use the levels error, warning, notice, info, debug, trace";
         }
     }
     return NULL;

@@ -10,6 +10,7 @@ const char *check_bucket(const char *text);
 const char *check_url_path(const char *text);
 const char *check_variable(const char *text);
 const char *check_url(const char *text);
+const char *check_queue_url(const char *text);
 const char *check_region(const char *text);
 const char *check_path(const char *text);
 const char *check_listen(const char *text);

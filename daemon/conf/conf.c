@@ -50,31 +50,26 @@ static void fill_defaults(struct conf *c, bool part_max_written)
     }
 }
 
-static int resolve_credentials(const struct schema_reader *r, const struct doc *node,
-                               struct conf_endpoint *e)
+int conf_resolve_keys(const struct schema_reader *r, const struct doc *node, const char *name,
+                      const struct conf_credentials_written *w, struct conf_keys *ret)
 {
-    const struct conf_credentials_written *w = &e->written;
     int ways = (w->environment != NULL) + (w->systemd != NULL) + (w->anonymous ? 1 : 0) +
                (w->file != NULL || (w->profile != NULL && w->systemd == NULL));
     if (ways > 1) {
-        schema_refuse(r, node, "endpoint \"%s\" names more than one source of credentials",
-                      e->name);
+        schema_refuse(r, node, "\"%s\" names more than one source of credentials", name);
         fail_hint(r->f, "one of environment, profile, file (with profile), systemd, anonymous");
         return REPL_EBADINPUT;
     }
-    e->credentials_name = w->environment != NULL ? w->environment : "";
+    *ret = (struct conf_keys){.kind = CONF_CREDS_ENV,
+                              .name = w->environment != NULL ? w->environment : ""};
     if (w->anonymous) {
-        e->credentials = CONF_CREDS_ANONYMOUS;
+        ret->kind = CONF_CREDS_ANONYMOUS;
     } else if (w->systemd != NULL) {
-        e->credentials = CONF_CREDS_SYSTEMD;
-        e->credentials_name = w->systemd;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_SYSTEMD, .name = w->systemd};
     } else if (w->file != NULL) {
-        e->credentials = CONF_CREDS_FILE;
-        e->credentials_file = w->file;
-        e->credentials_name = w->profile;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_FILE, .name = w->profile, .file = w->file};
     } else if (w->profile != NULL) {
-        e->credentials = CONF_CREDS_PROFILE;
-        e->credentials_name = w->profile;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_PROFILE, .name = w->profile};
     }
     return 0;
 }
@@ -154,11 +149,24 @@ static int check_endpoint(const struct schema_reader *r, const struct doc *node,
         fail_hint(r->f, "write https:// in its url, or leave ca_file out");
         return REPL_EBADINPUT;
     }
+    if (e->http == CONF_HTTP_2 && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, doc_get(node, "http"), "http: endpoint \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "HTTP/2 needs https:// in its url");
+        return REPL_EBADINPUT;
+    }
     if (resolve_paths(r, node, e) != 0) {
         return REPL_EBADINPUT;
     }
     const struct doc *credentials = doc_get(node, "credentials");
-    return resolve_credentials(r, credentials != NULL ? credentials : node, e);
+    struct conf_keys keys;
+    int status =
+        conf_resolve_keys(r, credentials != NULL ? credentials : node, e->name, &e->written, &keys);
+    if (status == 0) {
+        e->credentials = keys.kind;
+        e->credentials_name = keys.name;
+        e->credentials_file = keys.file;
+    }
+    return status;
 }
 
 static int check_outbox(const struct schema_reader *r, const struct doc *node, const struct conf *c,
@@ -297,6 +305,10 @@ static int check_all(const struct schema_reader *r, const struct doc *root, stru
     for (size_t i = 0; status == 0 && i < c->outbox_count; i++) {
         const struct conf_outbox *o = &c->outboxes[i];
         status = check_outbox(r, doc_get(outboxes, o->name), c, o);
+    }
+    for (size_t i = 0; status == 0 && i < c->queue_count; i++) {
+        struct conf_queue *q = &c->queues[i];
+        status = conf_check_queue(r, doc_get(doc_get(root, "queues"), q->name), c, q);
     }
     if (status == 0) {
         status = check_webhook(r, doc_get(root, "webhook"), c);

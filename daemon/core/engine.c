@@ -149,6 +149,13 @@ static int load_features(struct engine *e, struct backend *b, struct fail *f)
         } else if (status != REPL_ENOTFOUND) {
             break;
         }
+        engine_conditional_name(ep->name, name);
+        status = b->ops->value_get(b, &a, span_str(name), &value);
+        if (status == 0) {
+            engine_conditional_apply(ep, value);
+        } else if (status != REPL_ENOTFOUND) {
+            break;
+        }
         status = 0;
     }
     arena_done(&a);
@@ -168,7 +175,8 @@ static int load_state(struct engine *e, struct fail *f)
     if (status != 0) {
         fail_set(f, status, "journal cannot be read");
     } else {
-        status = load_features(e, b, f);
+        status = engine_id_load(e, b) == 0 ? load_features(e, b, f)
+                                           : fail_set(f, REPL_EJOURNAL, "journal cannot be read");
         if (status == 0) {
             status = engine_rules_load(e, b, f);
         }
@@ -191,6 +199,7 @@ static int open_endpoints(struct engine *e, struct fail *f)
 
 static void start_work(struct engine *e)
 {
+    engine_id_save(e);
     for (size_t i = 0; e->run_feeds && i < e->conf->outbox_count; i++) {
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
@@ -200,6 +209,7 @@ static void start_work(struct engine *e)
             engine_rule_purge(r);
         } else {
             engine_listing_start(r);
+            engine_notify_start(r);
         }
     }
     timer_start(&e->tick, 1000);

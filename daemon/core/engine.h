@@ -116,15 +116,34 @@ void engine_setup_apply(struct engine *e, const struct engine_setup *what, engin
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
-enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
+enum lag_blocker {
+    LAG_NONE,
+    LAG_TASK,
+    LAG_FAILED_TASK,
+    LAG_FEED,
+    LAG_PAUSED,
+    LAG_ENDPOINT,
+    LAG_BRAKE
+};
+
+/* The newest of the changes that came later than the watermark; feed "" = there was none. */
+struct lag_late {
+    char key[160];
+    char feed[96];
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+};
 
 struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
+    int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
     char waits_for[320]; /* a sentence: what the watermark waits for */
+    char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
+    struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;
     bool listing; /* existing objects are being listed */
     uint64_t listed;
@@ -135,9 +154,19 @@ struct rule_lag {
     bool existing_done;        /* nothing of them is left to list or to copy */
     char existing[320];        /* a sentence about existing objects; "" = none is left or failed */
     struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
-    bool known;                /* false until the first refresh after the start */
+    int64_t brake_since_ms;    /* deletes are held since; 0 = they are not */
+    char brake_why[200];
+    bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+/* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
+ * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
+ * the epoch is still the same one. 0 = not ours. */
+uint64_t engine_owner_epoch(struct engine *e, const char *rule);
+bool engine_owns(struct engine *e, const char *rule);
+/* Whose it is as far as we know ("" = not known), and what is in the way of knowing or being it
+ * ("" = nothing); valid until the next turn. */
+const char *engine_owner(struct engine *e, const char *rule, const char **ret_trouble);
 /* Wall time, but it never goes back, and is later than every watermark, whatever happens to the
  * clock: changes are accepted at it, and "now" in a question about the watermark means it. */
 int64_t engine_now_ms(struct engine *e);
@@ -147,9 +176,11 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    bool proven;         /* not the watermark, but what scans have confirmed */
 };
-/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
- * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+/* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout
+ * (UV_ETIMEDOUT), or REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects
+ * failed. */
 void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
                  void *arg);
 
@@ -166,6 +197,11 @@ void engine_task_retry(struct engine *e, const char *rule, struct span key, engi
                        void *arg);
 void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
                       engine_done_fn *done, void *arg);
+/* Deletes that the brake holds: reason absent, they go; else they are discarded, on the record.
+ * `count` of them; REPL_ENOTFOUND without such a rule. */
+typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+void engine_held_word(struct engine *e, const char *rule, struct span reason, engine_word_fn *done,
+                      void *arg);
 struct store *engine_store(struct engine *e, const char *endpoint);
 struct sched *engine_sched(struct engine *e);
 

@@ -107,7 +107,8 @@ static void host_load(void *arg, struct span cursor_name, feed_value_fn *done, v
 static size_t listing_room(const struct engine_rule *r)
 {
     uint64_t ahead = r->counts.backfill_objects + r->listed_ahead;
-    if (!r->rule.enabled || !r->lag_known || ahead >= LISTED_AHEAD) {
+    if (!engine_owns(r->engine, r->rule.name) || !r->rule.enabled || !r->lag_known ||
+        ahead >= LISTED_AHEAD) {
         return 0;
     }
     return LISTED_AHEAD - (size_t)ahead;

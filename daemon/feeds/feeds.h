@@ -58,6 +58,8 @@ struct feed_status {
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
                                     Listings do not count: their work is backfill */
+    int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
+                          0 = none yet */
     uint64_t bad_rows;
     uint64_t listed; /* objects that the rule takes, over all runs */
     uint64_t listed_bytes;

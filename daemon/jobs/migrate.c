@@ -240,6 +240,8 @@ static int copy_rule(struct migrate *m, const struct rule *in, struct fail *f)
     m->rule.existing = !m->dry_run;
     m->rule.deletes = RULE_DELETES_IGNORE;
     m->rule.enabled = true;
+    m->rule.publish_ms = 0;
+    m->rule.shared = false;
     return status;
 }
 
