@@ -182,6 +182,9 @@ struct finish {
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE; FINISH_SKIPPED: what was found there, or NULL */
     bool no_replica;               /* FINISH_SKIPPED: nothing of ours is there (any more) */
+    uint32_t mirror_rule;          /* goes the other way, 0 = none: it knows the same of … */
+    struct span mirror_key;        /* … this key of its source … */
+    const struct replica *mirror;  /* … when there is a replica */
     struct span why;               /* FINISH_HELD: why the brake is on; the first one stays */
     /* Successes: */
     const struct version_mark *version; /* the mark of the key from now on; or NULL */

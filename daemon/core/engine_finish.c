@@ -18,6 +18,7 @@ struct finish_call {
     struct arena arena;
     struct finish finish;
     struct replica replica;
+    struct replica mirror;
     struct finish_result result;
     struct list link; /* in engine.finishes while it waits */
     struct timer again;
@@ -146,6 +147,29 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
     if (c->work->rule->rule.keep_replicas) {
         c->finish.replica = &c->replica;
     }
+}
+
+/* The other way's view: there it is the source that has been written, and what was read is the
+ * replica. Of the time of the write the answer says nothing. */
+static void fill_mirror(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    struct engine_rule *mirror = engine_rule_mirror(c->work->rule);
+    bool is_told =
+        c->finish.replica != NULL || c->finish.no_replica || c->finish.outcome == FINISH_DELETED;
+    if (mirror == NULL || !mirror->rule.keep_replicas || !is_told) {
+        return;
+    }
+    c->finish.mirror_rule = mirror->rule.number;
+    c->finish.mirror_key = arena_span(&c->arena, c->work->to_key);
+    c->mirror = (struct replica){.source_etag = c->replica.dest_etag,
+                                 .source_version = c->replica.dest_version,
+                                 .source_mtime_ms = outcome->dest.mtime_ms,
+                                 .source_read_ms = outcome->dest.read_ms,
+                                 .size = c->replica.size,
+                                 .dest_etag = c->replica.source_etag,
+                                 .dest_version = c->replica.source_version,
+                                 .verified_ms = c->finish.now_ms};
+    c->finish.mirror = &c->mirror;
 }
 
 static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
@@ -301,6 +325,7 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
         engine_versions_fill(w, &c->finish, &c->arena);
     }
     fill_outcome(c, outcome);
+    fill_mirror(c, outcome);
     submit(c);
 }
 

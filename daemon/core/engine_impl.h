@@ -345,6 +345,8 @@ int64_t engine_next_try(struct engine *e, uint32_t attempts);
 int engine_rules_load(struct engine *e, struct backend *b, struct fail *f);
 struct engine_rule *engine_rule_add(struct engine *e, const struct rule *rule);
 void engine_rule_free(struct engine_rule *r);
+/* The rule of this engine that goes the other way, or NULL. */
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r);
 void engine_rule_resolve(struct engine_rule *r); /* endpoints by name */
 /* engine_delete.c */
 void engine_rule_purge(struct engine_rule *r);

@@ -74,6 +74,18 @@ static int load_prefixes(struct engine_rule *r, struct backend *b, struct arena 
     return status;
 }
 
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r)
+{
+    LIST_FOR (link, &r->engine->rules) {
+        struct engine_rule *other = CONTAINER_OF(link, struct engine_rule, link);
+        if (r->rule.two_way && !other->deleting && other->rule.two_way &&
+            rules_is_mirror(&r->rule, &other->rule, r->engine->conf)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
 static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
 {
     struct frontier frontier;

@@ -28,6 +28,8 @@ struct span rules_map_key(const struct rule *rule, struct span key, struct arena
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
                         const struct conf *conf, struct fail *f);
 
+/* Whether each one's source is the other's destination. */
+bool rules_is_mirror(const struct rule *a, const struct rule *b, const struct conf *conf);
 /* Rules must not lead in a circle: what one brings another would carry on, for ever. Two rules that
  * are each other's exact mirror may, when both say two_way, which needs the marker: REPL_ECONFLICT
  * naming the other rule. */

@@ -83,6 +83,9 @@ struct copy_op {
     struct list link;
 };
 
+/* What stands at the destination of a delete. */
+enum copy_look { LOOK_OURS, LOOK_NOTHING, LOOK_FOREIGN, LOOK_UNKEPT };
+
 enum part_state { PART_TODO, PART_BUSY, PART_SENT, PART_DONE };
 
 struct copy_part {
@@ -170,6 +173,7 @@ struct copy {
     unsigned complete_attempts;
     bool complete_said_gone; /* its last answer was that there is no such upload */
     unsigned delete_asks;    /* whether it is there still */
+    enum copy_look look;     /* LOOK_OURS where there was no need to */
     uint64_t evidence_ms;    /* when the source said that the key is gone */
     struct copy_part *parts;
     struct store_part *complete_parts;
@@ -285,6 +289,9 @@ bool copy_peer_is_asked(const struct copy *c);
 bool copy_peer_is_replica(const struct copy *c);
 /* Whether the destination's object must be seen before it is deleted. */
 bool copy_look_is_needed(const struct copy *c);
+/* With the source's word that the key is gone: ends the copy by what was seen, unless it is to be
+ * deleted. */
+bool copy_look_ends(struct copy *c);
 
 /* What a marker says of where its object comes from; views, the ETag escaped. */
 struct copy_trace {
