@@ -53,6 +53,7 @@ static void add_known(const struct task *task, struct copy_job *job)
     job->known_version = known->source_version;
     job->known_mtime_ms = known->source_mtime_ms;
     job->known_read_ms = known->source_read_ms;
+    job->known_dest_etag = known->dest_etag;
 }
 
 static struct span keep(struct engine_work *w, const char *text)
@@ -75,6 +76,8 @@ static struct copy_job make_job(struct engine_work *w)
                            .storage_class = keep(w, rule->storage_class),
                            .size_hint = task->size,
                            .marker = rule->marker,
+                           .shared = rule->shared,
+                           .deletes = rule->deletes == RULE_DELETES_PROPAGATE,
                            .instance = keep(w, e->conf->instance),
                            .part_max = e->conf->part_max_bytes,
                            .deadline_ms = task->oldest_ms + rule->objective_ms,
@@ -85,6 +88,7 @@ static struct copy_job make_job(struct engine_work *w)
         job.known_etag = w->completed->source.etag;
         job.known_version = w->completed->source.version_id;
         job.known_mtime_ms = w->completed->source.mtime_ms;
+        job.known_dest_etag = w->completed->dest.etag;
     } else if (task->replica != NULL) {
         add_known(task, &job);
     }
@@ -289,7 +293,7 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
     }
     return w->kind == COPY_DELETE ||
            (outcome->source_gone && w->rule->rule.deletes == RULE_DELETES_PROPAGATE &&
-            w->task->origin == TASK_LIVE);
+            (w->task->origin == TASK_LIVE || w->rule->rule.shared));
 }
 
 static void go_on(struct engine_work *w)

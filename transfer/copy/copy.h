@@ -34,6 +34,8 @@ struct copy_job {
     struct span storage_class; /* absent = as the source's */
     int64_t size_hint;         /* bytes, or -1 */
     bool marker;               /* write marker metadata */
+    bool shared;               /* other hosts write this key too … */
+    bool deletes;              /* … and delete it */
     struct span instance;      /* for the marker */
     uint64_t part_max;         /* bytes */
     int64_t deadline_ms;       /* wall; earlier first, past it the job is late */
@@ -45,7 +47,8 @@ struct copy_job {
     struct span known_etag;
     struct span known_version;
     int64_t known_mtime_ms;
-    int64_t known_read_ms; /* when that was read, by the source's clock; 0 = not known */
+    int64_t known_read_ms;       /* when that was read, by the source's clock; 0 = not known */
+    struct span known_dest_etag; /* shared: of ours there, which may be overwritten */
 
     /* An upload to go on with; upload_id absent = none. */
     struct span upload_id;

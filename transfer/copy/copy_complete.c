@@ -4,6 +4,15 @@
 
 void copy_complete(struct copy *c)
 {
+    if (copy_has_rivals(c)) {
+        copy_ask_rival(c);
+    } else {
+        copy_complete_now(c);
+    }
+}
+
+void copy_complete_now(struct copy *c)
+{
     copy_note(c, COPY_COMPLETING, 0);
 }
 

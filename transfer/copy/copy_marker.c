@@ -89,6 +89,22 @@ bool copy_marker_is_ours(const struct copy *c, struct span found)
     return same;
 }
 
+bool copy_marker_is_of_key(const struct copy *c, struct span found, uint64_t size)
+{
+    struct buf want = {0}, ours = {0};
+    struct span instance = span_cut(&found, ';');
+    put_escaped(&ours, c->job.instance);
+    put_escaped(&want, c->job.from_bucket);
+    buf_char(&want, ';');
+    put_key(&want, c->job.from_key);
+    buf_printf(&want, ";%llu;", (unsigned long long)size);
+    bool is = found.ptr != NULL && !span_eq(instance, buf_view(&ours)) &&
+              span_starts_with(found, buf_view(&want));
+    buf_done(&ours);
+    buf_done(&want);
+    return is;
+}
+
 static size_t user_bytes(const struct store_meta *meta)
 {
     size_t bytes = 0;
