@@ -6,7 +6,11 @@
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
-        {"deletes", "ignore|propagate", "what a delete does (default ignore)"},                    \
+        {"versions", "latest|all", "which versions are replicated (default latest)"},              \
+        {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
+        {"deletes-brake", "LIMIT", "ask before more (default 1000 or 10% in 10min), or off"},      \
+        {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \
+        {"two-way", NULL, "another rule goes the other way"},                                      \
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
@@ -25,7 +29,9 @@
 static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
 
 static const struct cli_option update_options[] = {
-    RULE_OPTIONS{"no-existing", NULL, "do not copy objects that are there already"},
+    RULE_OPTIONS{"no-deletes-foreign", NULL, "delete only what repld has written"},
+    {"no-two-way", NULL, "no rule goes the other way any more"},
+    {"no-existing", NULL, "do not copy objects that are there already"},
     {"marker", NULL, "write the marker metadata again"},
     {"replicas", NULL, "remember what is at the destination again"},
     {"no-storage-class", NULL, "keep the source's class again"},
@@ -49,9 +55,16 @@ static const struct cli_option watch_options[] = {
     {0},
 };
 
+static const struct cli_option lag_options[] = {
+    {"watch", NULL, "again every second"},
+    {"late", NULL, "changes that came later than the watermark"},
+    {0},
+};
+
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
     {"existing", NULL, "and existing objects, which the watermark does not wait for"},
+    {"proven", NULL, "not the watermark: what a complete scan has confirmed"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
 };
@@ -63,6 +76,23 @@ static const struct cli_option retry_options[] = {
 
 static const struct cli_option drop_options[] = {
     {"reason", "TEXT", "kept in the history"},
+    {0},
+};
+
+static const struct cli_option feed_show_options[] = {
+    {"id", "ID", "only this body, as it came"},
+    {0},
+};
+
+static const struct cli_option feed_replay_options[] = {
+    {"id", "ID", "only this body (default: all of the feed)"},
+    {0},
+};
+
+static const struct cli_option feed_drop_options[] = {
+    {"id", "ID", "this body"},
+    {"all", NULL, "all of the feed"},
+    {"reason", "TEXT", "kept in the log"},
     {0},
 };
 
@@ -116,7 +146,7 @@ static const struct cli_option migrate_options[] = {
 
 const struct cli_command cli_commands[] = {
     {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
-    {"lag", "[RULE]", 0, 1, watch_options, "how far behind rules are, and why", run_lag},
+    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
@@ -132,6 +162,11 @@ const struct cli_command cli_commands[] = {
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
+    {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
+     run_feed_show},
+    {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},
+    {"feed drop", "FEED", 1, 1, feed_drop_options, "give them up", run_feed_drop},
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
     {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
      run_lanes},

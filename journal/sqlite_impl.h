@@ -22,6 +22,7 @@ struct counts_delta {
     int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
     int64_t replicas, replica_bytes;
     int64_t late_changes;
+    int64_t held_objects, pending_deletes;
 };
 
 /* What every change of a group would write into the same two rows. It is written once, before the
@@ -89,6 +90,7 @@ struct counted { /* of a task */
     enum task_origin origin;
     int64_t size;
     int64_t oldest_ms;
+    bool is_delete; /* that no operator has confirmed */
 };
 void counts_task(struct counts_delta *d, const struct counted *task, int sign);
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
@@ -127,6 +129,11 @@ int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t 
                       uint64_t *ret_n);
 int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct span reason,
                      int64_t now_ms);
+int sqlite_brake_get(struct backend *b, struct arena *a, uint32_t rule, int64_t from_ms,
+                     struct brake *ret);
+int sqlite_held_confirm(struct backend *b, uint32_t rule, size_t limit, uint64_t *ret_n);
+int sqlite_held_discard(struct backend *b, uint32_t rule, struct span reason, int64_t now_ms,
+                        size_t limit, uint64_t *ret_n);
 int sqlite_upload_intend(struct backend *b, const struct upload *in);
 int sqlite_upload_open(struct backend *b, const struct upload *in);
 int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
@@ -165,16 +172,20 @@ int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed,
 int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
 int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
                            uint64_t *ret_n);
-int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t *ret_ms);
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
 int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
 #define TASK_COLUMNS                                                                               \
     "rule,key,state,origin,kind,version_id,etag,sequencer,feed,size,event_ms,oldest_ms,"           \
-    "accepted_ms,seq,attempts,next_try_ms,fail,epoch"
+    "accepted_ms,seq,attempts,next_try_ms,fail,epoch,confirmed"
 void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret);
 int sqlite_load_details(struct backend *b, struct arena *a, struct task *t);
 /* sqlite_finish.c */
 int sqlite_history_put(struct backend *b, const struct history_entry *h);
+int sqlite_replica_drop(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d);
+/* sqlite_brake.c: on from now unless it is; one more object was deleted. */
+int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why);
+int sqlite_brake_count(struct backend *b, uint32_t rule, int64_t now_ms);
 
 #endif

@@ -49,7 +49,7 @@ int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct fr
     if (r < 0 || found != 1) {
         return r < 0 ? r : REPL_ENOTFOUND;
     }
-    for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
+    for (int state = TASK_READY; r == 0 && state <= TASK_HELD; state++) {
         r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
     }
     return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;

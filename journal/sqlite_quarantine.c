@@ -113,11 +113,12 @@ int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int
     return r;
 }
 
-int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t *ret_ms)
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms)
 {
     struct sql q = sql_start(b, "SELECT coalesce(min(received_ms), 0) FROM quarantine"
-                                " WHERE feed = ?");
+                                " WHERE feed = ? AND (received_ms >= ? OR lost > 0)");
     sql_span(&q, feed);
+    sql_int(&q, scan_ms);
     if (sql_step(&q) == 1) {
         *ret_ms = sql_get_int(&q);
     }

@@ -22,6 +22,7 @@ void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret)
     ret->next_try_ms = sql_get_int(q);
     sqlite_fail_unpack(sql_get_span(q, NULL), &ret->fail);
     ret->epoch = sql_get_u64(q);
+    ret->confirmed = sql_get_int(q) != 0;
 }
 
 int sqlite_load_details(struct backend *b, struct arena *a, struct task *t)
@@ -72,10 +73,10 @@ int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret)
 {
-    struct sql q =
-        sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
-                     " dest_etag, dest_version, verified_ms, source_read_ms FROM replicas"
-                     " WHERE rule = ? AND key = ?");
+    struct sql q = sql_start(
+        b, "SELECT source_etag, source_version, source_mtime_ms, size,"
+           " dest_etag, dest_version, verified_ms, source_read_ms, sequencer FROM replicas"
+           " WHERE rule = ? AND key = ?");
     sql_int(&q, rule);
     sql_span(&q, key);
     int found = sql_step(&q);
@@ -88,6 +89,7 @@ int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct
         ret->dest_version = sql_get_span(&q, a);
         ret->verified_ms = sql_get_int(&q);
         ret->source_read_ms = sql_get_int(&q);
+        ret->sequencer = sql_get_span(&q, a);
     }
     int r = sql_done(&q);
     return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
@@ -101,7 +103,11 @@ static size_t page_limit(size_t limit)
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
                      struct task **ret, size_t *ret_n)
 {
-    /* Few have failed among many: the state stands in the text so that their own index serves. */
+    /* Few have failed or are held among many: the state stands in the text so that their own index
+     * serves. */
+    static const char held[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
+                               " AND state = 4 AND ?2 = 4 AND (rule, key) > (?3, ?4)"
+                               " ORDER BY rule, key LIMIT ?5";
     static const char failed[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
                                  " AND state = 3 AND ?2 = 3 AND (rule, key) > (?3, ?4)"
                                  " ORDER BY rule, key LIMIT ?5";
@@ -111,7 +117,9 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
     size_t limit = page_limit(filter->limit);
     struct task *list = arena_alloc(a, limit * sizeof(*list));
     size_t n = 0;
-    struct sql q = sql_start(b, filter->state == TASK_FAILED ? failed : any);
+    struct sql q = sql_start(b, filter->state == TASK_FAILED ? failed
+                                : filter->state == TASK_HELD ? held
+                                                             : any);
     sql_int(&q, filter->rule);
     sql_int(&q, filter->state);
     sql_int(&q, filter->after_rule);

@@ -148,8 +148,9 @@ static int purge_table(struct backend *b, const char *text, uint32_t rule, size_
 static int remove_rule(struct backend *b, uint32_t rule)
 {
     static const char *const texts[] = {
-        "DELETE FROM counts WHERE rule = ?", "DELETE FROM latency WHERE rule = ?",
-        "DELETE FROM history WHERE rule = ?", "DELETE FROM late_changes WHERE rule = ?",
+        "DELETE FROM counts WHERE rule = ?",       "DELETE FROM latency WHERE rule = ?",
+        "DELETE FROM brakes WHERE rule = ?",       "DELETE FROM brake_minutes WHERE rule = ?",
+        "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM history WHERE rule = ?",
         "DELETE FROM rules WHERE rule = ?"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct sql q = sql_start(b, texts[i]);
@@ -264,8 +265,12 @@ int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret)
 void counts_task(struct counts_delta *d, const struct counted *task, int sign)
 {
     int64_t bytes = task->size > 0 ? task->size * sign : 0;
+    bool waits_for_word = task->state == TASK_FAILED || task->state == TASK_HELD;
+    d->pending_deletes += task->is_delete && !waits_for_word ? sign : 0;
     if (task->state == TASK_FAILED) {
         d->failed_objects += sign;
+    } else if (task->state == TASK_HELD) {
+        d->held_objects += sign;
     } else if (task->origin == TASK_LIVE) {
         bool late = task->oldest_ms < d->late_before_ms;
         d->pending_objects += sign;
@@ -293,7 +298,9 @@ int counts_flush(struct backend *b)
            " deleted_objects = deleted_objects + ?, skipped_objects = skipped_objects + ?,"
            " sent_bytes = sent_bytes + ?, retries = retries + ?, replicas = replicas + ?,"
            " replica_bytes = replica_bytes + ?, late_objects = late_objects + ?,"
-           " late_bytes = late_bytes + ?, late_changes = late_changes + ? WHERE rule = ?");
+           " late_bytes = late_bytes + ?, late_changes = late_changes + ?,"
+           " held_objects = held_objects + ?, pending_deletes = pending_deletes + ?"
+           " WHERE rule = ?");
     sql_int(&q, d->pending_objects);
     sql_int(&q, d->pending_bytes);
     sql_int(&q, d->backfill_objects);
@@ -310,6 +317,8 @@ int counts_flush(struct backend *b)
     sql_int(&q, d->late_objects);
     sql_int(&q, d->late_bytes);
     sql_int(&q, d->late_changes);
+    sql_int(&q, d->held_objects);
+    sql_int(&q, d->pending_deletes);
     sql_int(&q, u->rule);
     int r = sql_run(&q);
     u->rule = 0;
@@ -335,6 +344,8 @@ static void counts_add(struct counts_delta *to, const struct counts_delta *d)
     to->late_objects += d->late_objects;
     to->late_bytes += d->late_bytes;
     to->late_changes += d->late_changes;
+    to->held_objects += d->held_objects;
+    to->pending_deletes += d->pending_deletes;
 }
 
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
@@ -357,7 +368,7 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
         sql_start(b, "SELECT pending_objects, pending_bytes, backfill_objects, backfill_bytes,"
                      " failed_objects, done_objects, done_bytes, deleted_objects, skipped_objects,"
                      " sent_bytes, retries, replicas, replica_bytes, late_objects, late_bytes,"
-                     " late_changes, latency_sum_s FROM counts WHERE rule = ?");
+                     " late_changes, held_objects, latency_sum_s FROM counts WHERE rule = ?");
     sql_int(&q, rule);
     int found = sql_step(&q);
     if (found == 1) {
@@ -367,7 +378,7 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
             &ret->done_bytes,      &ret->deleted_objects, &ret->skipped_objects,
             &ret->sent_bytes,      &ret->retries,         &ret->replicas,
             &ret->replica_bytes,   &ret->late_objects,    &ret->late_bytes,
-            &ret->late_changes};
+            &ret->late_changes,    &ret->held_objects};
         for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
             *members[i] = sql_get_u64(&q);
         }

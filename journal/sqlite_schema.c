@@ -74,6 +74,18 @@ static const char *const steps[] = {
     " feed BLOB, event_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
     " watermark_ms INTEGER NOT NULL);"
     "CREATE INDEX late_changes_rule ON late_changes (rule, id);",
+    /* sequencers of replicas; the brake on deletes. The deletes of the last day are counted by
+     * the minute, in a ring. */
+    "ALTER TABLE replicas ADD COLUMN sequencer BLOB;"
+    "ALTER TABLE tasks ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX tasks_held ON tasks (rule, key) WHERE state = 4;"
+    "ALTER TABLE counts ADD COLUMN held_objects INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE counts ADD COLUMN pending_deletes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE counts SET pending_deletes = (SELECT count(*) FROM tasks WHERE tasks.rule = counts.rule"
+    " AND kind = 2 AND state IN (0, 1, 2));"
+    "CREATE TABLE brakes (rule INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, why BLOB NOT NULL);"
+    "CREATE TABLE brake_minutes (rule INTEGER NOT NULL, slot INTEGER NOT NULL,"
+    " minute INTEGER NOT NULL, deletes INTEGER NOT NULL, PRIMARY KEY (rule, slot)) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -82,6 +82,35 @@ const char *check_url(const char *text)
                                                              : "must not have a path or query";
 }
 
+const char *check_queue_url(const char *text)
+{
+    size_t at = strcspn(text, ":");
+    at += strspn(text + at, ":/");
+    at += strcspn(text + at, "/");
+    char place[300];
+    snprintf(place, sizeof(place), "%.*s", (int)at, text);
+    const char *bad = check_url(place);
+    size_t path = strlen(text + at);
+    bool good = path >= 2 && path <= 255 && text[at + path - 1] != '/' &&
+                strspn(text + at, LOWER_DIGITS UPPER "._-/") == path;
+    return bad != NULL ? bad : good ? NULL : "must end with the path of the queue: /ACCOUNT/NAME";
+}
+
+/* What nobody encodes, so that paths are compared as they are written. */
+const char *check_url_path(const char *text)
+{
+    size_t len = strlen(text);
+    bool good = text[0] == '/' && len >= 2 && len <= 255 && text[len - 1] != '/' &&
+                strspn(text, LOWER_DIGITS UPPER "._~/-") == len && strstr(text, "//") == NULL;
+    return good ? NULL : "must be a path such as /minio, of letters, digits and . _ ~ - /";
+}
+
+const char *check_variable(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "_", 127) && isdigit((unsigned char)text[0]) == 0;
+    return good ? NULL : "must be the name of a variable";
+}
+
 const char *check_region(const char *text)
 {
     return is_of(text, LOWER_DIGITS UPPER "_-", 63) ? NULL

@@ -11,7 +11,8 @@
 #define PREFIX_MAX   1024 /* bytes; a key is not longer */
 #define DAY_MS       ((uint64_t)86400000)
 
-static const char *const deletes_words[] = {"ignore", "propagate", NULL};
+static const char *const versions_words[] = {"latest", "all", NULL};
+static const char *const deletes_words[] = {"ignore", "propagate", "marker", NULL};
 
 static int parse_place(struct span text, struct arena *a, void *to, struct fail *f)
 {
@@ -70,7 +71,12 @@ static const struct schema_key rule_schema[] = {
     {"exclude", SCHEMA_TEXTS, RULE(exclude), .count_offset = offsetof(struct rule, exclude_count),
      .check = check_glob},
     {"storage_class", SCHEMA_TEXT, RULE(storage_class), .check = check_word},
+    {"versions", SCHEMA_CHOICE, RULE(versions), .words = versions_words, .preset = "latest"},
     {"deletes", SCHEMA_CHOICE, RULE(deletes), .words = deletes_words, .preset = "ignore"},
+    {"deletes_brake", SCHEMA_PARSED, RULE(deletes_brake), .parse = brake_limit_parse,
+     .format = brake_limit_print, .preset = "1000 or 10% in 10min"},
+    {"deletes_foreign", SCHEMA_BOOL, RULE(deletes_foreign), .preset = "false"},
+    {"two_way", SCHEMA_BOOL, RULE(two_way), .preset = "false"},
     {"existing", SCHEMA_BOOL, RULE(existing), .preset = "false"},
     {"enabled", SCHEMA_BOOL, RULE(enabled), .preset = "true"},
     {"keep_replicas", SCHEMA_BOOL, RULE(keep_replicas), .preset = "true"},

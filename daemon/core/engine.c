@@ -280,6 +280,9 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
     if (status == 0) {
         status = load_state(e, f);
     }
+    if (status == 0) {
+        status = engine_webhook_start(e, f);
+    }
     if (status != 0) {
         undo_new(e);
         return status;

@@ -16,21 +16,24 @@ struct host_append {
     void *arg;
 };
 
-/* A crawler that names a bucket or endpoint otherwise than the rules do would never hear of it. */
+/* A sender or crawler that names a bucket or endpoint otherwise than the rules do would never hear
+ * of it. */
 static void tell_astray(struct engine_feed *ef, const struct engine_append_result *result)
 {
     ef->astray += result->astray;
     stat_add(ef->astray_stat, (double)result->astray);
-    LOG_WARNING(ef->engine->log, "outbox",
-                "outbox %s: no rule copies from %s, rows are passed over rows=%" PRIu64, ef->name,
-                result->astray_place, result->astray);
+    const char *kind = feed_kind_name(ef->feed->kind);
+    LOG_WARNING(ef->engine->log, kind,
+                "%s %s: no rule copies from %s, %s are passed over rows=%" PRIu64, kind, ef->name,
+                result->astray_place, ef->feed->kind == FEED_OUTBOX ? "rows" : "changes",
+                result->astray);
 }
 
 static void host_appended(void *arg, int status, const struct fail *f,
                           const struct engine_append_result *result)
 {
     struct host_append *h = arg;
-    if (status == 0 && result->astray > 0 && h->feed->feed->kind == FEED_OUTBOX) {
+    if (status == 0 && result->astray > 0 && h->feed->astray_stat != NULL) {
         tell_astray(h->feed, result);
     }
     h->done(h->arg, status, f);
@@ -138,6 +141,12 @@ static void host_news(void *arg)
     engine_lag_soon(ef->engine);
 }
 
+static void host_quarantine(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                            void *done_arg)
+{
+    engine_quarantine_put(arg, body, reason, done, done_arg);
+}
+
 static void host_own(void *arg, const struct change *change)
 {
     engine_arrivals_canary(arg, change);
@@ -161,6 +170,7 @@ struct feed_host engine_feed_host(struct engine_feed *ef)
 {
     return (struct feed_host){.arg = ef,
                               .append = host_append,
+                              .quarantine = host_quarantine,
                               .load = host_load,
                               .room = host_room,
                               .now_ms = host_now_ms,
@@ -244,6 +254,25 @@ bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret
                                           .bad_rows = s->bad_rows,
                                           .astray_rows = ef->astray,
                                           .fail = s->fail};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
+{
+    LIST_FOR (link, &e->feeds) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (at-- == 0) {
+            *ret = (struct feed_report){.name = ef->feed->name,
+                                        .kind = feed_kind_name(ef->feed->kind),
+                                        .endpoint = ef->feed->endpoint,
+                                        .bucket = ef->feed->bucket,
+                                        .is_up = ef->feed->status.state == FEED_UP,
+                                        .fail = ef->feed->status.fail,
+                                        .astray = ef->astray,
+                                        .quarantined = ef->quarantined};
             return true;
         }
     }

@@ -141,7 +141,8 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
                                   .size = outcome->bytes,
                                   .dest_etag = arena_span(a, outcome->dest.etag),
                                   .dest_version = arena_span(a, outcome->dest.version_id),
-                                  .verified_ms = c->finish.now_ms};
+                                  .verified_ms = c->finish.now_ms,
+                                  .sequencer = arena_span(a, c->work->task->sequencer)};
     if (c->work->rule->rule.keep_replicas) {
         c->finish.replica = &c->replica;
     }
@@ -153,7 +154,7 @@ static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
     struct finish *fin = &c->finish;
     end_hold(w->rule);
     fin->bytes = outcome->end == COPY_DONE ? outcome->bytes : 0;
-    if (w->task->origin == TASK_LIVE && outcome->end != COPY_SKIPPED) {
+    if (w->task->origin == TASK_LIVE && outcome->end != COPY_SKIPPED && !fin->goes_on) {
         fin->latency_ms = fin->now_ms - w->task->oldest_ms;
         if (fin->latency_ms > (int64_t)w->rule->rule.objective_ms && !w->rule->deleting) {
             stat_add(w->rule->stats[STAT_RULE_OBJECTIVE_MISSED], 1);
@@ -171,6 +172,9 @@ static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
 static void fill_outcome(struct finish_call *c, const struct copy_outcome *outcome)
 {
     c->finish.bytes_sent = outcome->bytes_sent;
+    if (outcome->is_conflict && !c->work->rule->deleting) {
+        stat_add(c->work->rule->stats[STAT_RULE_CONFLICTS], 1);
+    }
     switch (outcome->end) {
     case COPY_DONE:
         c->finish.outcome = FINISH_DONE;
@@ -185,6 +189,10 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
         c->finish.outcome = FINISH_SKIPPED;
         fail_set(&c->finish.fail, REPL_EDONE, "%s",
                  outcome->skip_reason != NULL ? outcome->skip_reason : "nothing to do");
+        c->finish.no_replica = outcome->dest_gone;
+        if (outcome->is_there) {
+            fill_replica(c, outcome);
+        }
         fill_good(c, outcome);
         break;
     case COPY_FAILED:
@@ -218,6 +226,14 @@ static bool is_final(int status)
     return status == 0 || status == REPL_ESTALE || status == REPL_ENOTFOUND;
 }
 
+/* One version of several is done and the next is due. */
+static bool has_more(const struct finish_call *c)
+{
+    enum finish_outcome o = c->finish.outcome;
+    return c->call.status == 0 && c->finish.goes_on &&
+           (o == FINISH_DONE || o == FINISH_DELETED || o == FINISH_SKIPPED);
+}
+
 static void after_finish(struct finish_call *c)
 {
     struct engine *e = c->engine;
@@ -239,7 +255,9 @@ static void finish_done(struct journal_call *call)
         timer_start(&c->again, FINISH_WAIT_MS);
         return;
     }
-    if (c->work != NULL) {
+    if (c->work != NULL && has_more(c)) {
+        engine_versions_next(c->work);
+    } else if (c->work != NULL) {
         c->work->finished = true;
         engine_work_drop(c->work);
     }
@@ -279,7 +297,19 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
 {
     struct finish_call *c = new_call(w->engine, w->task);
     c->work = w;
+    if (w->versions != NULL) {
+        engine_versions_fill(w, &c->finish, &c->arena);
+    }
     fill_outcome(c, outcome);
+    submit(c);
+}
+
+void engine_finish_held(struct engine_work *w)
+{
+    struct finish_call *c = new_call(w->engine, w->task);
+    c->work = w;
+    c->finish.outcome = FINISH_HELD;
+    c->finish.why = arena_span(&c->arena, span_str(w->rule->brake.why));
     submit(c);
 }
 
@@ -296,8 +326,10 @@ void engine_work_drop(struct engine_work *w)
     struct engine_rule *r = w->rule;
     list_remove(&w->link);
     r->work_count--;
+    r->brake.turned -= w->is_turned;
     hash_remove(&w->engine->works, &w->entry);
     engine_batch_unref(w->batch);
+    engine_versions_free(w->versions);
     arena_done(&w->arena);
     mem_free(w);
     if (r->deleting) {

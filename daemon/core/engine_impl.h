@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/feeds/webhook.h"
 #include "daemon/notify/owner.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
@@ -34,8 +35,9 @@ struct engine_feed {
     uint32_t rule; /* listing: its number; 0 = feed of the configuration */
     char *name;    /* in the configuration; listing: of the rule */
     struct feed *feed;
-    uint64_t astray;          /* outbox: rows of places that no rule copies from */
-    struct stat *astray_stat; /* outbox */
+    uint64_t astray;          /* changes of places that no rule copies from */
+    struct stat *astray_stat; /* NULL: of a listing */
+    struct quarantine_counts quarantined;
     bool closing;
 };
 
@@ -43,6 +45,7 @@ struct engine_feed {
 
 enum engine_stat {
     STAT_RULE_WATERMARK,
+    STAT_RULE_PROVEN,
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
@@ -62,7 +65,20 @@ enum engine_stat {
     STAT_RULE_LATENCY,
     STAT_RULE_LATE_CHANGES,
     STAT_RULE_OWNER,
+    STAT_RULE_HELD_DELETES,
+    STAT_RULE_BRAKE,
+    STAT_RULE_CONFLICTS,
     STAT_RULE_COUNT,
+};
+
+/* As of the last claim. */
+struct engine_brake {
+    int64_t since_ms; /* it holds deletes since; 0 = it does not */
+    char why[200];
+    uint64_t deleted;  /* within the window */
+    uint64_t pending;  /* deletes in the journal, those in work included */
+    uint64_t replicas; /* of the rule */
+    uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
 struct engine_rule {
@@ -99,6 +115,10 @@ struct engine_rule {
     enum task_state oldest_state;
     char oldest_key[160];
     int64_t watermark_ms;
+    int64_t proven_ms;
+    struct lag_late last_late;
+    int64_t held_ms; /* by a body in quarantine; 0 = by none */
+    char held_by[96];
     uint64_t existing_failed;
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
@@ -107,6 +127,7 @@ struct engine_rule {
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
+    struct engine_brake brake;
 
     /* Existing objects. */
     struct engine_feed *listing;
@@ -132,6 +153,11 @@ struct engine_work {
     struct span to_key;
     struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
+    bool is_turned;                   /* counted in the rule's brake.turned */
+    bool has_upload;                  /* the task's, which nobody has gone on with yet */
+    struct engine_versions *versions; /* of a rule that replicates all of them; or NULL */
+    struct span version_id;           /* … the one that is copied */
+    int64_t size_hint;
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
@@ -156,6 +182,7 @@ struct engine_wait {
     char *rule;
     int64_t until_ms;
     bool existing;
+    bool proven;
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -188,8 +215,9 @@ struct engine {
     struct list endpoints;
     struct list rules;
     const struct rule **rule_view;
-    struct list feeds;    /* of the configuration: outboxes, webhook sources, queues */
-    struct list arrivals; /* of webhooks, by bucket */
+    struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list arrivals;    /* of webhooks, by bucket */
+    struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
     struct list ops;
     struct list puts;     /* rules on their way to the journal */
@@ -263,6 +291,10 @@ void engine_claim_done(struct engine *e);
 /* engine_work.c */
 extern const struct copy_sink engine_copy_sink;
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch);
+/* Copies it, as kind, version and what is known of it say. */
+void engine_work_copy(struct engine_work *w);
+/* Whether its rule and endpoints still take work. */
+bool engine_work_may_go_on(const struct engine_work *w);
 /* Gives a claimed task back as it was. */
 void engine_work_release(struct engine *e, const struct task *task);
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
@@ -270,7 +302,21 @@ void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
 bool engine_work_is_at(struct engine *e, const struct upload *u);
 void engine_batch_unref(struct claim_batch *batch);
 
+/* engine_brake.c: whether this delete may go; if not, it is to be held, and so are all after it. */
+bool engine_brake_admits(struct engine_work *w);
+/* Where the window begins; 0 = the rule has no use for a brake. */
+int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
+void engine_brake_learn(struct engine_rule *r, const struct brake *now);
+/* engine_versions.c: all versions of a key, one after the other. */
+void engine_versions_start(struct engine_work *w);
+void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
+/* What the record of a version says besides its outcome. */
+void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a);
+void engine_versions_next(struct engine_work *w); /* that record is stored */
+void engine_versions_free(struct engine_versions *v);
+
 /* engine_finish.c */
+void engine_finish_held(struct engine_work *w);
 void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcome);
 void engine_work_drop(struct engine_work *w); /* frees it once nothing of it is under way */
 /* Results that wait for the journal get their last chance. */
@@ -325,6 +371,17 @@ int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_
 void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
                          size_t size);
 
+/* engine_webhook.c: on failure nothing has changed. */
+int engine_webhook_start(struct engine *e, struct fail *f);
+int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
+void engine_webhook_stop(struct engine *e);
+
+/* engine_quarantine.c */
+void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
+                           engine_done_fn *done, void *arg);
+/* Reads the counts from the journal. */
+void engine_quarantine_count(struct engine_feed *ef);
+
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
 void engine_uploads_soon(struct engine *e);
@@ -335,6 +392,9 @@ void engine_history_start(struct engine *e);
 /* lag.c */
 void engine_lag_init(struct engine *e);
 void engine_lag_soon(struct engine *e);
+/* When the last complete scan of the rule began; 0 = none that is known. */
+int64_t engine_scan_ms(const struct engine_rule *r);
+/* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
 /* lag_text.c */

@@ -217,6 +217,9 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     if (status == 0) {
         status = open_changed(e, conf, &opened, f);
     }
+    if (status == 0) {
+        status = engine_webhook_reload(e, conf, f);
+    }
     if (status != 0) {
         drop_all(&opened);
         return status;

@@ -55,6 +55,7 @@ static void look(void *arg)
 
 static void stop_feeds(struct engine *e)
 {
+    engine_webhook_stop(e);
     LIST_FOR_SAFE (link, &e->feeds) {
         engine_feed_stop(CONTAINER_OF(link, struct engine_feed, link));
     }

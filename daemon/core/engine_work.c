@@ -54,6 +54,7 @@ static void add_known(const struct task *task, struct copy_job *job)
     job->known_mtime_ms = known->source_mtime_ms;
     job->known_read_ms = known->source_read_ms;
     job->known_dest_etag = known->dest_etag;
+    job->known_dest_version = known->dest_version;
 }
 
 static struct span keep(struct engine_work *w, const char *text)
@@ -74,10 +75,14 @@ static struct copy_job make_job(struct engine_work *w)
                            .to_bucket = keep(w, rule->destination.bucket),
                            .to_key = w->to_key,
                            .storage_class = keep(w, rule->storage_class),
-                           .size_hint = task->size,
+                           .version_id = w->version_id,
+                           .size_hint = w->size_hint,
                            .marker = rule->marker,
                            .shared = rule->shared,
-                           .deletes = rule->deletes == RULE_DELETES_PROPAGATE,
+                           .deletes = rule->deletes != RULE_DELETES_IGNORE,
+                           .two_way = rule->two_way,
+                           .delete_foreign = rule->deletes_foreign,
+                           .keep_version = rule->deletes == RULE_DELETES_MARKER,
                            .instance = keep(w, e->conf->instance),
                            .part_max = e->conf->part_max_bytes,
                            .deadline_ms = task->oldest_ms + rule->objective_ms,
@@ -89,11 +94,10 @@ static struct copy_job make_job(struct engine_work *w)
         job.known_version = w->completed->source.version_id;
         job.known_mtime_ms = w->completed->source.mtime_ms;
         job.known_dest_etag = w->completed->dest.etag;
-    } else if (task->replica != NULL) {
+    } else if (task->replica != NULL && w->versions == NULL) {
         add_known(task, &job);
     }
-    if (w->turns == 0 && w->completed == NULL && task->upload != NULL &&
-        task->upload->state != UPLOAD_ABORTING) {
+    if (w->has_upload) {
         add_upload(w, &job);
     }
     return job;
@@ -108,6 +112,8 @@ static struct engine_work *new_work(struct engine_rule *r, const struct task *ta
     w->task = task;
     w->batch = batch;
     w->kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT;
+    w->size_hint = task->size;
+    w->has_upload = task->upload != NULL && task->upload->state != UPLOAD_ABORTING;
     batch->refs++;
     arena_init(&w->arena);
     w->to_key = arena_span(&w->arena, rules_map_key(&r->rule, task->key, &w->arena));
@@ -146,6 +152,30 @@ bool engine_work_is_at(struct engine *e, const struct upload *u)
     return false;
 }
 
+/* The rule may have changed since the change came. */
+static void ignore_delete(struct engine_work *w)
+{
+    struct copy_outcome outcome = {.end = COPY_SKIPPED, .skip_reason = "the rule ignores deletes"};
+    engine_finish_copy(w, &outcome);
+}
+
+void engine_work_copy(struct engine_work *w)
+{
+    struct copy_job job = make_job(w);
+    w->copy = sched_add(w->engine->sched, &job, w);
+}
+
+static void start(struct engine_work *w)
+{
+    if (w->kind == COPY_DELETE && w->rule->rule.deletes == RULE_DELETES_IGNORE) {
+        ignore_delete(w);
+    } else if (w->kind == COPY_DELETE && !engine_brake_admits(w)) {
+        engine_finish_held(w);
+    } else {
+        engine_work_copy(w);
+    }
+}
+
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch)
 {
     struct engine_rule *r = engine_rule_by_number(e, task->rule);
@@ -159,8 +189,11 @@ void engine_work_start(struct engine *e, const struct task *task, struct claim_b
         return;
     }
     struct engine_work *w = new_work(r, task, batch);
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(e->sched, &job, w);
+    if (r->rule.versions == RULE_VERSIONS_ALL) {
+        engine_versions_start(w);
+    } else {
+        start(w);
+    }
 }
 
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep_count)
@@ -291,22 +324,16 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
     if (outcome->end != COPY_SKIPPED) {
         return false;
     }
-    return w->kind == COPY_DELETE ||
-           (outcome->source_gone && w->rule->rule.deletes == RULE_DELETES_PROPAGATE &&
+    return outcome->source_there ||
+           (outcome->source_gone && w->rule->rule.deletes != RULE_DELETES_IGNORE &&
             (w->task->origin == TASK_LIVE || w->rule->rule.shared));
-}
-
-static void go_on(struct engine_work *w)
-{
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(w->engine->sched, &job, w);
 }
 
 static void turn_round(struct engine_work *w)
 {
     w->turns++;
     w->kind = w->kind == COPY_DELETE ? COPY_OBJECT : COPY_DELETE;
-    go_on(w);
+    start(w);
 }
 
 /* An upload whose Complete an earlier life had sent ends at the version that was read then. The
@@ -342,7 +369,7 @@ static const struct copy_outcome *confirmed(const struct engine_work *w,
     return w->completed != NULL && same ? w->completed : outcome;
 }
 
-static bool may_go_on(const struct engine_work *w)
+bool engine_work_may_go_on(const struct engine_work *w)
 {
     const struct engine_rule *r = w->rule;
     return !w->engine->sched_stopping && !r->deleting && r->rule.enabled && r->from != NULL &&
@@ -365,13 +392,16 @@ static void on_done(void *arg, struct copy *copy, const struct copy_outcome *out
     bool unconfirmed = is_unconfirmed(copy_job(copy), outcome);
     bool opposite = is_opposite(w, outcome);
     w->copy = NULL;
-    if (!unconfirmed && !opposite) {
+    w->has_upload = false;
+    if (w->versions != NULL) {
+        engine_versions_copied(w, outcome);
+    } else if (!unconfirmed && !opposite) {
         engine_finish_copy(w, confirmed(w, outcome));
-    } else if (!may_go_on(w)) {
+    } else if (!engine_work_may_go_on(w)) {
         end_work(w, COPY_STOPPED);
     } else if (unconfirmed) {
         keep_completed(w, outcome);
-        go_on(w);
+        start(w);
     } else if (w->turns < TURNS_MAX) {
         turn_round(w);
     } else {

@@ -24,6 +24,9 @@ struct feed_host {
     /* Copies the changes; done(0) when they and the cursor are durable. count may be 0. */
     void (*append)(void *arg, const struct change *changes, size_t count, struct span cursor_name,
                    struct span cursor, feed_done_fn *done, void *done_arg);
+    /* Copies a body that cannot be read; done(0) when it is durable in the feed's quarantine. */
+    void (*quarantine)(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                       void *done_arg);
     /* A cursor as it was stored last. */
     void (*load)(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg);
     /* How many changes may come now; 0 = not now (journal failing, enough work ahead). */
@@ -55,6 +58,8 @@ struct feed_status {
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
                                     Listings do not count: their work is backfill */
+    int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
+                          0 = none yet */
     uint64_t bad_rows;
     uint64_t listed; /* objects that the rule takes, over all runs */
     uint64_t listed_bytes;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define PAGE_KEYS    1000
-#define ROOM_WAIT_MS 200
+#define ROOM_WAIT_MS 50
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 

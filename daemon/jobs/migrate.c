@@ -307,6 +307,7 @@ int migrate_start(const struct migrate_options *options, migrate_ended_fn *ended
     m->log = options->log;
     m->conf = *options->conf;
     m->conf.outbox_count = 0;
+    m->conf.webhook = (struct conf_webhook){0};
     m->dry_run = options->dry_run;
     m->ended = ended;
     m->arg = arg;

@@ -38,7 +38,7 @@ void copy_begin(struct copy *c)
 {
     if (c->job.kind == COPY_DELETE) {
         copy_delete_start(c);
-    } else if (c->restarts == 0 && c->job.known_etag.len > 0) {
+    } else if (c->job.two_way || (c->restarts == 0 && c->job.known_etag.len > 0)) {
         copy_ask(c, STEP_COMPARE);
     } else {
         copy_read_start(c);
@@ -176,6 +176,8 @@ static void forget_source(struct copy *c)
     c->is_ambiguous = false;
     c->meta_is_known = false;
     c->marker = (struct span){0};
+    c->peer_for = (struct span){0};
+    c->peer_before_complete = false;
 }
 
 /* True when c is gone. */

@@ -145,7 +145,7 @@ static bool has_certain_meta(const struct copy *c, const struct store_object *de
 
 /* ---- all together ---- */
 
-struct span copy_marker_of(const struct store_object *dest)
+static struct span marker_of(const struct store_object *dest)
 {
     const struct span *found = find_user(&dest->meta, span_str(COPY_MARKER_NAME));
     return found != NULL ? *found : (struct span){0};
@@ -155,7 +155,7 @@ struct span copy_marker_of(const struct store_object *dest)
  * more. */
 bool copy_is_arrived(const struct copy *c, const struct store_object *dest)
 {
-    struct span marker = copy_marker_of(dest);
+    struct span marker = marker_of(dest);
     bool same_meta = !c->meta_is_known || has_certain_meta(c, dest);
     if (dest->size != c->source.size) {
         return false;
@@ -169,7 +169,7 @@ bool copy_is_arrived(const struct copy *c, const struct store_object *dest)
 
 bool copy_is_same(const struct copy *c, const struct store_object *dest)
 {
-    struct span marker = copy_marker_of(dest);
+    struct span marker = marker_of(dest);
     return dest->size == c->source.size && (marker.len == 0 || copy_marker_is_ours(c, marker)) &&
            has_certain_meta(c, dest);
 }

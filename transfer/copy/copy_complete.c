@@ -2,9 +2,20 @@
  * when the server has answered it with an error, or shows the upload without the object. */
 #include "transfer/copy/copy_impl.h"
 
+/* Parts take their time: the other side may have been written meanwhile. */
 void copy_complete(struct copy *c)
 {
-    if (copy_has_rivals(c)) {
+    if (c->job.two_way) {
+        c->peer_before_complete = true;
+        copy_ask(c, STEP_PEER);
+    } else {
+        copy_complete_past_peer(c);
+    }
+}
+
+void copy_complete_past_peer(struct copy *c)
+{
+    if (c->job.shared) {
         copy_ask_rival(c);
     } else {
         copy_complete_now(c);

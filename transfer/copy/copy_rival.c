@@ -5,14 +5,7 @@
  * large objects before Create and before Complete. */
 #include "transfer/copy/copy_impl.h"
 
-#include <stdlib.h>
-
 #define RIVALS_MAX 8 /* in one copy: then it is tried again later */
-
-bool copy_has_rivals(const struct copy *c)
-{
-    return c->job.shared;
-}
 
 void copy_rival_condition(const struct copy *c, struct store_op *op)
 {
@@ -29,36 +22,20 @@ bool copy_is_refused_by_rival(const struct copy_op *o)
     return had_condition && (code == REPL_EEXISTS || code == REPL_ECHANGED || code == REPL_ENOKEY);
 }
 
-/* ---- whose is what stands there ---- */
+/* ---- what stands there ---- */
 
-/* Source time in the marker of another host that names this bucket and key; 0: there is none that
- * counts. "instance;bucket;key;size;etag;version;mtime" */
-static int64_t rival_mtime_ms(const struct copy *c, const struct store_object *found)
-{
-    char number[24];
-    struct span rest = copy_marker_of(found);
-    if (!copy_marker_is_of_key(c, rest, found->size)) {
-        return 0;
-    }
-    struct span mtime = {0};
-    while (rest.ptr != NULL) {
-        mtime = span_cut(&rest, ';');
-    }
-    if (mtime.len == 0 || mtime.len >= sizeof(number)) {
-        return 0;
-    }
-    memcpy(number, mtime.ptr, mtime.len);
-    number[mtime.len] = 0;
-    return strtoll(number, NULL, 10);
-}
-
-/* What we have read is newer, or what stands there is nobody's, or was there when we began to read.
- */
+/* What we have read is newer than what the marker there names, or nobody of us has written it (of
+ * which a rule in two directions has to judge), or it was there before we began to read. */
 static bool may_go_over(const struct copy *c, const struct store_object *found)
 {
-    int64_t theirs = rival_mtime_ms(c, found);
-    return theirs == 0 || (c->source.mtime_ms != 0 && theirs < c->source.mtime_ms) ||
-           span_eq(found->etag, c->read_over);
+    struct copy_trace theirs;
+    if (span_eq(found->etag, c->read_over)) {
+        return true;
+    }
+    if (!copy_trace_read(c, found, COPY_DEST, &theirs)) {
+        return !c->job.two_way;
+    }
+    return theirs.mtime_ms < c->source.mtime_ms;
 }
 
 static void go_on(struct copy *c)
@@ -74,6 +51,7 @@ static void read_again(struct copy *c, const struct copy_op *o)
 {
     struct fail f;
     c->read_over = o->op.object.etag;
+    c->peer_for = (struct span){0};
     fail_set(&f, REPL_ECHANGED, "another host has written this key meanwhile");
     copy_restart(c, &f, COPY_DEST);
 }
@@ -148,6 +126,7 @@ void copy_rival_check_bad(struct copy *c, struct copy_op *o)
 void copy_rival_evidence_good(struct copy *c, struct copy_op *o)
 {
     c->outcome.source = o->op.object;
+    c->outcome.source_there = true;
     copy_skip(c, "exists at the source");
 }
 

@@ -34,6 +34,7 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
+    uint64_t spare_us;        /* less bulk than slots since then; 0 = as much, or none */
     struct pace pace;         /* of bulk */
     struct gradient gradient; /* of small requests */
     struct firstbyte firstbyte;

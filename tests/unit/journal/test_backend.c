@@ -332,11 +332,262 @@ static void sequencers_of_other_feeds_do_not_compare(void **state)
     e.change.feed = span_str("webhook:a");
     e.change.sequencer = span_str("FF");
     append(w, &e, NOW);
-    e.change.feed = span_str("queue:a");
+    e.change.feed = span_str("outbox:a");
     e.change.sequencer = span_str("01");
     e.change.etag = span_str("second");
     append(w, &e, NOW);
     assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].etag, "second"));
+}
+
+static void sequencers_of_the_store_compare_whichever_way_they_came(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.change.feed = span_str("webhook:a");
+    e.change.sequencer = span_str("FF");
+    e.change.etag = span_str("first");
+    append(w, &e, NOW);
+    e.change.feed = span_str("queue:a");
+    e.change.sequencer = span_str("01");
+    e.change.etag = span_str("second");
+    append(w, &e, NOW);
+    assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].etag, "first"));
+}
+
+static void an_older_event_does_not_win(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    append(w, &e, NOW);
+    e.change.kind = CHANGE_DELETE;
+    e.change.event_time_ms = NOW - 2000;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.kind, CHANGE_PUT);
+    assert_int_equal(t.oldest_ms, NOW - 2000);
+    e.change.event_time_ms = NOW - 1000; /* of the same moment: the later arrival */
+    append(w, &e, NOW);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(claim(w, TASK_LIVE, 1).tasks[0].kind, CHANGE_DELETE);
+}
+
+/* Clocks lie: the one that copies may have looked before this happened. */
+static void an_older_change_of_a_claimed_task_is_looked_at_again(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 1000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    append_put(w, "a", NOW - 9000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 9000);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.event_time_ms, NOW - 1000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_false(frontier(w).any);
+}
+
+static void replicate(struct world *w, const char *key, const struct replica *replica)
+{
+    append_put(w, key, NOW - 5000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    struct finish_result ret;
+    struct finish f = {.rule = w->rule,
+                       .key = t.key,
+                       .seq = t.seq,
+                       .epoch = t.epoch,
+                       .outcome = FINISH_DONE,
+                       .now_ms = NOW,
+                       .replica = replica,
+                       .latency_ms = -1};
+    assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
+}
+
+static void what_the_replica_shows_makes_no_task(void **state)
+{
+    struct world *w = *state;
+    replicate(w, "a",
+              &(struct replica){.source_etag = span_str("e"),
+                                .source_version = span_str("null"),
+                                .sequencer = span_str("0A")});
+    replicate(w, "b",
+              &(struct replica){.source_etag = span_str("e"), .source_version = span_str("v1")});
+    struct append_entry again = put_of(w, "a", NOW - 3000);
+    again.change.etag = span_str("e");
+    again.change.sequencer = span_str("0A");
+    append(w, &again, NOW);
+    struct append_entry version = put_of(w, "b", NOW - 3000);
+    version.change.etag = span_str("e");
+    version.change.version_id = span_str("v1");
+    append(w, &version, NOW);
+    assert_false(frontier(w).any);
+    again.change.sequencer = span_str("0B"); /* the same bytes written anew */
+    append(w, &again, NOW);
+    version.change.version_id = span_str("v2");
+    append(w, &version, NOW);
+    assert_int_equal(counts(w).pending_objects, 2);
+}
+
+static void a_delete_is_never_taken_for_replicated(void **state)
+{
+    struct world *w = *state;
+    replicate(w, "a", &(struct replica){.source_etag = span_str("e"), .sequencer = span_str("0A")});
+    struct append_entry e = put_of(w, "a", NOW - 3000);
+    e.change.kind = CHANGE_DELETE;
+    e.change.etag = span_str("e");
+    e.change.sequencer = span_str("0A");
+    append(w, &e, NOW);
+    assert_true(frontier(w).any);
+}
+
+/* ---- the brake ---- */
+
+static struct brake brake(struct world *w)
+{
+    struct brake b;
+    assert_int_equal(ops(w)->brake_get(w->b, &w->arena, w->rule, NOW - 600000, &b), 0);
+    return b;
+}
+
+static void append_delete(struct world *w, const char *key)
+{
+    struct append_entry e = put_of(w, key, NOW - 1000);
+    e.change.kind = CHANGE_DELETE;
+    append(w, &e, NOW);
+}
+
+static void hold(struct world *w, const struct task *t)
+{
+    struct finish_result ret;
+    struct finish f = {.rule = w->rule,
+                       .key = t->key,
+                       .seq = t->seq,
+                       .epoch = t->epoch,
+                       .outcome = FINISH_HELD,
+                       .now_ms = NOW,
+                       .why = span_str("too many"),
+                       .latency_ms = -1};
+    assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
+    assert_false(ret.pending);
+}
+
+static void deletes_are_counted(void **state)
+{
+    struct world *w = *state;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    append_put(w, "b", NOW); /* comes back before it is deleted */
+    append_delete(w, "c");
+    assert_int_equal(brake(w).pending, 2);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(brake(w).pending, 2);
+    for (size_t i = 0; i < list.count; i++) {
+        bool is_delete = list.tasks[i].kind == CHANGE_DELETE;
+        assert_int_equal(finish(w, &list.tasks[i], is_delete ? FINISH_DELETED : FINISH_DONE), 0);
+    }
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(brake(w).deleted, 2);
+    assert_int_equal(brake(w).since_ms, 0);
+}
+
+static void held_deletes_wait_for_a_word(void **state)
+{
+    struct world *w = *state;
+    append_delete(w, "a");
+    append_put(w, "p", NOW - 500);
+    append_put(w, "q", NOW - 500);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    hold(w, &list.tasks[0]);
+    hold(w, &list.tasks[1]); /* its object is gone from the source */
+    assert_int_equal(finish(w, &list.tasks[2], FINISH_DONE), 0);
+    assert_int_equal(brake(w).since_ms, NOW);
+    assert_true(span_eq_str(brake(w).why, "too many"));
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(counts(w).held_objects, 2);
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(frontier(w).state, TASK_HELD);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 1000);
+    append_delete(w, "a"); /* told again */
+    assert_int_equal(claim(w, TASK_LIVE, 10).count, 0);
+    append_put(w, "p", NOW); /* is there again */
+    assert_int_equal(counts(w).held_objects, 1);
+    struct task t = claim(w, TASK_LIVE, 10).tasks[0];
+    assert_int_equal(t.kind, CHANGE_PUT);
+}
+
+static void confirmed_deletes_pass(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    hold(w, &list.tasks[0]);
+    hold(w, &list.tasks[1]);
+    assert_int_equal(ops(w)->held_confirm(w->b, w->rule, 1, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, NOW); /* until all are let go */
+    assert_int_equal(ops(w)->held_confirm(w->b, w->rule, 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(counts(w).held_objects, 0);
+    assert_int_equal(counts(w).pending_objects, 2);
+    append_delete(w, "a"); /* told again: confirmed all the same */
+    list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(list.count, 2);
+    assert_true(list.tasks[0].confirmed && list.tasks[1].confirmed);
+    assert_int_equal(finish(w, &list.tasks[0], FINISH_DELETED), 0);
+    assert_int_equal(finish(w, &list.tasks[1], FINISH_DELETED), 0);
+    assert_int_equal(brake(w).deleted, 0);
+    append_put(w, "a", NOW);
+    append_delete(w, "a");
+    assert_false(claim(w, TASK_LIVE, 1).tasks[0].confirmed);
+}
+
+static void discarded_deletes_are_on_record(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    struct history_entry *h;
+    size_t count;
+    struct replica r;
+    replicate(w, "a", &(struct replica){.source_etag = span_str("e"), .size = 7});
+    append_delete(w, "a");
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    hold(w, &t);
+    assert_int_equal(ops(w)->held_discard(w->b, w->rule, span_str("an accident"), NOW, 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_false(frontier(w).any);
+    assert_int_equal(counts(w).held_objects, 0);
+    assert_int_equal(counts(w).replicas, 0);
+    assert_int_equal(ops(w)->replica_get(w->b, &w->arena, w->rule, span_str("a"), &r),
+                     REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->history_page(w->b, &w->arena, w->rule, span_str("a"), 1, &h, &count),
+                     0);
+    assert_non_null(strstr(h[0].fail.text, "an accident"));
+}
+
+static void held_deletes_come_in_pages(void **state)
+{
+    struct world *w = *state;
+    struct task *tasks;
+    size_t n;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    append_delete(w, "c");
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    for (size_t i = 0; i < list.count; i++) {
+        hold(w, &list.tasks[i]);
+    }
+    struct task_filter filter = {.rule = w->rule, .state = TASK_HELD, .limit = 2};
+    assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &tasks, &n), 0);
+    assert_int_equal(n, 2);
+    filter.after_rule = w->rule;
+    filter.after_key = tasks[1].key;
+    assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &tasks, &n), 0);
+    assert_int_equal(n, 1);
+    assert_true(span_eq_str(tasks[0].key, "c"));
 }
 
 static void backfill_does_not_hold_the_frontier(void **state)
@@ -1100,7 +1351,7 @@ static struct quarantine_counts quarantine_counts(struct world *w, const char *f
 static int64_t quarantine_oldest(struct world *w, const char *feed)
 {
     int64_t ms = -1;
-    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), &ms), 0);
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
     return ms;
 }
 
@@ -1163,6 +1414,10 @@ static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
     }
     quarantine(w, "webhook:b", NOW - 9, span_str("x"));
     assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
+    int64_t after_scan;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
+                     0);
+    assert_int_equal(after_scan, NOW + 2);
     assert_int_equal(
         ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
     assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
@@ -1227,6 +1482,16 @@ int main(void)
         TEST(a_failure_of_the_old_version_satisfies_nothing),
         TEST(an_older_sequencer_does_not_win),
         TEST(sequencers_of_other_feeds_do_not_compare),
+        TEST(sequencers_of_the_store_compare_whichever_way_they_came),
+        TEST(an_older_event_does_not_win),
+        TEST(an_older_change_of_a_claimed_task_is_looked_at_again),
+        TEST(what_the_replica_shows_makes_no_task),
+        TEST(a_delete_is_never_taken_for_replicated),
+        TEST(deletes_are_counted),
+        TEST(held_deletes_wait_for_a_word),
+        TEST(confirmed_deletes_pass),
+        TEST(discarded_deletes_are_on_record),
+        TEST(held_deletes_come_in_pages),
         TEST(backfill_does_not_hold_the_frontier),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),

@@ -11,7 +11,9 @@
 #define FULL                                                                                       \
     "{\"name\": \"pages\", \"source\": \"overseas/crawl/raw/\", \"destination\": \"home/crawl\", " \
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
-    "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", \"existing\": true, "         \
+    "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", "                             \
+    "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
+    "\"existing\": true, "                                                                         \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
     "\"requests\": \"500/s\", \"publish\": \"30s\", "                                              \
@@ -34,6 +36,10 @@ static void test_round_trip(void **state)
     assert_int_equal(rule.include_count, 2);
     assert_string_equal(rule.include[1], "a \"b\\\\c");
     assert_int_equal(rule.deletes, RULE_DELETES_PROPAGATE);
+    assert_int_equal(rule.deletes_brake.count, 200);
+    assert_int_equal(rule.deletes_brake.percent, 5);
+    assert_int_equal(rule.deletes_brake.window_ms, 3600000);
+    assert_true(rule.deletes_foreign);
     assert_int_equal(rule.objective_ms, 90000);
     assert_int_equal(rule.priority, 70);
     assert_int_equal(limit_at(&rule.bandwidth, 600)->rate, 12500000);
