@@ -231,6 +231,32 @@ static void print_queues(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* Nothing where nobody is told of events. */
+static void print_events(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"EVENTS FOR", "WAITING", "OLDEST", "SENT",
+                                           "DROPPED",    "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *target;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "events"), i, target)
+    {
+        long long dropped = cli_number(target, "dropped");
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "name"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "waiting"));
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "oldest"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "sent"));
+        count_cell(&t, dropped > 0 ? TABLE_YELLOW : TABLE_PLAIN, dropped);
+        table_cell(&t, TABLE_RED, cli_text(json_object_get(target, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
 {
     const char *bandwidth = cli_text(limited, "bandwidth_now");
@@ -295,6 +321,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_endpoints(c, answer);
         print_outboxes(c, answer);
         print_queues(c, answer);
+        print_events(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }

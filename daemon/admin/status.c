@@ -194,6 +194,24 @@ static void queue_list(struct admin *a, struct buf *to)
     json_close(to, ']');
 }
 
+static void event_list(struct admin *a, struct buf *to)
+{
+    struct event_status events;
+    json_open(to, "events", '[');
+    for (size_t i = 0; engine_event_status(a->options.engine, i, &events); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", events.name);
+        json_int(to, "waiting", (int64_t)events.waiting);
+        json_time(to, "oldest", events.oldest_ms);
+        json_int(to, "sent", (int64_t)events.sent);
+        json_int(to, "dropped", (int64_t)events.dropped);
+        json_int(to, "failures", events.failures);
+        json_fail(to, "failure", &events.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static int64_t open_descriptors(void)
 {
     int64_t n = 0;
@@ -243,6 +261,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     endpoint_list(a, &body);
     outbox_list(a, &body);
     queue_list(a, &body);
+    event_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));

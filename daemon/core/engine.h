@@ -123,6 +123,17 @@ struct engine_setup {
 };
 void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
                         void *arg);
+struct event_status {
+    const char *name; /* valid until the next turn */
+    uint64_t waiting; /* as of the last request */
+    uint64_t dropped; /* ever, since too many waited */
+    int64_t oldest_ms;
+    uint64_t sent; /* in this life */
+    unsigned failures;
+    struct fail fail; /* of the last request; code 0 = it went well */
+};
+/* The target of events at this place; false behind the last one. */
+bool engine_event_status(struct engine *e, size_t at, struct event_status *ret);
 
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);

@@ -7,7 +7,9 @@
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/webhook.h"
+#include "daemon/notify/event_out.h"
 #include "daemon/notify/owner.h"
+#include "daemon/notify/poster.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
@@ -141,6 +143,7 @@ struct engine_rule {
 
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
+    uint64_t advance_told_ms;    /* monotonic: of the last event of an advance; 0 = never */
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
     struct engine_brake brake;
 
@@ -177,6 +180,16 @@ struct engine_work {
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
     bool finished;                  /* its finish record is stored, or given up */
+};
+
+/* ---- events (engine_events.c) ---- */
+
+struct event_plan {
+    uint32_t rule;
+    struct span *targets; /* who wants it, and how many may wait for each */
+    uint32_t *limits;
+    size_t count;
+    struct event_out out;
 };
 
 /* ---- the engine ---- */
@@ -230,6 +243,7 @@ struct engine {
     bool sched_stopping; /* being replaced, or for good */
     struct list endpoints;
     struct list rules;
+    struct list targets; /* of events */
     const struct rule **rule_view;
     struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
     struct list arrivals;    /* of webhooks, by bucket */
@@ -461,6 +475,15 @@ void engine_notify_start(struct engine_rule *r);
 void engine_notify_stop(struct engine_rule *r, bool for_good);
 /* The rule was another one, whose strings still live. */
 void engine_notify_change(struct engine_rule *r, const struct rule *old);
+/* engine_events.c: the plan's texts are in the arena, the rest of `out` is the caller's to fill.
+ * False: nobody wants it, count is 0. Written in the transaction of what it tells of. */
+bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
+                       struct event_plan *ret);
+int engine_event_write(struct backend *b, const struct event_plan *plan);
+void engine_event_brake(struct engine_rule *r, const char *why);
+void engine_events_news(struct engine *e); /* some were written */
+void engine_events_start(struct engine *e);
+void engine_events_stop(struct engine *e);
 int engine_id_load(struct engine *e, struct backend *b);
 void engine_id_save(struct engine *e);
 /* The journal holds another watermark, or other counts. */
