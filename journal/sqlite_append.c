@@ -152,8 +152,9 @@ static int join_task(struct backend *b, const struct append_entry *e, uint64_t s
     p.size = sql_get_int(&q);
     p.oldest_ms = sql_get_int(&q);
     p.next_oldest_ms = sql_get_int(&q);
-    /* A listing tells nothing that a live task does not look up by itself. */
-    bool older = is_older(c, &p) || (e->origin == TASK_BACKFILL && p.origin == TASK_LIVE);
+    /* A listing tells nothing that a live task does not look up by itself, unless it has begun. */
+    bool is_told = e->origin == TASK_LIVE && !e->listed;
+    bool older = is_older(c, &p) || (!is_told && p.origin == TASK_LIVE && p.state != TASK_CLAIMED);
     int r = sql_done(&q);
     if (r < 0) {
         return r;
@@ -173,16 +174,18 @@ static int join_task(struct backend *b, const struct append_entry *e, uint64_t s
 static int is_replicated(struct backend *b, const struct append_entry *e)
 {
     const struct change *c = &e->change;
-    if (e->origin != TASK_BACKFILL || c->etag.len == 0) {
+    if ((e->origin != TASK_BACKFILL && !e->listed) || c->etag.len == 0) {
         return 0;
     }
-    struct sql q = sql_start(b, "SELECT source_etag, source_version FROM replicas"
+    struct sql q = sql_start(b, "SELECT source_etag, source_mtime_ms, source_version FROM replicas"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     bool same = false;
     if (sql_step(&q) == 1) {
-        same = span_eq(sql_get_span(&q, NULL), c->etag);
+        struct span etag = sql_get_span(&q, NULL);
+        int64_t mtime_ms = sql_get_int(&q);
+        same = sqlite_is_of(etag, mtime_ms, c->etag, e->listed ? c->event_time_ms : 0);
         struct span version = sql_get_span(&q, NULL);
         same =
             same && (c->version_id.len == 0 || version.len == 0 || span_eq(version, c->version_id));

@@ -177,6 +177,8 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     static const char replicas[] =
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char gone[] = "DELETE FROM gone WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+                               " (SELECT key FROM gone WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
     if (r == 0) {
@@ -184,6 +186,9 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     }
     if (r == 0) {
         r = purge_table(b, replicas, rule, limit, &removed);
+    }
+    if (r == 0) {
+        r = purge_table(b, gone, rule, limit, &removed);
     }
     if (r < 0 || removed > 0) {
         return r;

@@ -59,6 +59,9 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
+    /* 2: replicas that a scan's listing did not show */
+    "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
+    " WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
