@@ -14,6 +14,16 @@
 
 enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE };
 
+/* When the whole source is compared with what is known to be at the destination. */
+enum rule_scan_mode { RULE_SCAN_OFF, RULE_SCAN_ONCE, RULE_SCAN_EVERY, RULE_SCAN_CONTINUOUS };
+
+struct rule_scan {
+    enum rule_scan_mode mode;
+    uint64_t every_ms; /* RULE_SCAN_EVERY: from start to start */
+};
+
+enum rule_scan_against { RULE_SCAN_JOURNAL, RULE_SCAN_DESTINATION };
+
 /* ENDPOINT/BUCKET[/PREFIX]; the prefix may be empty and need not end in '/'. */
 struct rule_place {
     const char *endpoint;
@@ -30,16 +40,19 @@ struct rule {
     size_t include_count; /* none = all; exclude wins */
     const char **exclude;
     size_t exclude_count;
-    const char *storage_class; /* NULL = as the source's */
-    enum rule_deletes deletes; /* default ignore */
-    bool existing;             /* list the source for existing objects; default false */
-    bool enabled;              /* false = paused; default true */
-    bool keep_replicas;        /* default true */
-    bool marker;               /* write the marker metadata; default true */
-    uint32_t objective_ms;     /* default 10 min */
-    int priority;              /* 0 … 100, higher first; default 50 */
-    struct limit bandwidth;    /* bytes a second to the destination; default off */
-    struct limit requests;     /* a second, of both sides; default off */
+    const char *storage_class;           /* NULL = as the source's */
+    enum rule_deletes deletes;           /* default ignore */
+    bool existing;                       /* list the source for existing objects; default false */
+    struct rule_scan scan;               /* default off */
+    enum rule_scan_against scan_against; /* default journal */
+    struct limit scan_requests;          /* a second, of listings; default off */
+    bool enabled;                        /* false = paused; default true */
+    bool keep_replicas;                  /* default true */
+    bool marker;                         /* write the marker metadata; default true */
+    uint32_t objective_ms;               /* default 10 min */
+    int priority;                        /* 0 … 100, higher first; default 50 */
+    struct limit bandwidth;              /* bytes a second to the destination; default off */
+    struct limit requests;               /* a second, of both sides; default off */
 };
 
 /* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */

@@ -5,6 +5,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
+#include "daemon/feeds/scan_feed.h"
 #include "daemon/rules/rules.h"
 
 #define ENGINE_SUBJECT "engine"
@@ -26,10 +27,10 @@ struct engine_endpoint {
 /* ---- feeds ---- */
 
 struct engine_feed {
-    struct list link; /* in engine.feeds, or alone as a rule's listing */
+    struct list link; /* in engine.feeds, or alone as a rule's scan */
     struct engine *engine;
-    uint32_t rule; /* listing: its number; 0 = feed of the configuration */
-    char *name;    /* in the configuration; listing: of the rule */
+    uint32_t rule; /* scan: its number; 0 = feed of the configuration */
+    char *name;    /* in the configuration; scan: of the rule */
     struct feed *feed;
     uint64_t astray;          /* outbox: rows of places that no rule copies from */
     struct stat *astray_stat; /* outbox */
@@ -100,10 +101,12 @@ struct engine_rule {
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
     struct stat *stats[STAT_RULE_COUNT];
 
-    /* Existing objects. */
-    struct engine_feed *listing;
+    /* Existing objects, and what scans found besides. */
+    struct engine_feed *scan;
     uint64_t handed_over;  /* backfill changes, ever */
     uint64_t listed_ahead; /* of those: not in `counts` yet */
+    uint64_t found;        /* live changes of scans, ever */
+    uint64_t found_ahead;  /* of those: not in `counts` yet */
 };
 
 /* ---- work: one claimed task (engine_work.c) ---- */
@@ -235,10 +238,9 @@ void engine_features_name(const char *endpoint, char to[96]);
 void engine_features_apply(struct engine_endpoint *endpoint, struct span value);
 void engine_features_save(struct engine *e, const struct store *store);
 
-/* engine_append.c: engine_append() for one rule only; 0 = all. */
-void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
-                      size_t count, enum task_origin origin, struct span cursor_name,
-                      struct span cursor, engine_append_fn *done, void *arg);
+/* engine_append.c: what a scan found, for one rule only. */
+void engine_append_scan(struct engine *e, uint32_t rule, const struct scan_batch *batch,
+                        struct span cursor_name, engine_append_fn *done, void *arg);
 
 /* engine_claim.c */
 void engine_claim_soon(struct engine *e);
@@ -287,8 +289,6 @@ struct engine_feed *engine_feed_new(struct engine *e, uint32_t rule, const char 
 struct feed_host engine_feed_host(struct engine_feed *ef);
 void engine_feed_start(struct engine_feed *ef, struct feed *feed); /* of the configuration */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
-void engine_listing_start(struct engine_rule *r);
-void engine_listing_stop(struct engine_rule *r);
 void engine_feed_stop(struct engine_feed *ef);
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
@@ -296,6 +296,11 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
  * is none. *ret_feed, which may be NULL: whose it is, or NULL. */
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed);
+
+/* engine_scan.c */
+void engine_scan_start(struct engine_rule *r);
+void engine_scan_stop(struct engine_rule *r);
+void engine_scan_wake(struct engine_rule *r); /* its options changed */
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);

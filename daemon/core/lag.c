@@ -17,6 +17,7 @@ struct lag_row {
     int64_t through_ms; /* of the feeds */
     int64_t late_before_ms;
     uint64_t handed_over;
+    uint64_t found;
     /* Answers. */
     struct rule_counts counts;
     struct frontier frontier; /* key not used */
@@ -98,6 +99,7 @@ static void show(struct engine *e, const struct lag_row *row)
     r->watermark_ms = row->watermark_ms;
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
+    r->found_ahead = r->found - row->found;
 }
 
 static void schedule(struct engine *e, uint64_t ms)
@@ -137,7 +139,8 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
                                        .frozen = !r->rule.enabled || through == 0,
                                        .through_ms = through,
                                        .late_before_ms = now_ms - r->rule.objective_ms,
-                                       .handed_over = r->handed_over};
+                                       .handed_over = r->handed_over,
+                                       .found = r->found};
         }
         n++;
     }

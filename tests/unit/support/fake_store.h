@@ -33,6 +33,8 @@ struct fake_options {
     bool no_put_etag;    /* features.put_etag_is_md5 off */
     bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
     bool ignores_pins;   /* If-Match has no effect */
+    bool unordered;      /* lists from the last key to the first, and knows no start_after */
+    size_t page;         /* keys of a listing's page, at most; 0 = 1,000 */
 };
 
 /* A fault hits operations that match; the first one programmed wins. */

@@ -12,6 +12,7 @@
     "{\"name\": \"pages\", \"source\": \"overseas/crawl/raw/\", \"destination\": \"home/crawl\", " \
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
     "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", \"existing\": true, "         \
+    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "     \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
     "\"requests\": \"500/s\"}"
@@ -32,6 +33,9 @@ static void test_round_trip(void **state)
     assert_int_equal(rule.include_count, 2);
     assert_string_equal(rule.include[1], "a \"b\\\\c");
     assert_int_equal(rule.deletes, RULE_DELETES_PROPAGATE);
+    assert_int_equal(rule.scan.mode, RULE_SCAN_EVERY);
+    assert_int_equal(rule.scan.every_ms, 6 * 3600000);
+    assert_int_equal(rule.scan_against, RULE_SCAN_DESTINATION);
     assert_int_equal(rule.objective_ms, 90000);
     assert_int_equal(rule.priority, 70);
     assert_int_equal(limit_at(&rule.bandwidth, 600)->rate, 12500000);
@@ -86,6 +90,10 @@ static void test_bad_json(void **state)
         {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"existing\":\"yes\"}",
          "existing"},
         {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"prio\":1}", "unknown key"},
+        {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"scan\":\"every 5s\"}",
+         "every DURATION"},
+        {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"scan\":\"once 6h\"}",
+         "every DURATION"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct arena a;
