@@ -92,19 +92,19 @@ static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
 static bool is_behind(const struct fake *f, struct span key, struct span after)
 {
     int order = span_cmp(key, after);
-    return after.len == 0 || (f->o.unordered ? order < 0 : order > 0);
+    return after.len == 0 || (f->unordered ? order < 0 : order > 0);
 }
 
 static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
-    most = f->o.page > 0 && f->o.page < most ? f->o.page : most;
+    most = f->page > 0 && f->page < most ? f->page : most;
     struct span after = op->token.len > 0 ? op->token
-                        : f->o.unordered  ? (struct span){0}
+                        : f->unordered    ? (struct span){0}
                                           : op->start_after;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
-    struct list *node = f->o.unordered ? b->objects.prev : b->objects.next;
-    for (; node != &b->objects; node = f->o.unordered ? node->prev : node->next) {
+    struct list *node = f->unordered ? b->objects.prev : b->objects.next;
+    for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
         if (v == NULL || !span_starts_with(o->key, op->key) || !is_behind(f, o->key, after)) {

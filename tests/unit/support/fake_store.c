@@ -318,6 +318,12 @@ void fake_set_slots(struct fake *f, unsigned slots)
     f->slots = slots;
 }
 
+void fake_listing(struct fake *f, size_t page, bool unordered)
+{
+    f->page = page;
+    f->unordered = unordered;
+}
+
 void fake_deny(struct fake *f, bool denied)
 {
     f->denied = denied;

@@ -33,8 +33,6 @@ struct fake_options {
     bool no_put_etag;    /* features.put_etag_is_md5 off */
     bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
     bool ignores_pins;   /* If-Match has no effect */
-    bool unordered;      /* lists from the last key to the first, and knows no start_after */
-    size_t page;         /* keys of a listing's page, at most; 0 = 1,000 */
 };
 
 /* A fault hits operations that match; the first one programmed wins. */
@@ -69,6 +67,9 @@ void fake_clear_faults(struct fake *f);
 void fake_outage(struct fake *f, uint64_t from_ms, uint64_t to_ms);
 /* slots() from now on; 0 = none at all. */
 void fake_set_slots(struct fake *f, unsigned slots);
+/* Listings from now on: at most so many keys a page (0 = 1,000); unordered: from the last key to
+ * the first, and start_after is not heeded. */
+void fake_listing(struct fake *f, size_t page, bool unordered);
 void fake_deny(struct fake *f, bool denied); /* everything: REPL_EDENIED */
 void fake_hook(struct fake *f, fake_hook_fn *fn, void *arg);
 
