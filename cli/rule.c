@@ -17,6 +17,11 @@ static const struct {
     {"exclude", "exclude", NULL},
     {"storage-class", "storage_class", NULL},
     {"deletes", "deletes", NULL},
+    {"deletes-brake", "deletes_brake", NULL},
+    {"deletes-foreign", "deletes_foreign", "true"},
+    {"no-deletes-foreign", "deletes_foreign", "false"},
+    {"two-way", "two_way", "true"},
+    {"no-two-way", "two_way", "false"},
     {"existing", "existing", "true"},
     {"no-existing", "existing", "false"},
     {"objective", "objective", NULL},
@@ -28,6 +33,12 @@ static const struct {
     {"marker", "marker", "true"},
     {"no-replicas", "keep_replicas", "false"},
     {"replicas", "keep_replicas", "true"},
+    {"publish", "publish", NULL},
+    {"publish-as", "publish_as", NULL},
+    {"shared", "shared", "true"},
+    {"no-shared", "shared", "false"},
+    {"scan-host", "scan_host", NULL},
+    {"takeover", "takeover", NULL},
 };
 
 static int set_member(struct rule *rule, const struct cli_given *given, struct arena *a,
@@ -80,6 +91,9 @@ static int set_members(struct rule *rule, const struct cli_args *args, struct ar
     clear_lists(rule, args);
     if (cli_args_has(args, "no-storage-class")) {
         rule->storage_class = NULL;
+    }
+    if (cli_args_has(args, "no-scan-host")) {
+        rule->scan_host = NULL;
     }
     for (size_t i = 0; i < args->given_count; i++) {
         int r = set_member(rule, &args->given[i], a, f);

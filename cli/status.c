@@ -78,6 +78,30 @@ static void print_existing(const json_t *rules)
     }
 }
 
+/* What scans have confirmed, for rules that are scanned; and what the watermark could not know. */
+static void print_proof(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        if (cli_number(rule, "proven_ms") > 0) {
+            printf("%s: proven up to %s; %s\n", cli_text(rule, "rule"), cli_text(rule, "proven"),
+                   cli_text(rule, "proof"));
+        }
+        const json_t *late = json_object_get(rule, "last_late");
+        if (json_is_object(late)) {
+            struct buf key = {0};
+            table_escape(span_str(cli_text(late, "key")), &key);
+            printf("%s: %lld changes came later than the watermark, the last one %s, changed %s, "
+                   "told %s by %s\n",
+                   cli_text(rule, "rule"), cli_number(rule, "late_changes"), buf_cstr(&key),
+                   cli_text(late, "changed"), cli_text(late, "accepted"), cli_text(late, "feed"));
+            buf_done(&key);
+        }
+    }
+}
+
 static void print_rules(const struct cli *c, const json_t *answer)
 {
     static const char *const headings[] = {"RULE",  "WATERMARK", "LAG",  "PENDING",
@@ -94,6 +118,7 @@ static void print_rules(const struct cli *c, const json_t *answer)
     table_print(&t, c->terminal);
     table_done(&t);
     print_existing(json_object_get(answer, "rules"));
+    print_proof(json_object_get(answer, "rules"));
 }
 
 static void print_endpoints(const struct cli *c, const json_t *answer)
@@ -212,8 +237,49 @@ int run_status(struct cli *c, const struct cli_args *args)
     return code;
 }
 
+static void late_rows(struct table *t, const json_t *answer)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(answer, "late"), i, row)
+    {
+        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "changed"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "accepted"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "watermark"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "feed"));
+    }
+}
+
+static int list_late(struct cli *c, const char *rule)
+{
+    static const char *const headings[] = {"KEY", "CHANGED", "TOLD", "WATERMARK", "FEED", NULL};
+    struct buf query = {0};
+    json_t *answer = NULL;
+    cli_query(&query, "rule", rule);
+    int code = cli_call(c, PROTO_LATE, buf_cstr(&query), span_str(""), &answer, NULL);
+    if (answer != NULL) {
+        struct table t;
+        table_init(&t, headings);
+        late_rows(&t, answer);
+        if (t.count > t.columns) {
+            table_print(&t, c->terminal);
+        } else {
+            puts("no change came late");
+        }
+        table_done(&t);
+        json_decref(answer);
+    }
+    buf_done(&query);
+    return code;
+}
+
 int run_lag(struct cli *c, const struct cli_args *args)
 {
+    if (cli_args_has(args, "late")) {
+        return args->word_count > 0 ? list_late(c, args->words[0])
+                                    : cli_usage("lag --late: name the rule");
+    }
     struct buf query = {0};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);
     int code = cli_watch(c, PROTO_LAG, buf_cstr(&query), cli_args_has(args, "watch"), print_rules);

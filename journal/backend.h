@@ -39,6 +39,7 @@ enum task_state {
     TASK_CLAIMED = 1,
     TASK_WAITING = 2, /* retry at next_try_ms */
     TASK_FAILED = 3,  /* dead letter: holds the watermark until retried or dropped */
+    TASK_HELD = 4,    /* delete that the rule's brake holds: so does it, until an operator's word */
 };
 
 /* One change matched to one rule: what append() takes. */
@@ -104,6 +105,13 @@ struct replica {
     struct span dest_etag;
     struct span dest_version;
     int64_t verified_ms;
+    struct span sequencer; /* of the newest change that was known when it was read; or absent */
+};
+
+/* Of a rule that replicates all versions: the newest source version of a key that is done with. */
+struct version_mark {
+    struct span version_id;
+    int64_t mtime_ms; /* "null" is the id of many versions in turn */
 };
 
 struct task {
@@ -120,8 +128,9 @@ struct task {
     int64_t event_time_ms; /* of the newest change */
     int64_t oldest_ms;     /* oldest event time not yet satisfied */
     int64_t accepted_ms;   /* of the newest change */
-    uint64_t seq;          /* of the newest change */
+    uint64_t seq;          /* of the last change that has joined */
     uint32_t attempts;     /* since the newest change */
+    bool confirmed;        /* a delete that an operator has let pass the brake */
     int64_t next_try_ms;
     struct fail fail;              /* of the last attempt */
     uint64_t epoch;                /* of the claim */
@@ -151,8 +160,8 @@ struct task_list {
     size_t count;
 };
 
-/* How an attempt ended. `seq` is that of the claim: when the task has a newer change by now, the
- * newer one stays pending with its own oldest event time, whatever the outcome. */
+/* How an attempt ended. `seq` is that of the claim: when another change has joined since, the task
+ * stays pending with the oldest event time of those, whatever the outcome. */
 enum finish_outcome {
     FINISH_DONE,     /* verified at the destination; replica is stored */
     FINISH_DELETED,  /* deleted at the destination; replica is removed */
@@ -160,6 +169,7 @@ enum finish_outcome {
     FINISH_RETRY,    /* again at next_try_ms; attempts + 1 */
     FINISH_RELEASED, /* given back as it was, attempts unchanged (shutdown, outage, pause) */
     FINISH_FAILED,   /* dead letter */
+    FINISH_HELD,     /* a delete that must wait for an operator's word: the brake is on from now */
 };
 
 struct finish {
@@ -171,10 +181,15 @@ struct finish {
     int64_t now_ms;
     int64_t next_try_ms;           /* FINISH_RETRY */
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
-    const struct replica *replica; /* FINISH_DONE */
-    uint64_t bytes;                /* delivered */
-    uint64_t bytes_sent;           /* on the wire, repeats included, without those of part_done() */
-    int64_t latency_ms;            /* event time -> verified; < 0: not measured */
+    const struct replica *replica; /* FINISH_DONE; FINISH_SKIPPED: what was found there, or NULL */
+    bool no_replica;               /* FINISH_SKIPPED: nothing of ours is there (any more) */
+    struct span why;               /* FINISH_HELD: why the brake is on; the first one stays */
+    /* Successes: */
+    const struct version_mark *version; /* the mark of the key from now on; or NULL */
+    bool goes_on;        /* this was one version of several: the task stays claimed */
+    uint64_t bytes;      /* delivered */
+    uint64_t bytes_sent; /* on the wire, repeats included, without those of part_done() */
+    int64_t latency_ms;  /* event time -> verified; < 0: not measured */
 };
 
 struct finish_result {
@@ -219,6 +234,7 @@ struct rule_counts {
     uint64_t backfill_objects;
     uint64_t backfill_bytes;
     uint64_t failed_objects; /* dead letters */
+    uint64_t held_objects;   /* deletes that the brake holds; in none of the above */
     uint64_t done_objects;   /* ever */
     uint64_t done_bytes;
     uint64_t deleted_objects; /* ever */
@@ -227,6 +243,7 @@ struct rule_counts {
     uint64_t retries;         /* ever */
     uint64_t replicas;
     uint64_t replica_bytes;
+    uint64_t late_changes; /* ever: see struct late_change */
     uint64_t latency[STAT_LATENCY_BUCKETS + 1];
     double latency_sum_s;
 };
@@ -237,11 +254,35 @@ struct frontier {
     struct span key;   /* whose */
     enum task_state state;
     int64_t watermark_ms; /* last stored; 0 = none yet */
+    int64_t proven_ms;    /* the same */
     /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
     uint64_t existing_failed;
 };
 
 #define FRONTIER_FAILED_MAX 1000
+
+/* A change that was accepted when the watermark had passed its time: the watermark could not have
+ * known. Not one that was told again, as far as the journal knows its key. */
+struct late_change {
+    struct span key;
+    struct span feed;
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+    int64_t watermark_ms; /* at that time */
+};
+
+#define LATE_CHANGES_MAX 1000 /* kept of a rule; all are counted */
+/* ---- the brake on deletes ---- */
+
+struct brake {
+    int64_t since_ms; /* it is on since; 0 = it is off */
+    struct span why;
+    uint64_t deleted;  /* objects that unconfirmed deletes took away since from_ms, to the minute */
+    uint64_t pending;  /* unconfirmed deletes that are ready, claimed or waiting */
+    uint64_t replicas; /* of the rule, now */
+};
+
+#define BRAKE_WINDOW_MAX_MS 86400000
 
 /* ---- questions ---- */
 
@@ -261,6 +302,28 @@ struct history_entry {
     int64_t latency_ms;
     uint64_t bytes;
     struct fail fail;
+};
+
+/* ---- quarantine: bodies of notifications that could not be read ---- */
+
+/* Of one feed. What comes beyond is counted in one further row of the feed, without a body. */
+#define QUARANTINE_BODIES_MAX 1000
+#define QUARANTINE_BYTES_MAX  ((uint64_t)16 << 20)
+
+struct quarantined {
+    uint64_t id;         /* ascending as they came, never used again */
+    struct span feed;    /* "webhook:NAME" */
+    int64_t received_ms; /* of the row without a body: of the first that was not kept */
+    struct span reason;
+    struct span body; /* only where said; absent: nothing was kept */
+    uint64_t size;    /* bytes of the body */
+    uint64_t lost;    /* how many the row stands for whose bodies were not kept; 0 = a body */
+};
+
+struct quarantine_counts {
+    uint64_t bodies;
+    uint64_t bytes;
+    uint64_t lost;
 };
 
 struct backend;
@@ -302,11 +365,15 @@ struct backend_ops {
     int (*rule_list)(struct backend *b, struct arena *a, struct rule_record **ret, size_t *ret_n);
 
     /* Changes. One task per (rule, key): a change joins the pending task and becomes its newest
-     * one unless the sequencers (equal feed kind, right-padded hex order) say that it is older; the
-     * oldest unsatisfied event time stays. A failed task becomes ready again. event_time_ms is
-     * clamped to now_ms. A live change makes a backfill task live. A backfill or listed change for
-     * a key whose replica has the same source ETag (and version, where known) makes no row; beside
-     * a live task that is not claimed it counts as the older one: that task will look itself. */
+     * one unless it is older: by its sequencer where both have one of the same numbering (webhooks
+     * and queues bring the store's, other feeds their own), else by its event time. The oldest
+     * unsatisfied event time stays, and a claimed task is looked at again after whatever has
+     * joined: clocks only decide what the task says, never whether the source is asked. A failed
+     * task becomes ready again, so does a held one by a put. event_time_ms is clamped to now_ms. A
+     * live change makes a backfill task live; one that is not after the rule's watermark is counted
+     * and kept as late. No row for what the replica shows already: a backfill
+     * or listed change with its source ETag (and version, where known), a live one with its
+     * version, or with its sequencer and ETag. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
 
@@ -336,6 +403,14 @@ struct backend_ops {
     /* Dead letters back to ready; key absent = all of the rule, at most `limit` a call. */
     int (*task_retry)(struct backend *b, uint32_t rule, struct span key, size_t limit,
                       uint64_t *ret_n);
+    /* The brake: FINISH_HELD puts it on. confirm() makes held tasks ready and lets them pass it,
+     * discard() drops them with `reason` in the history and forgets their replicas, each at most
+     * `limit` a call; when none is left the brake is off and the window counts from zero. */
+    int (*brake_get)(struct backend *b, struct arena *a, uint32_t rule, int64_t from_ms,
+                     struct brake *ret);
+    int (*held_confirm)(struct backend *b, uint32_t rule, size_t limit, uint64_t *ret_n);
+    int (*held_discard)(struct backend *b, uint32_t rule, struct span reason, int64_t now_ms,
+                        size_t limit, uint64_t *ret_n);
     /* An operator's recorded word: the task is dropped, with `reason` in the history. */
     int (*task_drop)(struct backend *b, uint32_t rule, struct span key, struct span reason,
                      int64_t now_ms);
@@ -369,10 +444,20 @@ struct backend_ops {
      * tasks between the time of the last call and this one cost; when there are more than about
      * `limit` the time moves only a part of the way, and a later call goes on. */
     int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
+    /* A complete scan that began at scan_ms has handed over all that it found: everything up to
+     * then is proven, or up to the oldest change of either origin that is unfinished. Never lowers
+     * it. */
+    int (*prove)(struct backend *b, uint32_t rule, int64_t scan_ms);
+    /* Newest first; limit at most LATE_CHANGES_MAX. */
+    int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct late_change **ret, size_t *ret_n);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
+    /* REPL_ENOTFOUND when no version of the key is done with. */
+    int (*version_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret);
     int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
     int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -382,6 +467,21 @@ struct backend_ops {
                         size_t limit, struct history_entry **ret, size_t *ret_n);
     /* Removes up to `limit` history rows older than before_ms. */
     int (*history_trim)(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+
+    /* Quarantine. put() keeps feed, receive time, reason and body, or counts what is too much. A
+     * page is in the order of ids, behind after_id, without bodies; feed absent = of all. drop()
+     * removes the one with the id, or with id 0 all of the feed that came before before_ms. The
+     * oldest is what holds the watermark of the rules that the feed serves, leaving out bodies that
+     * came before a complete scan began at scan_ms (what was lost may have come later); 0 = there
+     * is none. */
+    int (*quarantine_put)(struct backend *b, const struct quarantined *in);
+    int (*quarantine_page)(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+    int (*quarantine_get)(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+    int (*quarantine_drop)(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+    int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
 };
 
 struct backend {

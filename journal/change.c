@@ -37,6 +37,23 @@ int change_check(const struct change *c, struct fail *f)
     return 0;
 }
 
+struct span change_sequencer(struct span hex, struct arena *a)
+{
+    if (hex.len == 0) {
+        return (struct span){0};
+    }
+    size_t len = hex.len;
+    while (len > 1 && hex.ptr[len - 1] == '0') {
+        len--;
+    }
+    char *to = arena_alloc(a, len);
+    for (size_t i = 0; i < len; i++) {
+        char ch = hex.ptr[i];
+        to[i] = ch >= 'a' && ch <= 'z' ? (char)(ch - 'a' + 'A') : ch;
+    }
+    return span_of(to, len);
+}
+
 const char *change_kind_name(enum change_kind kind)
 {
     return kind == CHANGE_DELETE ? "delete" : "put";

@@ -5,6 +5,7 @@
 #define REPL_JOURNAL_CHANGE_H
 
 #include "daemon/base/fail.h"
+#include "daemon/base/mem.h"
 #include "daemon/base/span.h"
 
 #include <stdint.h>
@@ -23,11 +24,18 @@ struct change {
     struct span key;        /* bytes */
     struct span version_id; /* absent when the bucket has no versions */
     struct span etag;       /* without quotes; absent when not known */
-    struct span sequencer;  /* comparable for the same key only; absent when the feed has none */
+    struct span sequencer;  /* in normal form, see below; absent when the feed has none */
     struct span feed;       /* name of the feed that brought it: "append", "outbox:crawler" */
     int64_t size;           /* bytes, or CHANGE_SIZE_UNKNOWN */
     int64_t event_time_ms;  /* Unix ms; 0 or the future: clamped to the commit time */
 };
+
+/* Normal form of a sequencer: upper-case hex, most significant digit first, without zeros at the
+ * end. Then span_cmp() is the order that S3 documents (the shorter one is padded with zeros on the
+ * right), for changes of the same key of the same source only. Here letters are raised and zeros
+ * cut; a store that writes its digits in another order (Ceph) is put right by who reads its events.
+ * Absent stays absent; all zeros become "0". */
+struct span change_sequencer(struct span hex, struct arena *a);
 
 /* Limits and required members; REPL_EBADINPUT with the member's name in *f. */
 int change_check(const struct change *c, struct fail *f);

@@ -8,42 +8,41 @@ struct pending {
     struct span sequencer; /* a view of the statement's row */
     struct span feed;
     int64_t size;
+    int64_t event_ms;
     int64_t oldest_ms;
     int64_t next_oldest_ms; /* 0 = none */
+    enum change_kind kind;
+    bool confirmed;
 };
-
-/* Sequencers compare as hex strings padded with zeros on the right, for the same feed only. */
-static int sequencer_cmp(struct span a, struct span b)
-{
-    size_t len = a.len > b.len ? a.len : b.len;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char x = i < a.len ? (unsigned char)a.ptr[i] : '0';
-        unsigned char y = i < b.len ? (unsigned char)b.ptr[i] : '0';
-        x = x >= 'a' && x <= 'z' ? (unsigned char)(x - 32) : x;
-        y = y >= 'a' && y <= 'z' ? (unsigned char)(y - 32) : y;
-        if (x != y) {
-            return x < y ? -1 : 1;
-        }
-    }
-    return 0;
-}
-
-/* "webhook:a" and "webhook:b" number alike, "queue:a" does not. */
-static struct span feed_kind(struct span feed)
-{
-    return span_cut(&feed, ':');
-}
-
-static bool is_older(const struct change *c, const struct pending *p)
-{
-    return c->sequencer.len > 0 && p->sequencer.len > 0 &&
-           span_eq(feed_kind(c->feed), feed_kind(p->feed)) &&
-           sequencer_cmp(c->sequencer, p->sequencer) < 0;
-}
 
 static int64_t event_time(const struct change *c, int64_t now_ms)
 {
     return c->event_time_ms <= 0 || c->event_time_ms > now_ms ? now_ms : c->event_time_ms;
+}
+
+/* Whose numbers they are: webhooks and queues bring the store's, the other feeds their own. */
+static struct span numbering(struct span feed)
+{
+    struct span kind = span_cut(&feed, ':');
+    bool of_store = span_eq_str(kind, "webhook") || span_eq_str(kind, "queue");
+    return of_store ? span_str("store") : kind;
+}
+
+static bool is_older(const struct change *c, const struct pending *p, int64_t event_ms)
+{
+    if (c->sequencer.len > 0 && p->sequencer.len > 0 &&
+        span_eq(numbering(c->feed), numbering(p->feed))) {
+        return span_cmp(c->sequencer, p->sequencer) < 0;
+    }
+    return event_ms < p->event_ms;
+}
+
+/* A listing tells nothing that a live task does not look up by itself, unless that has begun, or is
+ * held and would not. */
+static bool adds_nothing(const struct append_entry *e, const struct pending *p)
+{
+    return (e->origin == TASK_BACKFILL || e->listed) && p->origin == TASK_LIVE &&
+           p->state != TASK_CLAIMED && p->state != TASK_HELD;
 }
 
 /* 1: was new and is inserted; 0: there is a row. */
@@ -73,18 +72,38 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint64_t
     return r < 0 ? r : (int)sqlite_changes(b);
 }
 
-/* Only what the change says about times and origin: the row keeps its newest change. */
-static int join_older(struct backend *b, const struct append_entry *e, const struct pending *p,
-                      int64_t oldest_ms)
+/* The oldest time that is left when the copy in work ends. */
+static int64_t next_oldest(const struct pending *p, int64_t event_ms)
 {
-    struct sql q = sql_start(b, "UPDATE tasks SET origin = ?, oldest_ms = ?,"
+    return p->next_oldest_ms != 0 && p->next_oldest_ms < event_ms ? p->next_oldest_ms : event_ms;
+}
+
+/* Only what the change says about times and origin: the row keeps its newest change. Whoever copies
+ * it now has perhaps looked before this one happened, whatever the clocks say. */
+static int join_older(struct backend *b, const struct append_entry *e, const struct pending *p,
+                      int64_t oldest_ms, uint64_t seq, int64_t now_ms)
+{
+    bool again = p->state == TASK_CLAIMED && !adds_nothing(e, p);
+    int64_t next_ms = again ? next_oldest(p, event_time(&e->change, now_ms)) : p->next_oldest_ms;
+    struct sql q = sql_start(b, "UPDATE tasks SET origin = ?, oldest_ms = ?, next_oldest_ms = ?,"
+                                " seq = max(seq, ?),"
                                 " state = CASE state WHEN 3 THEN 0 ELSE state END"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, p->origin == TASK_LIVE ? TASK_LIVE : e->origin);
     sql_int(&q, oldest_ms);
+    sql_int(&q, next_ms);
+    sql_u64(&q, again ? seq : 0);
     sql_int(&q, e->rule);
     sql_span(&q, e->change.key);
     return sql_run(&q);
+}
+
+static enum task_state state_after(const struct pending *p, enum change_kind kind)
+{
+    if (p->state == TASK_CLAIMED) {
+        return TASK_CLAIMED;
+    }
+    return p->state == TASK_HELD && kind == CHANGE_DELETE ? TASK_HELD : TASK_READY;
 }
 
 static int join_newer(struct backend *b, const struct append_entry *e, const struct pending *p,
@@ -93,13 +112,12 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
     const struct change *c = &e->change;
     int64_t event_ms = event_time(c, now_ms);
     bool claimed = p->state == TASK_CLAIMED;
-    int64_t next_ms =
-        p->next_oldest_ms != 0 && p->next_oldest_ms < event_ms ? p->next_oldest_ms : event_ms;
     struct sql q = sql_start(
         b, "UPDATE tasks SET state = ?, origin = ?, kind = ?, version_id = ?, etag = ?,"
            " sequencer = ?, feed = ?, size = ?, event_ms = ?, oldest_ms = ?, next_oldest_ms = ?,"
-           " accepted_ms = ?, seq = ?, attempts = 0, next_try_ms = 0 WHERE rule = ? AND key = ?");
-    sql_int(&q, claimed ? TASK_CLAIMED : TASK_READY);
+           " accepted_ms = ?, seq = ?, confirmed = ?, attempts = 0, next_try_ms = 0"
+           " WHERE rule = ? AND key = ?");
+    sql_int(&q, state_after(p, c->kind));
     sql_int(&q, p->origin == TASK_LIVE ? TASK_LIVE : e->origin);
     sql_int(&q, c->kind);
     sql_span(&q, c->version_id);
@@ -109,9 +127,10 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
     sql_int(&q, c->size);
     sql_int(&q, event_ms);
     sql_int(&q, oldest_ms);
-    sql_int(&q, claimed ? next_ms : 0);
+    sql_int(&q, claimed ? next_oldest(p, event_ms) : 0);
     sql_int(&q, now_ms);
     sql_u64(&q, seq);
+    sql_int(&q, p->confirmed && c->kind == CHANGE_DELETE);
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     return sql_run(&q);
@@ -131,13 +150,31 @@ static int64_t oldest_of(const struct append_entry *e, const struct pending *p, 
     return p->oldest_ms < event_ms ? p->oldest_ms : event_ms;
 }
 
+static struct counted counted_before(const struct pending *p)
+{
+    return (struct counted){p->state, p->origin, p->size, p->oldest_ms,
+                            p->kind == CHANGE_DELETE && !p->confirmed};
+}
+
+static struct counted counted_after(const struct append_entry *e, const struct pending *p,
+                                    bool older, int64_t event_ms)
+{
+    enum change_kind kind = older ? p->kind : e->change.kind;
+    return (struct counted){.state = state_after(p, kind),
+                            .origin = p->origin == TASK_LIVE ? TASK_LIVE : e->origin,
+                            .size = older ? p->size : e->change.size,
+                            .oldest_ms = oldest_of(e, p, older, event_ms),
+                            .is_delete = kind == CHANGE_DELETE && !p->confirmed};
+}
+
 static int join_task(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
                      struct counts_delta *d)
 {
     const struct change *c = &e->change;
     int64_t event_ms = event_time(c, now_ms);
-    struct sql q = sql_start(b, "SELECT state, origin, sequencer, feed, size, oldest_ms,"
-                                " next_oldest_ms FROM tasks WHERE rule = ? AND key = ?");
+    struct sql q = sql_start(b, "SELECT state, origin, sequencer, feed, size, event_ms, oldest_ms,"
+                                " next_oldest_ms, kind, confirmed FROM tasks"
+                                " WHERE rule = ? AND key = ?");
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     if (sql_step(&q) != 1) {
@@ -150,45 +187,66 @@ static int join_task(struct backend *b, const struct append_entry *e, uint64_t s
     p.sequencer = sql_get_span(&q, NULL);
     p.feed = sql_get_span(&q, NULL);
     p.size = sql_get_int(&q);
+    p.event_ms = sql_get_int(&q);
     p.oldest_ms = sql_get_int(&q);
     p.next_oldest_ms = sql_get_int(&q);
-    /* A listing tells nothing that a live task does not look up by itself, unless it has begun. */
-    bool is_told = e->origin == TASK_LIVE && !e->listed;
-    bool older = is_older(c, &p) || (!is_told && p.origin == TASK_LIVE && p.state != TASK_CLAIMED);
+    p.kind = (enum change_kind)sql_get_int(&q);
+    p.confirmed = sql_get_int(&q) != 0;
+    bool older = adds_nothing(e, &p) || is_older(c, &p, event_ms);
     int r = sql_done(&q);
     if (r < 0) {
         return r;
     }
-    struct counted before = {p.state, p.origin, p.size, p.oldest_ms};
-    struct counted after = {.state = p.state == TASK_CLAIMED ? TASK_CLAIMED : TASK_READY,
-                            .origin = p.origin == TASK_LIVE ? TASK_LIVE : e->origin,
-                            .size = older ? p.size : c->size,
-                            .oldest_ms = oldest_of(e, &p, older, event_ms)};
+    struct counted before = counted_before(&p);
+    struct counted after = counted_after(e, &p, older, event_ms);
     counts_task(d, &before, -1);
     counts_task(d, &after, 1);
-    return older ? join_older(b, e, &p, after.oldest_ms)
+    return older ? join_older(b, e, &p, after.oldest_ms, seq, now_ms)
                  : join_newer(b, e, &p, after.oldest_ms, seq, now_ms);
+}
+
+/* What has no versions calls the only one "null", and replaces it in its place. */
+static bool is_named(struct span version)
+{
+    return version.len > 0 && !span_eq_str(version, "null");
+}
+
+/* Whether the replica is of this very change: then the source need not be asked. */
+static bool is_of(const struct append_entry *e, const struct replica *have, struct span sequencer)
+{
+    const struct change *c = &e->change;
+    struct span version = have->source_version;
+    int64_t mtime_ms = e->listed ? c->event_time_ms : 0;
+    if (!sqlite_is_of(have->source_etag, have->source_mtime_ms, c->etag, mtime_ms)) {
+        return false;
+    }
+    if (e->origin == TASK_BACKFILL || e->listed) {
+        return c->version_id.len == 0 || version.len == 0 || span_eq(version, c->version_id);
+    }
+    return is_named(c->version_id) ? span_eq(version, c->version_id)
+                                   : c->sequencer.len > 0 && span_eq(sequencer, c->sequencer);
 }
 
 /* 1: the replica at the destination is of this very source object. */
 static int is_replicated(struct backend *b, const struct append_entry *e)
 {
     const struct change *c = &e->change;
-    if ((e->origin != TASK_BACKFILL && !e->listed) || c->etag.len == 0) {
+    bool can_tell = e->origin == TASK_BACKFILL || e->listed || c->sequencer.len > 0 ||
+                    is_named(c->version_id);
+    if (c->kind != CHANGE_PUT || c->etag.len == 0 || !can_tell) {
         return 0;
     }
-    struct sql q = sql_start(b, "SELECT source_etag, source_mtime_ms, source_version FROM replicas"
+    struct sql q = sql_start(b, "SELECT source_etag, source_mtime_ms, source_version, sequencer"
+                                " FROM replicas"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     bool same = false;
     if (sql_step(&q) == 1) {
-        struct span etag = sql_get_span(&q, NULL);
-        int64_t mtime_ms = sql_get_int(&q);
-        same = sqlite_is_of(etag, mtime_ms, c->etag, e->listed ? c->event_time_ms : 0);
-        struct span version = sql_get_span(&q, NULL);
-        same =
-            same && (c->version_id.len == 0 || version.len == 0 || span_eq(version, c->version_id));
+        struct replica have = {.source_etag = sql_get_span(&q, NULL)};
+        have.source_mtime_ms = sql_get_int(&q);
+        have.source_version = sql_get_span(&q, NULL);
+        same = is_of(e, &have, sql_get_span(&q, NULL));
     }
     int r = sql_done(&q);
     return r < 0 ? r : same;
@@ -224,19 +282,47 @@ int sequence_flush(struct backend *b)
     return sql_run(&q);
 }
 
-static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
-                      struct append_result *ret, struct counts_delta *d)
+/* What a run of entries of one rule needs. */
+struct append_rule {
+    struct counts_delta counts;
+    int64_t watermark_ms;
+};
+
+static int begin_rule(struct backend *b, uint32_t rule, struct append_rule *ret)
 {
+    int r = counts_begin(b, rule, &ret->counts);
+    return r == 0 ? late_begin(b, rule, &ret->watermark_ms) : r;
+}
+
+static int end_rule(struct backend *b, uint32_t rule, const struct append_rule *of)
+{
+    int r = of->counts.late_changes > 0 ? late_trim(b, rule) : 0;
+    return r == 0 ? counts_apply(b, rule, &of->counts) : r;
+}
+
+static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
+                      struct append_result *ret, struct append_rule *of)
+{
+    struct counts_delta *d = &of->counts;
     int r = is_replicated(b, e);
     if (r != 0) {
         return r < 0 ? r : 0;
+    }
+    r = late_note(b, e,
+                  &(struct late_change){.event_time_ms = event_time(&e->change, now_ms),
+                                        .accepted_ms = now_ms,
+                                        .watermark_ms = of->watermark_ms},
+                  d);
+    if (r < 0) {
+        return r;
     }
     r = insert_task(b, e, seq, now_ms);
     if (r == 1) {
         ret->created++;
         counts_task(d,
                     &(struct counted){TASK_READY, e->origin, e->change.size,
-                                      event_time(&e->change, now_ms)},
+                                      event_time(&e->change, now_ms),
+                                      e->change.kind == CHANGE_DELETE},
                     1);
         return 0;
     }
@@ -250,19 +336,19 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
 int sqlite_append(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret)
 {
-    struct counts_delta d;
+    struct append_rule of;
     uint64_t first = 0;
     memset(ret, 0, sizeof(*ret));
     int r = count > 0 ? take_sequence(b, count, &first) : 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (i == 0 || entries[i - 1].rule != entries[i].rule) {
-            r = counts_begin(b, entries[i].rule, &d);
+            r = begin_rule(b, entries[i].rule, &of);
         }
         if (r == 0) {
-            r = append_one(b, &entries[i], first + i, now_ms, ret, &d);
+            r = append_one(b, &entries[i], first + i, now_ms, ret, &of);
         }
         if (r == 0 && (i + 1 == count || entries[i + 1].rule != entries[i].rule)) {
-            r = counts_apply(b, entries[i].rule, &d);
+            r = end_rule(b, entries[i].rule, &of);
         }
     }
     ret->first_seq = first;

@@ -59,7 +59,7 @@ int sqlite_history_put(struct backend *b, const struct history_entry *h)
     return sql_run(&q);
 }
 
-static int drop_replica(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d)
+int sqlite_replica_drop(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d)
 {
     struct sql q = sql_start(b, "DELETE FROM replicas WHERE rule = ? AND key = ? RETURNING size");
     sql_int(&q, rule);
@@ -75,11 +75,11 @@ static int drop_replica(struct backend *b, uint32_t rule, struct span key, struc
 static int put_replica(struct backend *b, const struct finish *in, struct counts_delta *d)
 {
     const struct replica *r = in->replica;
-    int error = drop_replica(b, in->rule, in->key, d);
+    int error = sqlite_replica_drop(b, in->rule, in->key, d);
     if (error < 0 || r == NULL) {
         return error;
     }
-    struct sql q = sql_start(b, "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct sql q = sql_start(b, "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     sql_int(&q, in->rule);
     sql_span(&q, in->key);
     sql_span(&q, r->source_etag);
@@ -90,8 +90,21 @@ static int put_replica(struct backend *b, const struct finish *in, struct counts
     sql_span(&q, r->dest_version);
     sql_int(&q, r->verified_ms);
     sql_int(&q, r->source_read_ms);
+    sql_span(&q, r->sequencer);
     d->replicas++;
     d->replica_bytes += (int64_t)r->size;
+    return sql_run(&q);
+}
+
+static int put_version(struct backend *b, const struct finish *in)
+{
+    struct sql q = sql_start(b, "INSERT INTO version_marks VALUES (?, ?, ?, ?)"
+                                " ON CONFLICT (rule, key) DO UPDATE SET"
+                                " version_id = excluded.version_id, mtime_ms = excluded.mtime_ms");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    sql_span(&q, in->version->version_id);
+    sql_int(&q, in->version->mtime_ms);
     return sql_run(&q);
 }
 
@@ -127,12 +140,15 @@ struct row {
     uint64_t seq;
     uint64_t epoch;
     uint32_t attempts;
+    enum change_kind kind;
+    bool confirmed;
 };
 
 static int read_row(struct backend *b, uint32_t rule, struct span key, struct row *ret)
 {
     struct sql q = sql_start(b, "SELECT state, origin, size, oldest_ms, next_oldest_ms, seq, epoch,"
-                                " attempts FROM tasks WHERE rule = ? AND key = ?");
+                                " attempts, kind, confirmed FROM tasks"
+                                " WHERE rule = ? AND key = ?");
     sql_int(&q, rule);
     sql_span(&q, key);
     int found = sql_step(&q);
@@ -145,6 +161,8 @@ static int read_row(struct backend *b, uint32_t rule, struct span key, struct ro
         ret->seq = sql_get_u64(&q);
         ret->epoch = sql_get_u64(&q);
         ret->attempts = (uint32_t)sql_get_int(&q);
+        ret->kind = (enum change_kind)sql_get_int(&q);
+        ret->confirmed = sql_get_int(&q) != 0;
     }
     int r = sql_done(&q);
     return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
@@ -196,15 +214,20 @@ static int record_outcome(struct backend *b, const struct finish *in, struct cou
 {
     int r = 0;
     count_outcome(in, d);
-    if (in->outcome == FINISH_DONE) {
+    bool found = in->outcome == FINISH_SKIPPED && in->replica != NULL;
+    bool is_gone = in->outcome == FINISH_SKIPPED && in->no_replica;
+    if (in->outcome == FINISH_DONE || found) {
         r = put_replica(b, in, d);
-    } else if (in->outcome == FINISH_DELETED) {
-        r = drop_replica(b, in->rule, in->key, d);
+    } else if (in->outcome == FINISH_DELETED || is_gone) {
+        r = sqlite_replica_drop(b, in->rule, in->key, d);
+    }
+    if (r == 0 && in->version != NULL && is_success(in->outcome)) {
+        r = put_version(b, in);
     }
     if (r == 0 && in->latency_ms >= 0 && is_success(in->outcome) && in->outcome != FINISH_SKIPPED) {
         r = observe_latency(b, in);
     }
-    if (r < 0 || in->outcome == FINISH_RELEASED) {
+    if (r < 0 || in->outcome == FINISH_RELEASED || in->outcome == FINISH_HELD) {
         return r;
     }
     struct history_entry h = {.rule = in->rule,
@@ -220,7 +243,17 @@ static int record_outcome(struct backend *b, const struct finish *in, struct cou
 static void count_row(struct counts_delta *d, const struct row *row, enum task_state state,
                       int64_t oldest_ms, int sign)
 {
-    counts_task(d, &(struct counted){state, row->origin, row->size, oldest_ms}, sign);
+    bool is_delete = row->kind == CHANGE_DELETE && !row->confirmed;
+    counts_task(d, &(struct counted){state, row->origin, row->size, oldest_ms, is_delete}, sign);
+}
+
+/* What was found to be a delete in work is one from now on, for whoever decides about it. */
+static int hold_row(struct backend *b, const struct finish *in)
+{
+    struct sql q = sql_start(b, "UPDATE tasks SET kind = 2 WHERE rule = ? AND key = ?");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    return sql_run(&q);
 }
 
 static int settle(struct backend *b, const struct finish *in, const struct row *row,
@@ -230,6 +263,10 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
     enum task_state state = TASK_READY;
     int64_t oldest_ms = row->oldest_ms;
     uint32_t attempts = row->attempts;
+    if (in->goes_on && is_success(in->outcome)) {
+        ret->pending = true;
+        return 0;
+    }
     count_row(d, row, row->state, row->oldest_ms, -1);
     if (is_success(in->outcome)) {
         if (!newer) {
@@ -243,10 +280,13 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
     } else if (!newer && in->outcome == FINISH_FAILED) {
         state = TASK_FAILED;
         attempts++;
+    } else if (!newer && in->outcome == FINISH_HELD) {
+        state = TASK_HELD;
     }
-    ret->pending = state != TASK_FAILED;
+    ret->pending = state != TASK_FAILED && state != TASK_HELD;
     count_row(d, row, state, oldest_ms, 1);
-    return set_row(b, in, state, oldest_ms, attempts);
+    int r = set_row(b, in, state, oldest_ms, attempts);
+    return r == 0 && state == TASK_HELD ? hold_row(b, in) : r;
 }
 
 int sqlite_finish(struct backend *b, const struct finish *in, struct finish_result *ret)
@@ -261,6 +301,14 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
         return REPL_ESTALE;
     }
     if ((r = settle(b, in, &row, &d, ret)) < 0 || (r = record_outcome(b, in, &d)) < 0) {
+        return r;
+    }
+    if (in->outcome == FINISH_HELD) {
+        r = sqlite_brake_put(b, in->rule, in->now_ms, in->why);
+    } else if (in->outcome == FINISH_DELETED && !row.confirmed) {
+        r = sqlite_brake_count(b, in->rule, in->now_ms);
+    }
+    if (r < 0) {
         return r;
     }
     return counts_apply(b, in->rule, &d);
@@ -289,6 +337,7 @@ static int move_failed(struct backend *b, uint32_t rule, const char *text, struc
         task.origin = (enum task_origin)sql_get_int(&q);
         task.size = sql_get_int(&q);
         task.oldest_ms = sql_get_int(&q);
+        task.is_delete = sql_get_int(&q) != 0;
         counts_task(&d, &task, -1);
         task.state = TASK_READY;
         counts_task(&d, &task, 1);
@@ -301,13 +350,13 @@ static int move_failed(struct backend *b, uint32_t rule, const char *text, struc
 int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t limit,
                       uint64_t *ret_n)
 {
-    static const char one[] =
-        "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
-        " WHERE rule = ? AND key = ? AND state = 3 RETURNING origin, size, oldest_ms";
-    static const char all[] =
-        "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
-        " WHERE rowid IN (SELECT rowid FROM tasks WHERE rule = ?"
-        " AND origin IN (0, 1) AND state = 3 LIMIT ?) RETURNING origin, size, oldest_ms";
+    static const char one[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+                              " WHERE rule = ? AND key = ? AND state = 3"
+                              " RETURNING origin, size, oldest_ms, kind = 2 AND confirmed = 0";
+    static const char all[] = "UPDATE tasks SET state = 0, attempts = 0, next_try_ms = 0"
+                              " WHERE rowid IN (SELECT rowid FROM tasks WHERE rule = ?"
+                              " AND origin IN (0, 1) AND state = 3 LIMIT ?)"
+                              " RETURNING origin, size, oldest_ms, kind = 2 AND confirmed = 0";
     int r = move_failed(b, rule, key.ptr != NULL ? one : all, key, limit, ret_n);
     return r == 0 && key.ptr != NULL && *ret_n == 0 ? REPL_ENOTFOUND : r;
 }

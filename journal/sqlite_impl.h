@@ -21,6 +21,8 @@ struct counts_delta {
     int64_t late_objects, late_bytes;
     int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
     int64_t replicas, replica_bytes;
+    int64_t late_changes;
+    int64_t held_objects, pending_deletes;
 };
 
 /* What every change of a group would write into the same two rows. It is written once, before the
@@ -88,9 +90,18 @@ struct counted { /* of a task */
     enum task_origin origin;
     int64_t size;
     int64_t oldest_ms;
+    bool is_delete; /* that no operator has confirmed */
 };
 void counts_task(struct counts_delta *d, const struct counted *task, int sign);
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
+
+/* sqlite_lag.c: a change that is about to be appended is counted and kept by name when its time is
+ * not after the watermark, and nothing says that it was told before. begin() reads the watermark of
+ * the rule, trim() bounds what is kept. */
+int late_begin(struct backend *b, uint32_t rule, int64_t *ret_watermark_ms);
+int late_note(struct backend *b, const struct append_entry *e, const struct late_change *late,
+              struct counts_delta *d);
+int late_trim(struct backend *b, uint32_t rule);
 
 /* Write what is unwritten: sqlite_append.c, sqlite_rule.c. */
 int sequence_flush(struct backend *b);
@@ -128,6 +139,11 @@ int sqlite_task_retry(struct backend *b, uint32_t rule, struct span key, size_t 
                       uint64_t *ret_n);
 int sqlite_task_drop(struct backend *b, uint32_t rule, struct span key, struct span reason,
                      int64_t now_ms);
+int sqlite_brake_get(struct backend *b, struct arena *a, uint32_t rule, int64_t from_ms,
+                     struct brake *ret);
+int sqlite_held_confirm(struct backend *b, uint32_t rule, size_t limit, uint64_t *ret_n);
+int sqlite_held_discard(struct backend *b, uint32_t rule, struct span reason, int64_t now_ms,
+                        size_t limit, uint64_t *ret_n);
 int sqlite_upload_intend(struct backend *b, const struct upload *in);
 int sqlite_upload_open(struct backend *b, const struct upload *in);
 int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
@@ -144,10 +160,15 @@ int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct s
                      const struct upload **ret);
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
+int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms);
+int sqlite_late_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct late_change **ret, size_t *ret_n);
 int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
+int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret);
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -155,14 +176,26 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
 int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                         size_t limit, struct history_entry **ret, size_t *ret_n);
 int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+int sqlite_quarantine_put(struct backend *b, const struct quarantined *in);
+int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
 #define TASK_COLUMNS                                                                               \
     "rule,key,state,origin,kind,version_id,etag,sequencer,feed,size,event_ms,oldest_ms,"           \
-    "accepted_ms,seq,attempts,next_try_ms,fail,epoch"
+    "accepted_ms,seq,attempts,next_try_ms,fail,epoch,confirmed"
 void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret);
 int sqlite_load_details(struct backend *b, struct arena *a, struct task *t);
 /* sqlite_finish.c */
 int sqlite_history_put(struct backend *b, const struct history_entry *h);
+int sqlite_replica_drop(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d);
+/* sqlite_brake.c: on from now unless it is; one more object was deleted. */
+int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why);
+int sqlite_brake_count(struct backend *b, uint32_t rule, int64_t now_ms);
 
 #endif

@@ -1,4 +1,4 @@
-/* SQLite backend: questions, and the lag's frontier. */
+/* SQLite backend: questions. */
 #include "journal/sqlite_impl.h"
 
 void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret)
@@ -22,6 +22,7 @@ void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret)
     ret->next_try_ms = sql_get_int(q);
     sqlite_fail_unpack(sql_get_span(q, NULL), &ret->fail);
     ret->epoch = sql_get_u64(q);
+    ret->confirmed = sql_get_int(q) != 0;
 }
 
 int sqlite_load_details(struct backend *b, struct arena *a, struct task *t)
@@ -53,13 +54,29 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
     return sqlite_load_details(b, a, ret);
 }
 
+int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret)
+{
+    struct sql q = sql_start(b, "SELECT version_id, mtime_ms FROM version_marks"
+                                " WHERE rule = ? AND key = ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    int found = sql_step(&q);
+    if (found == 1) {
+        ret->version_id = sql_get_span(&q, a);
+        ret->mtime_ms = sql_get_int(&q);
+    }
+    int r = sql_done(&q);
+    return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
+}
+
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret)
 {
-    struct sql q =
-        sql_start(b, "SELECT source_etag, source_version, source_mtime_ms, size,"
-                     " dest_etag, dest_version, verified_ms, source_read_ms FROM replicas"
-                     " WHERE rule = ? AND key = ?");
+    struct sql q = sql_start(
+        b, "SELECT source_etag, source_version, source_mtime_ms, size,"
+           " dest_etag, dest_version, verified_ms, source_read_ms, sequencer FROM replicas"
+           " WHERE rule = ? AND key = ?");
     sql_int(&q, rule);
     sql_span(&q, key);
     int found = sql_step(&q);
@@ -72,6 +89,7 @@ int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct
         ret->dest_version = sql_get_span(&q, a);
         ret->verified_ms = sql_get_int(&q);
         ret->source_read_ms = sql_get_int(&q);
+        ret->sequencer = sql_get_span(&q, a);
     }
     int r = sql_done(&q);
     return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
@@ -85,7 +103,11 @@ static size_t page_limit(size_t limit)
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
                      struct task **ret, size_t *ret_n)
 {
-    /* Few have failed among many: the state stands in the text so that their own index serves. */
+    /* Few have failed or are held among many: the state stands in the text so that their own index
+     * serves. */
+    static const char held[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
+                               " AND state = 4 AND ?2 = 4 AND (rule, key) > (?3, ?4)"
+                               " ORDER BY rule, key LIMIT ?5";
     static const char failed[] = "SELECT " TASK_COLUMNS " FROM tasks WHERE (?1 = 0 OR rule = ?1)"
                                  " AND state = 3 AND ?2 = 3 AND (rule, key) > (?3, ?4)"
                                  " ORDER BY rule, key LIMIT ?5";
@@ -95,7 +117,9 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
     size_t limit = page_limit(filter->limit);
     struct task *list = arena_alloc(a, limit * sizeof(*list));
     size_t n = 0;
-    struct sql q = sql_start(b, filter->state == TASK_FAILED ? failed : any);
+    struct sql q = sql_start(b, filter->state == TASK_FAILED ? failed
+                                : filter->state == TASK_HELD ? held
+                                                             : any);
     sql_int(&q, filter->rule);
     sql_int(&q, filter->state);
     sql_int(&q, filter->after_rule);
@@ -150,65 +174,4 @@ int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint
     int r = sql_run(&q);
     *ret_n = r == 0 ? sqlite_changes(b) : 0;
     return r;
-}
-
-/* ---- lag ---- */
-
-static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, enum task_state state,
-                           struct frontier *ret)
-{
-    struct sql q = sql_start(b, "SELECT oldest_ms, key FROM tasks WHERE rule = ? AND origin = 0"
-                                " AND state = ? ORDER BY oldest_ms LIMIT 1");
-    sql_int(&q, rule);
-    sql_int(&q, state);
-    if (sql_step(&q) == 1) {
-        int64_t oldest_ms = sql_get_int(&q);
-        if (!ret->any || oldest_ms < ret->oldest_ms) {
-            ret->any = true;
-            ret->oldest_ms = oldest_ms;
-            ret->key = sql_get_span(&q, a);
-            ret->state = state;
-        }
-    }
-    return sql_done(&q);
-}
-
-static int existing_failed(struct backend *b, uint32_t rule, uint64_t *ret)
-{
-    struct sql q = sql_start(b, "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE rule = ?"
-                                " AND origin = 1 AND state = 3 LIMIT ?)");
-    sql_int(&q, rule);
-    sql_int(&q, FRONTIER_FAILED_MAX);
-    if (sql_step(&q) == 1) {
-        *ret = sql_get_u64(&q);
-    }
-    return sql_done(&q);
-}
-
-int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    struct sql q = sql_start(b, "SELECT watermark_ms FROM rules WHERE rule = ?");
-    sql_int(&q, rule);
-    int found = sql_step(&q);
-    if (found == 1) {
-        ret->watermark_ms = sql_get_int(&q);
-    }
-    int r = sql_done(&q);
-    if (r < 0 || found != 1) {
-        return r < 0 ? r : REPL_ENOTFOUND;
-    }
-    for (int state = TASK_READY; r == 0 && state <= TASK_FAILED; state++) {
-        r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
-    }
-    return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
-}
-
-int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)
-{
-    struct sql q = sql_start(b, "UPDATE rules SET watermark_ms = ?1 WHERE rule = ?2"
-                                " AND watermark_ms < ?1");
-    sql_int(&q, watermark_ms);
-    sql_int(&q, rule);
-    return sql_run(&q);
 }

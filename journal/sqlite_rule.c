@@ -148,8 +148,10 @@ static int purge_table(struct backend *b, const char *text, uint32_t rule, size_
 static int remove_rule(struct backend *b, uint32_t rule)
 {
     static const char *const texts[] = {
-        "DELETE FROM counts WHERE rule = ?", "DELETE FROM latency WHERE rule = ?",
-        "DELETE FROM history WHERE rule = ?", "DELETE FROM rules WHERE rule = ?"};
+        "DELETE FROM counts WHERE rule = ?",       "DELETE FROM latency WHERE rule = ?",
+        "DELETE FROM brakes WHERE rule = ?",       "DELETE FROM brake_minutes WHERE rule = ?",
+        "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM history WHERE rule = ?",
+        "DELETE FROM rules WHERE rule = ?"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct sql q = sql_start(b, texts[i]);
         sql_int(&q, rule);
@@ -177,18 +179,16 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     static const char replicas[] =
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char versions[] =
+        "DELETE FROM version_marks WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM version_marks WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     static const char gone[] = "DELETE FROM gone WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
                                " (SELECT key FROM gone WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char *const texts[] = {tasks, replicas, versions, gone};
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
-    if (r == 0) {
-        r = purge_table(b, tasks, rule, limit, &removed);
-    }
-    if (r == 0) {
-        r = purge_table(b, replicas, rule, limit, &removed);
-    }
-    if (r == 0) {
-        r = purge_table(b, gone, rule, limit, &removed);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++) {
+        r = purge_table(b, texts[i], rule, limit, &removed);
     }
     if (r < 0 || removed > 0) {
         return r;
@@ -267,8 +267,12 @@ int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret)
 void counts_task(struct counts_delta *d, const struct counted *task, int sign)
 {
     int64_t bytes = task->size > 0 ? task->size * sign : 0;
+    bool waits_for_word = task->state == TASK_FAILED || task->state == TASK_HELD;
+    d->pending_deletes += task->is_delete && !waits_for_word ? sign : 0;
     if (task->state == TASK_FAILED) {
         d->failed_objects += sign;
+    } else if (task->state == TASK_HELD) {
+        d->held_objects += sign;
     } else if (task->origin == TASK_LIVE) {
         bool late = task->oldest_ms < d->late_before_ms;
         d->pending_objects += sign;
@@ -296,7 +300,9 @@ int counts_flush(struct backend *b)
            " deleted_objects = deleted_objects + ?, skipped_objects = skipped_objects + ?,"
            " sent_bytes = sent_bytes + ?, retries = retries + ?, replicas = replicas + ?,"
            " replica_bytes = replica_bytes + ?, late_objects = late_objects + ?,"
-           " late_bytes = late_bytes + ? WHERE rule = ?");
+           " late_bytes = late_bytes + ?, late_changes = late_changes + ?,"
+           " held_objects = held_objects + ?, pending_deletes = pending_deletes + ?"
+           " WHERE rule = ?");
     sql_int(&q, d->pending_objects);
     sql_int(&q, d->pending_bytes);
     sql_int(&q, d->backfill_objects);
@@ -312,6 +318,9 @@ int counts_flush(struct backend *b)
     sql_int(&q, d->replica_bytes);
     sql_int(&q, d->late_objects);
     sql_int(&q, d->late_bytes);
+    sql_int(&q, d->late_changes);
+    sql_int(&q, d->held_objects);
+    sql_int(&q, d->pending_deletes);
     sql_int(&q, u->rule);
     int r = sql_run(&q);
     u->rule = 0;
@@ -336,6 +345,9 @@ static void counts_add(struct counts_delta *to, const struct counts_delta *d)
     to->replica_bytes += d->replica_bytes;
     to->late_objects += d->late_objects;
     to->late_bytes += d->late_bytes;
+    to->late_changes += d->late_changes;
+    to->held_objects += d->held_objects;
+    to->pending_deletes += d->pending_deletes;
 }
 
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d)
@@ -358,7 +370,7 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
         sql_start(b, "SELECT pending_objects, pending_bytes, backfill_objects, backfill_bytes,"
                      " failed_objects, done_objects, done_bytes, deleted_objects, skipped_objects,"
                      " sent_bytes, retries, replicas, replica_bytes, late_objects, late_bytes,"
-                     " latency_sum_s FROM counts WHERE rule = ?");
+                     " late_changes, held_objects, latency_sum_s FROM counts WHERE rule = ?");
     sql_int(&q, rule);
     int found = sql_step(&q);
     if (found == 1) {
@@ -367,7 +379,8 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
             &ret->backfill_bytes,  &ret->failed_objects,  &ret->done_objects,
             &ret->done_bytes,      &ret->deleted_objects, &ret->skipped_objects,
             &ret->sent_bytes,      &ret->retries,         &ret->replicas,
-            &ret->replica_bytes,   &ret->late_objects,    &ret->late_bytes};
+            &ret->replica_bytes,   &ret->late_objects,    &ret->late_bytes,
+            &ret->late_changes,    &ret->held_objects};
         for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
             *members[i] = sql_get_u64(&q);
         }

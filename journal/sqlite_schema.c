@@ -59,7 +59,34 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
-    /* 2: replicas that a scan's listing did not show */
+    /* quarantine: the index holds all that the limits and the watermark ask for. */
+    "CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, feed BLOB NOT NULL,"
+    " received_ms INTEGER NOT NULL, reason BLOB, body BLOB, size INTEGER NOT NULL,"
+    " lost INTEGER NOT NULL);"
+    "CREATE INDEX quarantine_feed ON quarantine (feed, received_ms, size, lost);",
+    /* versions: all */
+    "CREATE TABLE version_marks (rule INTEGER NOT NULL, key BLOB NOT NULL, version_id BLOB,"
+    " mtime_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;",
+    /* what a complete scan has confirmed, and changes that came later than the watermark */
+    "ALTER TABLE rules ADD COLUMN proven_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE counts ADD COLUMN late_changes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE late_changes (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
+    " feed BLOB, event_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL);"
+    "CREATE INDEX late_changes_rule ON late_changes (rule, id);",
+    /* sequencers of replicas; the brake on deletes. The deletes of the last day are counted by
+     * the minute, in a ring. */
+    "ALTER TABLE replicas ADD COLUMN sequencer BLOB;"
+    "ALTER TABLE tasks ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX tasks_held ON tasks (rule, key) WHERE state = 4;"
+    "ALTER TABLE counts ADD COLUMN held_objects INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE counts ADD COLUMN pending_deletes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE counts SET pending_deletes = (SELECT count(*) FROM tasks WHERE tasks.rule = counts.rule"
+    " AND kind = 2 AND state IN (0, 1, 2));"
+    "CREATE TABLE brakes (rule INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, why BLOB NOT NULL);"
+    "CREATE TABLE brake_minutes (rule INTEGER NOT NULL, slot INTEGER NOT NULL,"
+    " minute INTEGER NOT NULL, deletes INTEGER NOT NULL, PRIMARY KEY (rule, slot)) WITHOUT ROWID;",
+    /* replicas that a scan's listing did not show */
     "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
     " WITHOUT ROWID;",
 };

@@ -29,8 +29,9 @@ struct explain {
     size_t count;
 };
 
-static const char *const task_states[] = {"waiting", "copying", "retrying", "failed"};
-static const char *const outcomes[] = {"done", "deleted", "skipped", "retry", "released", "failed"};
+static const char *const task_states[] = {"waiting", "copying", "retrying", "failed", "held"};
+static const char *const outcomes[] = {"done",     "deleted", "skipped", "retry",
+                                       "released", "failed",  "held"};
 
 static int look(struct backend *b, struct explain *x, struct finding *found)
 {
@@ -78,12 +79,18 @@ static const char *state_without_task(const struct finding *found)
                                             : outcomes[end->outcome];
 }
 
+/* An operator's: until then it makes no difference what else there is. */
+static bool needs_word(const struct task *t)
+{
+    return t->state == TASK_FAILED || t->state == TASK_HELD;
+}
+
 static const char *state_of(const struct finding *found)
 {
     if (!found->has_task) {
         return state_without_task(found);
     }
-    bool parked = !found->enabled && found->task.state != TASK_FAILED;
+    bool parked = !found->enabled && !needs_word(&found->task);
     return parked ? "paused" : task_states[found->task.state];
 }
 
@@ -91,13 +98,17 @@ static void say_task(const struct finding *found, struct buf *to)
 {
     const struct task *t = &found->task;
     char when[32];
-    if (found->blocked != NULL && t->state != TASK_FAILED) {
+    if (found->blocked != NULL && !needs_word(t)) {
         buf_printf(to, "is accepted and waits: %s", found->blocked);
         return;
     }
     switch (t->state) {
     case TASK_FAILED:
         buf_printf(to, "failed and waits for you: %s", t->fail.text);
+        return;
+    case TASK_HELD:
+        buf_str(to, "is gone from the source; its delete is held by the rule's brake until replctl "
+                    "rule confirm-deletes lets it go");
         return;
     case TASK_WAITING:
         time_iso(t->next_try_ms, when);

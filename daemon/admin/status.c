@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-static const char *const blockers[] = {"none", "task", "failed_task", "feed", "paused", "endpoint"};
+static const char *const blockers[] = {"none",   "task",     "failed_task", "feed",
+                                       "paused", "endpoint", "brake"};
 
 static void count_members(const struct rule_counts *c, struct buf *to)
 {
@@ -16,6 +17,7 @@ static void count_members(const struct rule_counts *c, struct buf *to)
     json_int(to, "backfill_objects", (int64_t)c->backfill_objects);
     json_int(to, "backfill_bytes", (int64_t)c->backfill_bytes);
     json_int(to, "failed_objects", (int64_t)c->failed_objects);
+    json_int(to, "held_deletes", (int64_t)c->held_objects);
     json_int(to, "done_objects", (int64_t)c->done_objects);
     json_int(to, "done_bytes", (int64_t)c->done_bytes);
     json_int(to, "deleted_objects", (int64_t)c->deleted_objects);
@@ -24,6 +26,7 @@ static void count_members(const struct rule_counts *c, struct buf *to)
     json_int(to, "retries", (int64_t)c->retries);
     json_int(to, "replicas", (int64_t)c->replicas);
     json_int(to, "replica_bytes", (int64_t)c->replica_bytes);
+    json_int(to, "late_changes", (int64_t)c->late_changes);
 }
 
 static void latency_members(const struct rule_lag *lag, struct buf *to)
@@ -32,6 +35,20 @@ static void latency_members(const struct rule_lag *lag, struct buf *to)
     json_real(to, "p50", lag->latency_p50_s);
     json_real(to, "p90", lag->latency_p90_s);
     json_real(to, "p99", lag->latency_p99_s);
+    json_close(to, '}');
+}
+
+static void last_late(const struct lag_late *late, struct buf *to)
+{
+    if (late->accepted_ms == 0) {
+        json_str(to, "last_late", NULL);
+        return;
+    }
+    json_open(to, "last_late", '{');
+    json_str(to, "key", late->key);
+    json_str(to, "feed", late->feed);
+    json_time(to, "changed", late->event_time_ms);
+    json_time(to, "accepted", late->accepted_ms);
     json_close(to, '}');
 }
 
@@ -54,6 +71,9 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_time(to, "watermark", lag.watermark_ms);
     json_int(to, "watermark_ms", lag.watermark_ms);
     json_int(to, "lag_ms", lag.lag_ms);
+    json_time(to, "proven", lag.proven_ms);
+    json_int(to, "proven_ms", lag.proven_ms);
+    json_str(to, "proof", lag.proof);
     json_int(to, "objective_ms", rule->objective_ms);
     json_str(to, "blocker", blockers[lag.blocker]);
     json_str(to, "waits_for", lag.waits_for[0] != '\0' ? lag.waits_for : NULL);
@@ -64,9 +84,17 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "listed_objects", (int64_t)lag.listed);
     json_bool(to, "existing_done", lag.existing_done);
     json_int(to, "existing_failed_objects", (int64_t)lag.existing_failed);
+    const char *trouble = "";
+    json_bool(to, "shared", rule->shared);
+    json_bool(to, "owns", engine_owns(a->options.engine, rule->name));
+    json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
+    json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
+    json_time(to, "brake_since", lag.brake_since_ms);
+    json_str(to, "brake", lag.brake_since_ms != 0 ? lag.brake_why : NULL);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
+    last_late(&lag.last_late, to);
 }
 
 static void lag_list(struct admin *a, struct buf *to)
@@ -210,6 +238,7 @@ struct wait {
     struct later later;
     char rule[64];
     bool existing;
+    bool proven;
 };
 
 static void say_what_it_waits_for(const struct wait *w, struct fail *f)
@@ -219,7 +248,9 @@ static void say_what_it_waits_for(const struct wait *w, struct fail *f)
     if (engine_lag(w->later.admin->options.engine, w->rule, &lag) != 0) {
         return;
     }
-    if (lag.waits_for[0] != '\0') {
+    if (w->proven) {
+        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not proven so far yet: %.150s", w->rule, lag.proof);
+    } else if (lag.waits_for[0] != '\0') {
         fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", w->rule, lag.waits_for);
     } else if (w->existing && lag.existing[0] != '\0') {
         fail_set(f, -ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %.150s", w->rule,
@@ -274,10 +305,12 @@ void command_wait(struct admin *a, struct httpd_request *r)
     snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
     a->waits++;
     w->existing = query_flag(r, "existing");
+    w->proven = query_flag(r, "proven");
     struct engine_wait_options what = {.rule = w->rule,
                                        .until_ms = (int64_t)until_ms,
                                        .timeout_ms = timeout_ms,
-                                       .existing = w->existing};
+                                       .existing = w->existing,
+                                       .proven = w->proven};
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 

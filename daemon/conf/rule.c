@@ -14,7 +14,7 @@
 #define EVERY_MIN_MS 60000
 
 static const char *const against_words[] = {"journal", "destination", NULL};
-static const char *const deletes_words[] = {"ignore", "propagate", NULL};
+static const char *const deletes_words[] = {"ignore", "propagate", "marker", NULL};
 
 static int parse_place(struct span text, struct arena *a, void *to, struct fail *f)
 {
@@ -62,6 +62,41 @@ static void format_scan(const void *from, struct buf *to)
     }
 }
 
+static int parse_publish(struct span text, struct arena *a, void *to, struct fail *f)
+{
+    uint64_t ms = 0;
+    (void)a;
+    if (!span_eq_str(text, "off")) {
+        if (conf_parse_duration(text, &ms, f) != 0 || ms < 1000 || ms > DAY_MS) {
+            fail_set(f, REPL_EBADINPUT, "\"%.40s\" is neither off nor 1s to 1d", text.ptr);
+            fail_hint(f, "write it like 10s");
+            return REPL_EBADINPUT;
+        }
+    }
+    *(uint64_t *)to = ms;
+    return 0;
+}
+
+static void format_publish(const void *from, struct buf *to)
+{
+    uint64_t ms = *(const uint64_t *)from;
+    if (ms == 0) {
+        buf_str(to, "off");
+    } else {
+        units_print_duration(ms, to);
+    }
+}
+
+/* Two hosts that write the same object would hide each other's watermark. */
+static const char *check_publish_as(const char *text)
+{
+    bool good = strncmp(text, "_repl/", 6) == 0 && strlen(text) <= 512 &&
+                strstr(text, "{instance}") != NULL;
+    return good ? NULL
+                : "must begin with _repl/ and hold {instance}, such as "
+                  "_repl/watermark/{rule}/{instance}.json";
+}
+
 /* The member is an int from 0 to 100, which fits the unsigned reader. */
 static const struct schema_key rule_schema[] = {
     {"name", SCHEMA_TEXT, RULE(name), .required = true, .check = check_rule_name},
@@ -75,6 +110,10 @@ static const struct schema_key rule_schema[] = {
      .check = check_glob},
     {"storage_class", SCHEMA_TEXT, RULE(storage_class), .check = check_word},
     {"deletes", SCHEMA_CHOICE, RULE(deletes), .words = deletes_words, .preset = "ignore"},
+    {"deletes_brake", SCHEMA_PARSED, RULE(deletes_brake), .parse = brake_limit_parse,
+     .format = brake_limit_print, .preset = "1000 or 10% in 10min"},
+    {"deletes_foreign", SCHEMA_BOOL, RULE(deletes_foreign), .preset = "false"},
+    {"two_way", SCHEMA_BOOL, RULE(two_way), .preset = "false"},
     {"existing", SCHEMA_BOOL, RULE(existing), .preset = "false"},
     {"scan", SCHEMA_PARSED, RULE(scan), .parse = parse_scan, .format = format_scan,
      .preset = "off"},
@@ -92,6 +131,13 @@ static const struct schema_key rule_schema[] = {
      .format = limit_print, .preset = "off"},
     {"requests", SCHEMA_PARSED, RULE(requests), .parse = limit_parse_requests,
      .format = limit_print, .preset = "off"},
+    {"publish", SCHEMA_PARSED, RULE(publish_ms), .parse = parse_publish, .format = format_publish,
+     .preset = "10s"},
+    {"publish_as", SCHEMA_TEXT, RULE(publish_as), .check = check_publish_as,
+     .preset = "_repl/watermark/{rule}/{instance}.json"},
+    {"shared", SCHEMA_BOOL, RULE(shared), .preset = "false"},
+    {"scan_host", SCHEMA_TEXT, RULE(scan_host), .check = check_instance},
+    {"takeover", SCHEMA_DURATION32, RULE(takeover_ms), .min = 2000, .max = DAY_MS, .preset = "60s"},
     {0},
 };
 

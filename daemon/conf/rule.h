@@ -7,12 +7,14 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/fail.h"
 #include "daemon/base/mem.h"
+#include "daemon/conf/brake.h"
 #include "daemon/conf/limit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE };
+/* MARKER: as PROPAGATE, where the destination keeps the deleted version under a delete marker. */
+enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE, RULE_DELETES_MARKER };
 
 /* When the whole source is compared with what is known to be at the destination. */
 enum rule_scan_mode { RULE_SCAN_OFF, RULE_SCAN_ONCE, RULE_SCAN_EVERY, RULE_SCAN_CONTINUOUS };
@@ -40,19 +42,28 @@ struct rule {
     size_t include_count; /* none = all; exclude wins */
     const char **exclude;
     size_t exclude_count;
-    const char *storage_class;           /* NULL = as the source's */
-    enum rule_deletes deletes;           /* default ignore */
-    bool existing;                       /* list the source for existing objects; default false */
-    struct rule_scan scan;               /* default off */
+    const char *storage_class;        /* NULL = as the source's */
+    enum rule_deletes deletes;        /* default ignore */
+    struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
+    bool deletes_foreign;   /* delete objects that are not of our making, too; default false */
+    bool two_way;           /* another rule goes the other way; default false */
+    bool existing;          /* list the source for existing objects; default false */
+    struct rule_scan scan;  /* default off */
     enum rule_scan_against scan_against; /* default journal */
     struct limit scan_requests;          /* a second, of listings; default off */
-    bool enabled;                        /* false = paused; default true */
-    bool keep_replicas;                  /* default true */
-    bool marker;                         /* write the marker metadata; default true */
-    uint32_t objective_ms;               /* default 10 min */
-    int priority;                        /* 0 … 100, higher first; default 50 */
-    struct limit bandwidth;              /* bytes a second to the destination; default off */
-    struct limit requests;               /* a second, of both sides; default off */
+    bool enabled;           /* false = paused; default true */
+    bool keep_replicas;     /* default true */
+    bool marker;            /* write the marker metadata; default true */
+    uint32_t objective_ms;  /* default 10 min */
+    int priority;           /* 0 … 100, higher first; default 50 */
+    struct limit bandwidth; /* bytes a second to the destination; default off */
+    struct limit requests;  /* a second, of both sides; default off */
+    uint64_t publish_ms;    /* the watermark, at most so often; 0 = off; default 10 s */
+    const char *publish_as; /* key, below _repl/, with {rule} and {instance} to be filled in */
+    bool shared;            /* other hosts have a rule of this name for the same places */
+    const char *scan_host;  /* instance that does what looks at the whole bucket; NULL = they
+                               agree on one at the destination */
+    uint32_t takeover_ms;   /* so long after its last sign of life; default 60 s */
 };
 
 /* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */

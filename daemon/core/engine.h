@@ -78,6 +78,28 @@ struct outbox_status {
 /* The outbox at this place in the configuration; false behind the last one. */
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
+/* A feed of the configuration; what is pointed at is valid until the next turn. */
+struct feed_report {
+    const char *name;     /* "webhook:minio" */
+    const char *kind;     /* "webhook" */
+    const char *endpoint; /* NULL = of any */
+    const char *bucket;
+    bool is_up; /* false: fail says why, or it has only just started */
+    struct fail fail;
+    uint64_t astray; /* changes of places that no rule copies from */
+    struct quarantine_counts quarantined;
+};
+/* False behind the last one. */
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret);
+/* Where the webhook listens, NULL when it does not. */
+const char *engine_webhook_address(const struct engine *e);
+/* Bodies in quarantine of a feed, by id or with id 0 all of them: are read again and, where they
+ * can be now, appended and dropped; or are dropped by the operator's word, which the log keeps. */
+void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, engine_done_fn *done,
+                              void *arg);
+void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
+                            engine_done_fn *done, void *arg);
+
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
@@ -87,15 +109,34 @@ int engine_scan_end(struct engine *e, const char *rule, struct fail *f);
 int engine_scan_report(struct engine *e, const char *rule, struct scan_report *ret, struct fail *f);
 
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
-enum lag_blocker { LAG_NONE, LAG_TASK, LAG_FAILED_TASK, LAG_FEED, LAG_PAUSED, LAG_ENDPOINT };
+enum lag_blocker {
+    LAG_NONE,
+    LAG_TASK,
+    LAG_FAILED_TASK,
+    LAG_FEED,
+    LAG_PAUSED,
+    LAG_ENDPOINT,
+    LAG_BRAKE
+};
+
+/* The newest of the changes that came later than the watermark; feed "" = there was none. */
+struct lag_late {
+    char key[160];
+    char feed[96];
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+};
 
 struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
+    int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
     char waits_for[320]; /* a sentence: what the watermark waits for */
+    char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
+    struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;
     bool listing; /* existing objects are not all listed yet */
     uint64_t listed;
@@ -106,9 +147,19 @@ struct rule_lag {
     bool existing_done;        /* nothing of them is left to list or to copy */
     char existing[320];        /* a sentence about existing objects; "" = none is left or failed */
     struct fail endpoint_fail; /* of an endpoint that takes no work now; code 0 = none */
-    bool known;                /* false until the first refresh after the start */
+    int64_t brake_since_ms;    /* deletes are held since; 0 = they are not */
+    char brake_why[200];
+    bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+/* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
+ * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
+ * the epoch is still the same one. 0 = not ours. */
+uint64_t engine_owner_epoch(struct engine *e, const char *rule);
+bool engine_owns(struct engine *e, const char *rule);
+/* Whose it is as far as we know ("" = not known), and what is in the way of knowing or being it
+ * ("" = nothing); valid until the next turn. */
+const char *engine_owner(struct engine *e, const char *rule, const char **ret_trouble);
 /* Wall time, but it never goes back, and is later than every watermark, whatever happens to the
  * clock: changes are accepted at it, and "now" in a question about the watermark means it. */
 int64_t engine_now_ms(struct engine *e);
@@ -118,9 +169,11 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    bool proven;         /* not the watermark, but what scans have confirmed */
 };
-/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
- * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+/* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout
+ * (UV_ETIMEDOUT), or REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects
+ * failed. */
 void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
                  void *arg);
 
@@ -137,6 +190,11 @@ void engine_task_retry(struct engine *e, const char *rule, struct span key, engi
                        void *arg);
 void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
                       engine_done_fn *done, void *arg);
+/* Deletes that the brake holds: reason absent, they go; else they are discarded, on the record.
+ * `count` of them; REPL_ENOTFOUND without such a rule. */
+typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+void engine_held_word(struct engine *e, const char *rule, struct span reason, engine_word_fn *done,
+                      void *arg);
 struct store *engine_store(struct engine *e, const char *endpoint);
 struct sched *engine_sched(struct engine *e);
 

@@ -52,16 +52,6 @@ static int run_append(struct backend *b, struct journal_call *call)
     return status;
 }
 
-/* A change older than the watermark holds it where it is; the operator sees that it happened. */
-static void count_late(struct engine_rule *r, const struct append_entry *entry)
-{
-    int64_t t = entry->change.event_time_ms;
-    if (!r->deleting && entry->origin == TASK_LIVE && t > 0 && r->lag_known &&
-        t <= r->watermark_ms) {
-        stat_add(r->stats[STAT_RULE_LATE_CHANGES], 1);
-    }
-}
-
 static void wake_rules(struct append_call *c)
 {
     struct engine_rule *r = NULL;
@@ -71,7 +61,6 @@ static void wake_rules(struct append_call *c)
         }
         if (r != NULL) {
             r->ready = true;
-            count_late(r, &c->entries[i]);
         }
     }
     for (size_t i = 0; i < c->skipped_count; i++) {
@@ -109,7 +98,7 @@ static struct change copy_change(struct arena *a, const struct change *in)
     out.key = arena_span(a, in->key);
     out.version_id = arena_span(a, in->version_id);
     out.etag = arena_span(a, in->etag);
-    out.sequencer = arena_span(a, in->sequencer);
+    out.sequencer = change_sequencer(in->sequencer, a);
     out.feed = arena_span(a, in->feed);
     return out;
 }

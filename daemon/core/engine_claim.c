@@ -16,6 +16,8 @@ struct claim_call {
     struct claim_rule *rules;
     int64_t *objective_ms; /* by rule, as the next */
     int64_t *next_try_ms;
+    int64_t *brake_from_ms; /* 0 = no question */
+    struct brake *brakes;
     size_t rule_count;
     struct task_list *lists; /* one a step */
     size_t list_count;
@@ -61,6 +63,10 @@ static int run_claim(struct backend *b, struct journal_call *call)
     }
     for (size_t i = 0; status == 0 && i < c->rule_count; i++) {
         status = b->ops->next_try(b, c->rules[i].rule, &c->next_try_ms[i]);
+        if (status == 0 && c->brake_from_ms[i] != 0) {
+            status = b->ops->brake_get(b, &c->batch->arena, c->rules[i].rule, c->brake_from_ms[i],
+                                       &c->brakes[i]);
+        }
     }
     return status;
 }
@@ -78,6 +84,9 @@ static void settle_rule(struct claim_call *c, size_t at)
     memcpy(r->credit, now->credit, sizeof(r->credit));
     r->newest_first = now->newest_first;
     r->next_try_ms = c->next_try_ms[at];
+    if (c->brake_from_ms[at] != 0) {
+        engine_brake_learn(r, &c->brakes[at]);
+    }
     if (c->plan.room > 0 && now->got < now->limit) {
         r->ready = false;
     }
@@ -98,6 +107,8 @@ static void free_call(struct claim_call *c)
     mem_free(c->rules);
     mem_free(c->objective_ms);
     mem_free(c->next_try_ms);
+    mem_free(c->brake_from_ms);
+    mem_free(c->brakes);
     mem_free(c->plan.parts);
     mem_free(c->lists);
     mem_free(c);
@@ -148,6 +159,7 @@ static void add_rule(struct claim_call *c, const struct engine_rule *r, size_t l
                               .limit = limit,
                               .newest_first = r->newest_first};
     memcpy(to->credit, r->credit, sizeof(to->credit));
+    c->brake_from_ms[c->rule_count] = engine_brake_from_ms(r, c->now_ms);
     c->objective_ms[c->rule_count++] = r->rule.objective_ms;
 }
 
@@ -173,6 +185,7 @@ static struct claim_call *new_call(struct engine *e, size_t rules_most)
     c->now_ms = engine_now_ms(e);
     c->rules = mem_array(rules_most, sizeof(*c->rules));
     c->objective_ms = mem_array(rules_most, sizeof(*c->objective_ms));
+    c->brake_from_ms = mem_array(rules_most, sizeof(*c->brake_from_ms));
     c->call.run = run_claim;
     c->call.done = claim_done;
     return c;
@@ -183,6 +196,7 @@ static void submit(struct claim_call *c, size_t room)
     struct engine *e = c->engine;
     struct claim_part *parts = mem_array(CLAIM_PARTS(c->rule_count), sizeof(*parts));
     c->next_try_ms = mem_array(c->rule_count, sizeof(*c->next_try_ms));
+    c->brakes = mem_array(c->rule_count, sizeof(*c->brakes));
     c->plan.room = room;
     engine_shares(e, c->plan.shares);
     claim_plan_start(&c->plan, c->rules, c->rule_count, parts);

@@ -15,21 +15,24 @@ struct host_append {
     void *arg;
 };
 
-/* A crawler that names a bucket or endpoint otherwise than the rules do would never hear of it. */
+/* A sender or crawler that names a bucket or endpoint otherwise than the rules do would never hear
+ * of it. */
 static void tell_astray(struct engine_feed *ef, const struct engine_append_result *result)
 {
     ef->astray += result->astray;
     stat_add(ef->astray_stat, (double)result->astray);
-    LOG_WARNING(ef->engine->log, "outbox",
-                "outbox %s: no rule copies from %s, rows are passed over rows=%" PRIu64, ef->name,
-                result->astray_place, result->astray);
+    const char *kind = feed_kind_name(ef->feed->kind);
+    LOG_WARNING(ef->engine->log, kind,
+                "%s %s: no rule copies from %s, %s are passed over rows=%" PRIu64, kind, ef->name,
+                result->astray_place, ef->feed->kind == FEED_OUTBOX ? "rows" : "changes",
+                result->astray);
 }
 
 static void host_appended(void *arg, int status, const struct fail *f,
                           const struct engine_append_result *result)
 {
     struct host_append *h = arg;
-    if (status == 0 && result->astray > 0 && h->feed->feed->kind == FEED_OUTBOX) {
+    if (status == 0 && result->astray > 0 && h->feed->astray_stat != NULL) {
         tell_astray(h->feed, result);
     }
     h->done(h->arg, status, f);
@@ -46,6 +49,9 @@ static void host_append(void *arg, const struct change *changes, size_t count,
     h->feed = ef;
     h->done = done;
     h->arg = done_arg;
+    if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_events(ef, changes, count);
+    }
     engine_append(e, changes, count, TASK_LIVE, cursor_name, cursor, host_appended, h);
 }
 
@@ -114,14 +120,27 @@ static void host_news(void *arg)
     engine_lag_soon(ef->engine);
 }
 
+static void host_quarantine(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                            void *done_arg)
+{
+    engine_quarantine_put(arg, body, reason, done, done_arg);
+}
+
+static void host_own(void *arg, const struct change *change)
+{
+    engine_arrivals_canary(arg, change);
+}
+
 struct feed_host engine_feed_host(struct engine_feed *ef)
 {
     return (struct feed_host){.arg = ef,
                               .append = host_append,
+                              .quarantine = host_quarantine,
                               .load = host_load,
                               .room = host_room,
                               .now_ms = host_now_ms,
-                              .news = host_news};
+                              .news = host_news,
+                              .own = host_own};
 }
 
 /* ---- life ---- */
@@ -204,6 +223,25 @@ bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret
     return false;
 }
 
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
+{
+    LIST_FOR (link, &e->feeds) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (at-- == 0) {
+            *ret = (struct feed_report){.name = ef->feed->name,
+                                        .kind = feed_kind_name(ef->feed->kind),
+                                        .endpoint = ef->feed->endpoint,
+                                        .bucket = ef->feed->bucket,
+                                        .is_up = ef->feed->status.state == FEED_UP,
+                                        .fail = ef->feed->status.fail,
+                                        .astray = ef->astray,
+                                        .quarantined = ef->quarantined};
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool meets(const char *of_feed, const char *of_rule)
 {
     return of_feed == NULL || strcmp(of_feed, of_rule) == 0;
@@ -215,15 +253,42 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
            meets(ef->feed->bucket, r->rule.source.bucket);
 }
 
+static int64_t through_of(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return ef->feed->kind == FEED_WEBHOOK ? engine_arrivals_through(ef, r)
+                                          : ef->feed->status.complete_through_ms;
+}
+
+/* Where nothing else tells of changes, all is known that the last complete scan saw. */
+static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
+{
+    if (r->rule.scan.mode != RULE_SCAN_EVERY && r->rule.scan.mode != RULE_SCAN_CONTINUOUS) {
+        return false;
+    }
+    LIST_FOR (link, &e->feeds) {
+        if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
+            return false;
+        }
+    }
+    return r->scan != NULL && !r->scan->closing;
+}
+
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed)
 {
     /* What is appended now is given this very millisecond at the earliest. */
     int64_t through = engine_now_ms(e) - 1;
+    if (is_only_scanned(e, r)) {
+        if (ret_feed != NULL) {
+            *ret_feed = r->scan;
+        }
+        return r->scan->feed->status.complete_through_ms;
+    }
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (engine_feed_serves(ef, r) && ef->feed->status.complete_through_ms < through) {
-            through = ef->feed->status.complete_through_ms;
+        int64_t of_feed = engine_feed_serves(ef, r) ? through_of(ef, r) : through;
+        if (of_feed < through) {
+            through = of_feed;
             if (ret_feed != NULL) {
                 *ret_feed = ef;
             }

@@ -141,7 +141,8 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
                                   .size = outcome->bytes,
                                   .dest_etag = arena_span(a, outcome->dest.etag),
                                   .dest_version = arena_span(a, outcome->dest.version_id),
-                                  .verified_ms = c->finish.now_ms};
+                                  .verified_ms = c->finish.now_ms,
+                                  .sequencer = arena_span(a, c->work->task->sequencer)};
     if (c->work->rule->rule.keep_replicas) {
         c->finish.replica = &c->replica;
     }
@@ -171,6 +172,9 @@ static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
 static void fill_outcome(struct finish_call *c, const struct copy_outcome *outcome)
 {
     c->finish.bytes_sent = outcome->bytes_sent;
+    if (outcome->is_conflict && !c->work->rule->deleting) {
+        stat_add(c->work->rule->stats[STAT_RULE_CONFLICTS], 1);
+    }
     switch (outcome->end) {
     case COPY_DONE:
         c->finish.outcome = FINISH_DONE;
@@ -185,6 +189,10 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
         c->finish.outcome = FINISH_SKIPPED;
         fail_set(&c->finish.fail, REPL_EDONE, "%s",
                  outcome->skip_reason != NULL ? outcome->skip_reason : "nothing to do");
+        c->finish.no_replica = outcome->dest_gone;
+        if (outcome->is_there) {
+            fill_replica(c, outcome);
+        }
         fill_good(c, outcome);
         break;
     case COPY_FAILED:
@@ -283,6 +291,15 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
     submit(c);
 }
 
+void engine_finish_held(struct engine_work *w)
+{
+    struct finish_call *c = new_call(w->engine, w->task);
+    c->work = w;
+    c->finish.outcome = FINISH_HELD;
+    c->finish.why = arena_span(&c->arena, span_str(w->rule->brake.why));
+    submit(c);
+}
+
 void engine_work_release(struct engine *e, const struct task *task)
 {
     submit(new_call(e, task));
@@ -296,6 +313,7 @@ void engine_work_drop(struct engine_work *w)
     struct engine_rule *r = w->rule;
     list_remove(&w->link);
     r->work_count--;
+    r->brake.turned -= w->is_turned;
     hash_remove(&w->engine->works, &w->entry);
     engine_batch_unref(w->batch);
     arena_done(&w->arena);

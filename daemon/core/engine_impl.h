@@ -6,6 +6,10 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/scan_feed.h"
+#include "daemon/feeds/lateness.h"
+#include "daemon/feeds/webhook.h"
+#include "daemon/notify/owner.h"
+#include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
 #define ENGINE_SUBJECT "engine"
@@ -32,8 +36,9 @@ struct engine_feed {
     uint32_t rule; /* scan: its number; 0 = feed of the configuration */
     char *name;    /* in the configuration; scan: of the rule */
     struct feed *feed;
-    uint64_t astray;          /* outbox: rows of places that no rule copies from */
-    struct stat *astray_stat; /* outbox */
+    uint64_t astray;          /* changes of places that no rule copies from */
+    struct stat *astray_stat; /* NULL: of a scan */
+    struct quarantine_counts quarantined;
     bool closing;
 };
 
@@ -41,6 +46,7 @@ struct engine_feed {
 
 enum engine_stat {
     STAT_RULE_WATERMARK,
+    STAT_RULE_PROVEN,
     STAT_RULE_LAG,
     STAT_RULE_PENDING_OBJECTS,
     STAT_RULE_PENDING_BYTES,
@@ -59,7 +65,21 @@ enum engine_stat {
     STAT_RULE_OBJECTIVE_MISSED,
     STAT_RULE_LATENCY,
     STAT_RULE_LATE_CHANGES,
+    STAT_RULE_OWNER,
+    STAT_RULE_HELD_DELETES,
+    STAT_RULE_BRAKE,
+    STAT_RULE_CONFLICTS,
     STAT_RULE_COUNT,
+};
+
+/* As of the last claim. */
+struct engine_brake {
+    int64_t since_ms; /* it holds deletes since; 0 = it does not */
+    char why[200];
+    uint64_t deleted;  /* within the window */
+    uint64_t pending;  /* deletes in the journal, those in work included */
+    uint64_t replicas; /* of the rule */
+    uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
 struct engine_rule {
@@ -96,10 +116,19 @@ struct engine_rule {
     enum task_state oldest_state;
     char oldest_key[160];
     int64_t watermark_ms;
+    int64_t proven_ms;
+    struct lag_late last_late;
+    int64_t held_ms; /* by a body in quarantine; 0 = by none */
+    char held_by[96];
     uint64_t existing_failed;
     enum lag_blocker blocker;
     uint64_t skipped_here; /* ignored deletes: counted, never stored */
     struct stat *stats[STAT_RULE_COUNT];
+
+    /* Published: engine_notify.c. */
+    struct watermark *watermark; /* NULL: switched off, or not begun */
+    struct owner *owner;         /* NULL: not shared, or the operator has named the host */
+    struct engine_brake brake;
 
     /* Existing objects, and what scans found besides. */
     struct engine_feed *scan;
@@ -127,6 +156,7 @@ struct engine_work {
     struct span to_key;
     struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
+    bool is_turned;                 /* counted in the rule's brake.turned */
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
@@ -151,6 +181,7 @@ struct engine_wait {
     char *rule;
     int64_t until_ms;
     bool existing;
+    bool proven;
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -171,7 +202,9 @@ struct engine {
     engine_store_fn *make_store;
     void *make_store_arg;
     bool run_feeds;
-    bool lost; /* the journal is another program's */
+    char id[40];    /* of the journal, whatever the instance is called */
+    bool id_is_new; /* not stored yet */
+    bool lost;      /* the journal is another program's */
     loop_fn *lost_fn;
     void *lost_arg;
 
@@ -181,7 +214,9 @@ struct engine {
     struct list endpoints;
     struct list rules;
     const struct rule **rule_view;
-    struct list feeds; /* of the configuration: outboxes, webhook sources, queues */
+    struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list arrivals;    /* of webhooks, by bucket */
+    struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
     struct list ops;
     struct list puts;     /* rules on their way to the journal */
@@ -237,6 +272,10 @@ struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name)
 void engine_features_name(const char *endpoint, char to[96]);
 void engine_features_apply(struct engine_endpoint *endpoint, struct span value);
 void engine_features_save(struct engine *e, const struct store *store);
+/* The same of its conditional writes. */
+void engine_conditional_name(const char *endpoint, char to[96]);
+void engine_conditional_apply(struct engine_endpoint *endpoint, struct span value);
+void engine_conditional_save(struct engine *e, const struct store *store);
 
 /* engine_append.c: what a scan found, for one rule only. */
 void engine_append_scan(struct engine *e, uint32_t rule, const struct scan_batch *batch,
@@ -257,7 +296,14 @@ void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
 bool engine_work_is_at(struct engine *e, const struct upload *u);
 void engine_batch_unref(struct claim_batch *batch);
 
+/* engine_brake.c: whether this delete may go; if not, it is to be held, and so are all after it. */
+bool engine_brake_admits(struct engine_work *w);
+/* Where the window begins; 0 = the rule has no use for a brake. */
+int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
+void engine_brake_learn(struct engine_rule *r, const struct brake *now);
+
 /* engine_finish.c */
+void engine_finish_held(struct engine_work *w);
 void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcome);
 void engine_work_drop(struct engine_work *w); /* frees it once nothing of it is under way */
 /* Results that wait for the journal get their last chance. */
@@ -292,8 +338,8 @@ void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
 void engine_feed_stop(struct engine_feed *ef);
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
-/* The least complete_through of the feeds that serve the rule (wall ms); just before now when there
- * is none. *ret_feed, which may be NULL: whose it is, or NULL. */
+/* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
+ * start of the last scan of a rule that is scanned again and again, else just before now. *ret_feed, which may be NULL: whose it is, or NULL. */
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed);
 
@@ -301,6 +347,30 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
 void engine_scan_start(struct engine_rule *r);
 void engine_scan_stop(struct engine_rule *r);
 void engine_scan_wake(struct engine_rule *r); /* its options changed */
+
+/* engine_arrivals.c: what webhooks told, by bucket; writes canaries. */
+void engine_arrivals_tick(struct engine *e); /* once a second */
+void engine_arrivals_free(struct engine *e);
+void engine_arrivals_events(const struct engine_feed *ef, const struct change *changes,
+                            size_t count);
+void engine_arrivals_canary(const struct engine_feed *ef, const struct change *own);
+/* Of a webhook and a rule that it serves, as in lateness.h. */
+int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engine_rule *r);
+int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine_rule *r);
+int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
+void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
+                         size_t size);
+
+/* engine_webhook.c: on failure nothing has changed. */
+int engine_webhook_start(struct engine *e, struct fail *f);
+int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
+void engine_webhook_stop(struct engine *e);
+
+/* engine_quarantine.c */
+void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
+                           engine_done_fn *done, void *arg);
+/* Reads the counts from the journal. */
+void engine_quarantine_count(struct engine_feed *ef);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
@@ -312,6 +382,9 @@ void engine_history_start(struct engine *e);
 /* lag.c */
 void engine_lag_init(struct engine *e);
 void engine_lag_soon(struct engine *e);
+/* When the last complete scan of the rule began; 0 = none that is known. */
+int64_t engine_scan_ms(const struct engine_rule *r);
+/* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
 /* lag_text.c */
@@ -324,6 +397,17 @@ void engine_stats_init(struct engine *e);
 void engine_stats_rule(struct engine_rule *r);
 void engine_stats_show(struct engine_rule *r);
 void engine_stats_drop(struct engine_rule *r);
+
+/* engine_notify.c: what others are told of a rule, and what its hosts agree on */
+void engine_notify_start(struct engine_rule *r);
+/* for_good: the rule is deleted; what stands at the destination of this host goes. */
+void engine_notify_stop(struct engine_rule *r, bool for_good);
+/* The rule was another one, whose strings still live. */
+void engine_notify_change(struct engine_rule *r, const struct rule *old);
+int engine_id_load(struct engine *e, struct backend *b);
+void engine_id_save(struct engine *e);
+/* The journal holds another watermark, or other counts. */
+void engine_notify_lag(struct engine_rule *r);
 
 /* engine_limits.c: what holds at this time of the day. */
 void engine_limits_apply(struct engine *e);

@@ -47,7 +47,7 @@ static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpo
            a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
            same(a->credentials_name, b->credentials_name) &&
            same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
-           same(a->congestion, b->congestion) && same(a->check, b->check) &&
+           same(a->congestion, b->congestion) && a->http == b->http && same(a->check, b->check) &&
            a->reupload_safe == b->reupload_safe;
 }
 
@@ -117,6 +117,8 @@ static void retire_old(struct engine *e, const struct conf *conf)
         struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
         const struct conf_endpoint *c = conf_endpoint_find(conf, ep->name);
         if (c != NULL && same_endpoint(ep->conf, c)) {
+            struct fail ignored; /* a store without paths has none to free */
+            (void)store_order(ep->store, NULL, NET_FREE, &ignored);
             ep->conf = c;
             continue;
         }
@@ -214,6 +216,9 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     int status = check(e, conf, f);
     if (status == 0) {
         status = open_changed(e, conf, &opened, f);
+    }
+    if (status == 0) {
+        status = engine_webhook_reload(e, conf, f);
     }
     if (status != 0) {
         drop_all(&opened);

@@ -64,11 +64,17 @@ void engine_rule_free(struct engine_rule *r)
 static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
 {
     struct frontier frontier;
+    struct brake brake;
     int status = b->ops->frontier(b, a, r->rule.number, &frontier);
     if (status == 0) {
         engine_clock_passed(r->engine, frontier.watermark_ms);
+        status = b->ops->brake_get(b, a, r->rule.number, INT64_MAX, &brake);
     }
-    return status == 0 ? b->ops->counts(b, r->rule.number, &r->counts) : status;
+    if (status == 0) {
+        engine_brake_learn(r, &brake);
+        status = b->ops->counts(b, r->rule.number, &r->counts);
+    }
+    return status;
 }
 
 static int load_rule(struct engine *e, struct backend *b, const struct rule_record *rec,
@@ -145,11 +151,13 @@ static void refuse_put(struct rule_put *p, int status, const struct fail *f)
 static void apply_change(struct engine_rule *r, const struct rule *rule)
 {
     struct arena old = r->arena;
+    struct rule before = r->rule;
     struct fail f;
     arena_init(&r->arena);
     if (copy_rule(rule, &r->arena, &r->rule, &f) != 0) {
         LOG_ERROR(r->engine->log, ENGINE_SUBJECT, "stored rule is unreadable: %s", f.text);
     }
+    engine_notify_change(r, &before);
     arena_done(&old);
     engine_rule_resolve(r);
     r->ready = true;
@@ -182,6 +190,7 @@ static void put_done(struct journal_call *call)
         } else {
             r = engine_rule_add(e, &p->rule);
             engine_scan_start(r);
+            engine_notify_start(r);
         }
         LOG_NOTICE(e->log, ENGINE_SUBJECT, "rule %s is stored%s", p->rule.name,
                    p->rule.enabled ? "" : " and paused");
@@ -312,6 +321,13 @@ static void preflighted(void *arg, int status, const struct fail *f)
     submit_put(p);
 }
 
+/* A change of a rule asks nothing new of the buckets, but for delete markers. */
+static bool is_worth_a_trial(const struct engine_rule *r, const struct rule *rule)
+{
+    return r == NULL ||
+           (rule->deletes == RULE_DELETES_MARKER && r->rule.deletes != RULE_DELETES_MARKER);
+}
+
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg)
 {
@@ -339,10 +355,11 @@ void engine_rule_put(struct engine *e, const struct rule *rule, bool no_prefligh
         return;
     }
     p->rule.number = r != NULL ? r->rule.number : 0;
+    bool is_tried = !no_preflight && is_worth_a_trial(r, &p->rule);
     if (r != NULL) {
         r->changing = true;
-        submit_put(p);
-    } else if (no_preflight) {
+    }
+    if (!is_tried) {
         submit_put(p);
     } else {
         engine_preflight(e, &p->rule, preflighted, p);

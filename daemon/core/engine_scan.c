@@ -169,6 +169,9 @@ static const char *host_waits(void *arg)
     if (!r->rule.enabled) {
         return "the rule is paused";
     }
+    if (!engine_owns(ef->engine, r->rule.name)) {
+        return "another host scans for this rule";
+    }
     return journal_is_failing(ef->engine->journal) ? "the journal cannot be written" : NULL;
 }
 

@@ -55,12 +55,14 @@ static void look(void *arg)
 
 static void stop_feeds(struct engine *e)
 {
+    engine_webhook_stop(e);
     LIST_FOR_SAFE (link, &e->feeds) {
         engine_feed_stop(CONTAINER_OF(link, struct engine_feed, link));
     }
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         engine_scan_stop(r);
+        engine_notify_stop(r, false);
         timer_stop(&r->purge_timer);
     }
 }

@@ -53,6 +53,8 @@ static void add_known(const struct task *task, struct copy_job *job)
     job->known_version = known->source_version;
     job->known_mtime_ms = known->source_mtime_ms;
     job->known_read_ms = known->source_read_ms;
+    job->known_dest_etag = known->dest_etag;
+    job->known_dest_version = known->dest_version;
 }
 
 static struct span keep(struct engine_work *w, const char *text)
@@ -75,6 +77,9 @@ static struct copy_job make_job(struct engine_work *w)
                            .storage_class = keep(w, rule->storage_class),
                            .size_hint = task->size,
                            .marker = rule->marker,
+                           .two_way = rule->two_way,
+                           .delete_foreign = rule->deletes_foreign,
+                           .keep_version = rule->deletes == RULE_DELETES_MARKER,
                            .instance = keep(w, e->conf->instance),
                            .part_max = e->conf->part_max_bytes,
                            .deadline_ms = task->oldest_ms + rule->objective_ms,
@@ -142,6 +147,25 @@ bool engine_work_is_at(struct engine *e, const struct upload *u)
     return false;
 }
 
+/* The rule may have changed since the change came. */
+static void ignore_delete(struct engine_work *w)
+{
+    struct copy_outcome outcome = {.end = COPY_SKIPPED, .skip_reason = "the rule ignores deletes"};
+    engine_finish_copy(w, &outcome);
+}
+
+static void start(struct engine_work *w)
+{
+    if (w->kind == COPY_DELETE && w->rule->rule.deletes == RULE_DELETES_IGNORE) {
+        ignore_delete(w);
+    } else if (w->kind == COPY_DELETE && !engine_brake_admits(w)) {
+        engine_finish_held(w);
+    } else {
+        struct copy_job job = make_job(w);
+        w->copy = sched_add(w->engine->sched, &job, w);
+    }
+}
+
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch)
 {
     struct engine_rule *r = engine_rule_by_number(e, task->rule);
@@ -154,9 +178,7 @@ void engine_work_start(struct engine *e, const struct task *task, struct claim_b
         engine_work_release(e, task);
         return;
     }
-    struct engine_work *w = new_work(r, task, batch);
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(e->sched, &job, w);
+    start(new_work(r, task, batch));
 }
 
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep_count)
@@ -287,22 +309,16 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
     if (outcome->end != COPY_SKIPPED) {
         return false;
     }
-    return w->kind == COPY_DELETE ||
-           (outcome->source_gone && w->rule->rule.deletes == RULE_DELETES_PROPAGATE &&
+    return outcome->source_there ||
+           (outcome->source_gone && w->rule->rule.deletes != RULE_DELETES_IGNORE &&
             w->task->origin == TASK_LIVE);
-}
-
-static void go_on(struct engine_work *w)
-{
-    struct copy_job job = make_job(w);
-    w->copy = sched_add(w->engine->sched, &job, w);
 }
 
 static void turn_round(struct engine_work *w)
 {
     w->turns++;
     w->kind = w->kind == COPY_DELETE ? COPY_OBJECT : COPY_DELETE;
-    go_on(w);
+    start(w);
 }
 
 /* An upload whose Complete an earlier life had sent ends at the version that was read then. The
@@ -367,7 +383,7 @@ static void on_done(void *arg, struct copy *copy, const struct copy_outcome *out
         end_work(w, COPY_STOPPED);
     } else if (unconfirmed) {
         keep_completed(w, outcome);
-        go_on(w);
+        start(w);
     } else if (w->turns < TURNS_MAX) {
         turn_round(w);
     } else {

@@ -53,6 +53,14 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
                  r->oldest_key, when);
         return;
     }
+    if (r->oldest_state == TASK_HELD) {
+        lag->blocker = LAG_BRAKE;
+        snprintf(lag->waits_for, sizeof(lag->waits_for),
+                 "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
+                 "lets them go",
+                 r->counts.held_objects, when, r->brake.why);
+        return;
+    }
     if (engine_endpoint_blocks(r, &f, &name)) {
         lag->blocker = LAG_ENDPOINT;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "endpoint %s does not take work: %s", name,
@@ -69,13 +77,18 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
              when, r->oldest_ms <= r->watermark_ms ? ", told late" : "", what);
 }
 
-static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
+static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
+                         struct rule_lag *lag)
 {
     lag->blocker = LAG_FEED;
     const struct feed_status *s = &ef->feed->status;
+    char text[200] = "";
     const char *why = "not read to its end yet";
     if (s->state == FEED_DOWN) {
         why = s->fail.text;
+    } else if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_why(ef, r, text, sizeof(text));
+        why = text[0] != 0 ? text : "waits for the event of a canary";
     } else if (s->waiting_for[0] != 0) {
         why = s->waiting_for;
     }
@@ -83,21 +96,39 @@ static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
              ef->name, why);
 }
 
+/* "webhook:minio" is written "webhook minio" elsewhere; here the name is what replctl takes. */
+static void text_of_quarantine(const struct engine_rule *r, struct rule_lag *lag)
+{
+    lag->blocker = LAG_FEED;
+    snprintf(
+        lag->waits_for, sizeof(lag->waits_for),
+        "a body of %s in quarantine, which may tell of changes: replay or drop it, see replctl "
+        "feed show",
+        r->held_by);
+}
+
 void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
     int64_t through = engine_complete_through(r->engine, r, &feed);
-    bool behind = engine_now_ms(r->engine) - through > BEHIND_MS;
+    int64_t usual = BEHIND_MS;
+    if (feed != NULL && feed->feed->kind == FEED_WEBHOOK) {
+        usual += engine_arrivals_usual(feed, r);
+    }
+    bool behind = engine_now_ms(r->engine) - through > usual;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
     if (!r->rule.enabled) {
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "the rule is paused; its watermark stands still until it is resumed");
-    } else if (r->any && r->oldest_ms - 1 <= through) {
+    } else if (r->any && r->oldest_ms - 1 <= through &&
+               (r->held_ms == 0 || r->oldest_ms <= r->held_ms)) {
         text_of_task(r, lag);
+    } else if (r->held_ms > 0 && r->held_ms <= through && r->proven_ms < r->held_ms) {
+        text_of_quarantine(r, lag);
     } else if (behind && feed != NULL) {
-        text_of_feed(feed, lag);
+        text_of_feed(feed, r, lag);
     } else if (r->any) {
         text_of_task(r, lag);
     }
@@ -163,6 +194,26 @@ static void copy_listing(const struct engine_rule *r, struct rule_lag *lag)
     lag->listing_fail = s->state == FEED_DOWN ? s->fail : (struct fail){0};
 }
 
+static void text_of_proof(const struct engine_rule *r, struct rule_lag *lag)
+{
+    char when[32];
+    int64_t scan_ms = engine_scan_ms(r);
+    time_iso(scan_ms, when);
+    if (!r->rule.enabled) {
+        snprintf(lag->proof, sizeof(lag->proof), "the rule is paused");
+    } else if (scan_ms == 0) {
+        snprintf(lag->proof, sizeof(lag->proof), "%s",
+                 lag->listing ? "no scan has come to its end yet"
+                              : "no complete scan of the source is known");
+    } else if (r->proven_ms < scan_ms) {
+        snprintf(lag->proof, sizeof(lag->proof),
+                 "not everything up to the scan that began %s is at the destination", when);
+    } else {
+        snprintf(lag->proof, sizeof(lag->proof),
+                 "waits for the end of a scan that begins later than %s", when);
+    }
+}
+
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
 {
     struct engine_rule *r = engine_rule_by_name(e, rule);
@@ -172,9 +223,13 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     memset(ret, 0, sizeof(*ret));
     ret->known = r->lag_known;
     ret->watermark_ms = r->watermark_ms;
+    ret->proven_ms = r->proven_ms;
+    ret->last_late = r->last_late;
     ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
     ret->oldest_ms = r->any ? r->oldest_ms : 0;
     ret->counts = r->counts;
+    ret->brake_since_ms = r->brake.since_ms;
+    snprintf(ret->brake_why, sizeof(ret->brake_why), "%s", r->brake.why);
     ret->counts.skipped_objects += r->skipped_here;
     ret->counts.backfill_objects += r->listed_ahead;
     engine_stats_show(r);
@@ -185,6 +240,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     engine_lag_text(r, ret);
     copy_listing(r, ret);
     text_of_existing(r, ret);
+    text_of_proof(r, ret);
     if (engine_endpoint_blocks(r, &ret->endpoint_fail, NULL) && ret->endpoint_fail.code == 0) {
         fail_set(&ret->endpoint_fail, REPL_EUNREACHABLE, "endpoint does not answer");
     }

@@ -34,6 +34,7 @@ struct preflight {
     struct arena arena;
     struct rule_place source;
     struct rule_place destination;
+    bool needs_versions;
     struct span trial_key;
     struct span source_key; /* absent: nothing to read */
     struct span upload_id;
@@ -68,12 +69,25 @@ static void add_failure(struct preflight *p, const struct fail *f)
     buf_done(&text);
 }
 
+/* A bucket that keeps versions gives each a name; "null" is none. */
+static void check_versions(struct preflight *p, struct span version)
+{
+    struct fail f;
+    if (!p->needs_versions || (version.len > 0 && !span_eq_str(version, "null"))) {
+        return;
+    }
+    fail_set(&f, REPL_EREFUSED, "it keeps no versions, which deletes: marker relies on");
+    fail_hint(&f, "switch versioning on, or write deletes: propagate");
+    add_failure(p, &f);
+}
+
 static void keep_results(struct preflight *p, const struct store_op *op)
 {
     if (p->at == TRY_LIST && op->entry_count > 0) {
         p->source_key = arena_span(&p->arena, op->entries[0].key);
     } else if (p->at == TRY_WRITE) {
         p->wrote = true;
+        check_versions(p, op->object.version_id);
     } else if (p->at == TRY_MULTIPART) {
         p->upload_id = arena_span(&p->arena, op->ret_upload_id);
     }
@@ -191,6 +205,7 @@ void engine_preflight(struct engine *e, const struct rule *rule, engine_done_fn 
     arena_init(&p->arena);
     p->source = copy_place(&p->arena, &rule->source);
     p->destination = copy_place(&p->arena, &rule->destination);
+    p->needs_versions = rule->deletes == RULE_DELETES_MARKER;
     p->trial_key = span_str(arena_printf(&p->arena, RULES_RESERVED_PREFIX "preflight/%s-%016llx",
                                          e->conf->instance,
                                          (unsigned long long)loop_random(e->loop, UINT64_MAX)));

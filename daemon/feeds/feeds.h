@@ -24,6 +24,9 @@ struct feed_host {
     /* Copies the changes; done(0) when they and the cursor are durable. count may be 0. */
     void (*append)(void *arg, const struct change *changes, size_t count, struct span cursor_name,
                    struct span cursor, feed_done_fn *done, void *done_arg);
+    /* Copies a body that cannot be read; done(0) when it is durable in the feed's quarantine. */
+    void (*quarantine)(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                       void *done_arg);
     /* A cursor as it was stored last. */
     void (*load)(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg);
     /* How many changes may come now; 0 = not now (journal failing, enough work ahead). */
@@ -32,6 +35,9 @@ struct feed_host {
     int64_t (*now_ms)(void *arg);
     /* The status is another one. */
     void (*news)(void *arg);
+    /* Webhook only: a change of a key of ours came (event.h), which no append() takes. Called when
+       what came with it or before it is durable. */
+    void (*own)(void *arg, const struct change *change);
 };
 
 /* ---- the feed ---- */
@@ -48,6 +54,8 @@ struct feed_status {
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
                                     scan: all that was there then was looked at */
+    int64_t proven_ms; /* scan: when the last complete one began, all of which is handed over;
+                          0 = none yet */
     uint64_t bad_rows;
     uint64_t listed; /* scan: objects that the rule takes, of the present or last pass */
     uint64_t listed_bytes;
@@ -81,6 +89,10 @@ struct feed {
        Rules with such a source have no watermark beyond what it has brought. */
     const char *endpoint;
     const char *bucket;
+    /* Webhook only, as configured: the host knows by canaries, or else by the events of the last
+       late_ms, up to when everything has come; status.complete_through_ms is not used. */
+    bool canary;
+    int64_t late_ms;
     struct feed_status status;
 };
 

@@ -134,11 +134,14 @@ static void cursor_loaded(void *arg, int status, struct span value)
 void scan_show(struct scan *s)
 {
     struct feed_status *status = &s->feed.status;
+    snprintf(status->waiting_for, sizeof(status->waiting_for), "%s",
+             s->state.phase == SCAN_IDLE ? "the next scan is not due yet" : "a scan goes on");
     status->listed = s->state.listed;
     status->listed_bytes = s->state.listed_bytes;
     status->equal = s->state.equal;
     status->equal_bytes = s->state.equal_bytes;
     status->complete_through_ms = (int64_t)s->state.proven_ms;
+    status->proven_ms = (int64_t)s->state.proven_ms;
     s->host.news(s->host.arg);
 }
 

@@ -256,6 +256,19 @@ def make_certificates(folder, address="127.0.0.1"):
     return ca, cert, key
 
 
+def make_client_certificate(folder):
+    """A client's certificate of the CA that make_certificates() made there; returns (cert, key)."""
+    openssl = need("openssl")
+    cert, key, request = folder / "client.pem", folder / "client.key", folder / "client.csr"
+    names = folder / "client.ext"
+    names.write_text("basicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n")
+    run(openssl, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-subj", "/CN=sender", "-keyout", key, "-out", request)
+    run(openssl, "x509", "-req", "-days", "2", "-in", request, "-CA", folder / "ca.pem", "-CAkey",
+        folder / "ca.key", "-CAcreateserial", "-extfile", names, "-out", cert)
+    return cert, key
+
+
 class Nghttpx(Server):
     """TLS and HTTP/2 (and HTTP/1.1) in front of any plain server. options: further ones of the
     program, which override those here."""

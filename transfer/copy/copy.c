@@ -37,7 +37,7 @@ void copy_begin(struct copy *c)
 {
     if (c->job.kind == COPY_DELETE) {
         copy_delete_start(c);
-    } else if (c->restarts == 0 && c->job.known_etag.len > 0) {
+    } else if (c->job.two_way || (c->restarts == 0 && c->job.known_etag.len > 0)) {
         copy_ask(c, STEP_COMPARE);
     } else {
         copy_read_start(c);
@@ -86,7 +86,8 @@ static void close_upload(struct copy *c, bool abandon)
 void copy_end(struct copy *c, enum copy_end end)
 {
     c->outcome.end = end;
-    close_upload(c, c->job.kind == COPY_DELETE && end != COPY_STOPPED);
+    bool is_in_vain = c->job.kind == COPY_DELETE || end == COPY_SKIPPED;
+    close_upload(c, is_in_vain && end != COPY_STOPPED);
     drain(c, AFTER_END);
 }
 
@@ -175,6 +176,8 @@ static void forget_source(struct copy *c)
     c->is_ambiguous = false;
     c->meta_is_known = false;
     c->marker = (struct span){0};
+    c->peer_for = (struct span){0};
+    c->peer_before_complete = false;
 }
 
 /* True when c is gone. */

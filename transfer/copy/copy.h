@@ -45,7 +45,13 @@ struct copy_job {
     struct span known_etag;
     struct span known_version;
     int64_t known_mtime_ms;
-    int64_t known_read_ms; /* when that was read, by the source's clock; 0 = not known */
+    int64_t known_read_ms;       /* when that was read, by the source's clock; 0 = not known */
+    struct span known_dest_etag; /* of the object that was written there */
+    struct span known_dest_version;
+
+    bool two_way;        /* others write at the destination, and what they write comes here */
+    bool delete_foreign; /* COPY_DELETE: whatever is there, not only what is known to be ours */
+    bool keep_version;   /* COPY_DELETE: only where the deleted version stays */
 
     /* An upload to go on with; upload_id absent = none. */
     struct span upload_id;
@@ -97,6 +103,10 @@ struct copy_outcome {
     struct fail fail;
     const char *skip_reason; /* constant text, COPY_SKIPPED */
     bool source_gone;        /* COPY_SKIPPED of an object: the source has no such key now */
+    bool source_there;       /* COPY_SKIPPED of a delete: the source has the key, not as known */
+    bool is_there;           /* COPY_SKIPPED of an object: it was found at the destination (dest) */
+    bool dest_gone;          /* COPY_SKIPPED of a delete: the destination has no such key */
+    bool is_conflict;        /* two_way: both sides had been written */
     bool source_side;        /* the failure was the source's (which endpoint to pause) */
     struct store_object source;
     struct store_object dest; /* ETag, version, checksum as the destination said */

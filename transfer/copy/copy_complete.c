@@ -2,9 +2,15 @@
  * when the server has answered it with an error, or shows the upload without the object. */
 #include "transfer/copy/copy_impl.h"
 
+/* Parts take their time: the other side may have been written meanwhile. */
 void copy_complete(struct copy *c)
 {
-    copy_note(c, COPY_COMPLETING, 0);
+    if (c->job.two_way) {
+        c->peer_before_complete = true;
+        copy_ask(c, STEP_PEER);
+    } else {
+        copy_note(c, COPY_COMPLETING, 0);
+    }
 }
 
 static void make_parts(struct copy *c)

@@ -8,10 +8,15 @@
 /* An upload that an earlier life left is given up with the object. If its Complete was sent, it may
  * still be at work at the server, and an object that it makes after our delete would stay: the
  * upload has to be gone first. */
+static enum copy_step first_question(const struct copy *c)
+{
+    return copy_look_is_needed(c) ? STEP_DELETE_LOOK : STEP_DELETE_EVIDENCE;
+}
+
 void copy_delete_start(struct copy *c)
 {
     bool may_be_complete = c->upload_is_open && c->job.upload_completing;
-    copy_ask(c, may_be_complete ? STEP_DELETE_UPLOAD : STEP_DELETE_EVIDENCE);
+    copy_ask(c, may_be_complete ? STEP_DELETE_UPLOAD : first_question(c));
 }
 
 /* It is there: the Complete is at work, or was never received. */
@@ -24,14 +29,14 @@ void copy_delete_upload_good(struct copy *c, struct copy_op *o)
     } else if (asked == ASKS_BEFORE_ABORT) {
         copy_queue(o, STEP_DELETE_ABORT);
     } else {
-        copy_queue(o, STEP_DELETE_EVIDENCE); /* aborted again later, until it is gone */
+        copy_queue(o, first_question(c)); /* aborted again later, until it is gone */
     }
 }
 
 static void upload_is_gone(struct copy *c)
 {
     c->upload_is_complete = true;
-    copy_ask(c, STEP_DELETE_EVIDENCE);
+    copy_ask(c, first_question(c));
 }
 
 void copy_delete_upload_bad(struct copy *c, struct copy_op *o)
@@ -39,7 +44,7 @@ void copy_delete_upload_bad(struct copy *c, struct copy_op *o)
     if (o->op.fail.code == REPL_ENOUPLOAD) {
         upload_is_gone(c);
     } else if (copy_is_mute(o)) {
-        copy_ask(c, STEP_DELETE_EVIDENCE);
+        copy_ask(c, first_question(c));
     } else {
         copy_again(c, o);
     }
@@ -72,7 +77,12 @@ void copy_evidence_fill(struct copy *c, struct copy_op *o)
 void copy_evidence_good(struct copy *c, struct copy_op *o)
 {
     c->outcome.source = o->op.object;
-    copy_skip(c, "exists at the source");
+    if (copy_compare_is_known(c, &o->op.object)) {
+        copy_skip(c, "the destination has this version");
+    } else {
+        c->outcome.source_there = true;
+        copy_skip(c, "exists at the source");
+    }
 }
 
 void copy_evidence_bad(struct copy *c, struct copy_op *o)
@@ -82,7 +92,7 @@ void copy_evidence_bad(struct copy *c, struct copy_op *o)
         return;
     }
     c->evidence_ms = loop_now_ms(sched_loop(c));
-    if (o->op.object.delete_marker || sched_bucket_is_seen(c) ||
+    if (o->op.object.delete_marker || sched_bucket_is_seen(c, COPY_SOURCE) ||
         span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey")) {
         copy_queue(o, STEP_DELETE);
     } else {
@@ -119,6 +129,6 @@ void copy_delete_bad(struct copy *c, struct copy_op *o)
     if (o->op.fail.code == REPL_ENOKEY) {
         copy_end(c, COPY_DELETED);
     } else {
-        copy_again_as(c, o, STEP_DELETE_EVIDENCE); /* the key may be there again by then */
+        copy_again_as(c, o, first_question(c)); /* the key may be there again by then */
     }
 }

@@ -30,6 +30,7 @@ enum copy_side { COPY_SOURCE, COPY_DEST, COPY_SIDES };
 enum copy_step {
     STEP_COMPARE,      /* HEAD source: is it what the destination has already? */
     STEP_COMPARE_DEST, /* HEAD destination: has it the metadata, too? */
+    STEP_PEER,         /* HEAD destination: whose object is there? */
     STEP_READ_FIRST,
     STEP_TAGS,
     STEP_PUT,
@@ -50,8 +51,10 @@ enum copy_step {
     STEP_PUT_TAGS,      /* what Create was told and the server has not kept */
     STEP_DELETE_UPLOAD, /* LIST_PARTS: has an upload of an earlier life completed? */
     STEP_DELETE_ABORT,
-    STEP_DELETE_EVIDENCE, /* HEAD source */
-    STEP_DELETE_BUCKET,   /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
+    STEP_DELETE_LOOK,        /* HEAD destination: is it ours? */
+    STEP_DELETE_LOOK_BUCKET, /* HEAD_BUCKET destination: is only the key gone? */
+    STEP_DELETE_EVIDENCE,    /* HEAD source */
+    STEP_DELETE_BUCKET,      /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
     STEP_DELETE,
     STEP_COUNT
 };
@@ -140,9 +143,11 @@ struct copy {
 
     /* ---- what is known ---- */
     struct store_object source;
-    bool is_pinned; /* source says which version is read */
-    bool is_plain;  /* no range on the first read */
-    bool no_md5;    /* the source's ETag proved not to be an MD5 */
+    bool is_pinned;       /* source says which version is read */
+    bool is_plain;        /* no range on the first read */
+    struct span peer_for; /* ETag of the source's object that was judged beside what is there */
+    bool peer_before_complete; /* it is judged again for the upload's sake */
+    bool no_md5;               /* the source's ETag proved not to be an MD5 */
     int64_t size_hint;
     uint64_t first_length;
     struct store_pair *tags;
@@ -227,8 +232,8 @@ bool sched_is_stopping(const struct copy *c);
 struct loop *sched_loop(const struct copy *c);
 struct log *sched_log(const struct copy *c);
 struct plan_input sched_plan_input(const struct copy *c);
-/* The source bucket was seen to exist a moment ago. */
-bool sched_bucket_is_seen(const struct copy *c);
+/* The bucket of this side was seen to exist a moment ago. */
+bool sched_bucket_is_seen(const struct copy *c, enum copy_side side);
 
 /* ---- between the files of copy ---- */
 
@@ -274,7 +279,28 @@ void copy_verified(struct copy *c);
 void copy_resume(struct copy *c);
 void copy_delete_start(struct copy *c);
 
+/* Whether the destination must be asked whose object it has before this source is written. */
+bool copy_peer_is_asked(const struct copy *c);
+/* The source's object names the destination as where it comes from. */
+bool copy_peer_is_replica(const struct copy *c);
+/* Whether the destination's object must be seen before it is deleted. */
+bool copy_look_is_needed(const struct copy *c);
+
+/* What a marker says of where its object comes from; views, the ETag escaped. */
+struct copy_trace {
+    struct span etag;
+    int64_t mtime_ms;
+};
+/* Whether the marker on `o`, which stands on this side, counts: it names the other side's bucket
+ * and key, and the size and ETag of `o`. An ETag that is no MD5 on one of the sides, as that of an
+ * upload, cannot be compared. */
+bool copy_trace_read(const struct copy *c, const struct store_object *o, enum copy_side side,
+                     struct copy_trace *ret);
+/* Whether `o` is what it comes from. */
+bool copy_trace_is_of(const struct copy_trace *trace, const struct store_object *o);
 struct span copy_marker_make(struct copy *c);
+/* Beside the metadata of the source. */
+bool copy_marker_fits(struct copy *c);
 /* `found` stands on an object at the destination: does it name the version that c has read? */
 bool copy_marker_is_ours(const struct copy *c, struct span found);
 /* Is this object at the destination the one we were writing? By marker where there is one, else by
@@ -289,6 +315,8 @@ bool copy_has_same_meta(const struct copy *c, const struct store_object *dest);
 bool copy_is_settled(int64_t mtime_ms, int64_t read_ms);
 void copy_meta_make(struct copy *c);
 bool copy_etag_is_md5(struct span etag);
+/* The source shows for certain what the journal knows to be at the destination. */
+bool copy_compare_is_known(const struct copy *c, const struct store_object *source);
 /* Pins a read of the source to the version that is known. */
 void copy_pin(const struct copy *c, struct store_op *op);
 void copy_fill_source(const struct copy *c, struct store_op *op, enum store_op_kind kind);
@@ -296,6 +324,9 @@ void copy_fill_dest(const struct copy *c, struct store_op *op, enum store_op_kin
 
 copy_step_fn copy_compare_fill, copy_compare_good, copy_compare_bad;
 copy_step_fn copy_compare_dest_good, copy_compare_dest_bad;
+copy_step_fn copy_peer_good, copy_peer_bad;
+copy_step_fn copy_look_dest_good, copy_look_dest_bad;
+copy_step_fn copy_look_bucket_fill, copy_look_bucket_good;
 copy_step_fn copy_first_fill, copy_first_good, copy_first_bad;
 copy_step_fn copy_tags_fill, copy_tags_good, copy_tags_bad;
 copy_step_fn copy_put_tags_fill, copy_put_tags_good, copy_put_tags_bad;

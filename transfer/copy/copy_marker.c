@@ -89,6 +89,75 @@ bool copy_marker_is_ours(const struct copy *c, struct span found)
     return same;
 }
 
+/* ---- whose object it is ---- */
+
+static struct span marker_of(const struct store_object *o)
+{
+    for (size_t i = 0; i < o->meta.user_count; i++) {
+        if (span_eq_nocase(o->meta.user[i].name, COPY_MARKER_NAME)) {
+            return o->meta.user[i].value;
+        }
+    }
+    return (struct span){0};
+}
+
+static bool is_escaped(struct span escaped, struct span plain)
+{
+    struct buf b = {0};
+    put_escaped(&b, plain);
+    bool same = span_eq(buf_view(&b), escaped);
+    buf_done(&b);
+    return same;
+}
+
+/* Cuts "bucket;key;size;" off where it stands there. */
+static bool cut_place(struct span *marker, struct span bucket, struct span key, uint64_t size)
+{
+    struct buf want = {0};
+    put_escaped(&want, bucket);
+    buf_char(&want, ';');
+    put_key(&want, key);
+    buf_printf(&want, ";%llu;", (unsigned long long)size);
+    bool is_there = span_starts_with(*marker, buf_view(&want));
+    if (is_there) {
+        *marker = span_skip(*marker, want.len);
+    }
+    buf_done(&want);
+    return is_there;
+}
+
+static bool may_be_copied(const struct copy *c, struct span from, struct span to)
+{
+    bool comparable = c->job.from->features.put_etag_is_md5 &&
+                      c->job.to->features.put_etag_is_md5 && copy_etag_is_md5(from) &&
+                      copy_etag_is_md5(to);
+    return !comparable || span_eq(from, to);
+}
+
+bool copy_trace_read(const struct copy *c, const struct store_object *o, enum copy_side side,
+                     struct copy_trace *ret)
+{
+    const struct copy_job *job = &c->job;
+    struct span marker = marker_of(o);
+    if (marker.len == 0) {
+        return false;
+    }
+    (void)span_cut(&marker, ';'); /* the instance */
+    bool named = side == COPY_SOURCE ? cut_place(&marker, job->to_bucket, job->to_key, o->size)
+                                     : cut_place(&marker, job->from_bucket, job->from_key, o->size);
+    ret->etag = span_cut(&marker, ';');
+    (void)span_cut(&marker, ';'); /* the version */
+    unsigned long long mtime_ms = 0;
+    bool sound = marker.ptr != NULL && span_to_u64(marker, &mtime_ms) == 0;
+    ret->mtime_ms = (int64_t)mtime_ms;
+    return named && sound && may_be_copied(c, ret->etag, o->etag);
+}
+
+bool copy_trace_is_of(const struct copy_trace *trace, const struct store_object *o)
+{
+    return is_escaped(trace->etag, o->etag);
+}
+
 static size_t user_bytes(const struct store_meta *meta)
 {
     size_t bytes = 0;
@@ -102,6 +171,16 @@ static void add_user(struct store_pair *to, size_t *count, struct span name, str
 {
     to[*count] = (struct store_pair){.name = name, .value = value};
     *count += 1;
+}
+
+bool copy_marker_fits(struct copy *c)
+{
+    const struct store_meta *from = &c->source.meta;
+    struct span old = marker_of(&c->source);
+    size_t bytes = user_bytes(from) + copy_marker_make(c).len;
+    bytes -= old.ptr != NULL ? old.len : 0;
+    bytes += old.ptr != NULL ? 0 : strlen(COPY_MARKER_NAME);
+    return bytes <= COPY_USER_META_MAX;
 }
 
 /* User metadata of the source without a marker that came along, and ours where it fits. */

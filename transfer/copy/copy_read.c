@@ -46,15 +46,30 @@ static bool is_certain(const struct copy_job *job, const struct store_object *so
     return has_versions(job, source) || copy_is_settled(job->known_mtime_ms, job->known_read_ms);
 }
 
+bool copy_compare_is_known(const struct copy *c, const struct store_object *source)
+{
+    return c->job.known_etag.len > 0 && may_be_known(&c->job, source) &&
+           is_certain(&c->job, source);
+}
+
+static void read_or_ask(struct copy *c)
+{
+    if (copy_peer_is_asked(c)) {
+        copy_ask(c, STEP_PEER);
+    } else {
+        copy_read_start(c);
+    }
+}
+
 void copy_compare_good(struct copy *c, struct copy_op *o)
 {
     const struct store_object *source = &o->op.object;
     c->size_hint = (int64_t)source->size;
-    if (!may_be_known(&c->job, source)) {
-        copy_read_start(c);
+    c->source = *source;
+    if (c->job.known_etag.len == 0 || !may_be_known(&c->job, source)) {
+        read_or_ask(c);
         return;
     }
-    c->source = *source;
     c->outcome.source = *source;
     if (is_certain(&c->job, source)) {
         copy_skip(c, "the destination has this version");
@@ -69,7 +84,7 @@ void copy_compare_dest_good(struct copy *c, struct copy_op *o)
     if (copy_is_same(c, &o->op.object)) {
         copy_skip(c, "the destination has this version");
     } else {
-        copy_read_start(c);
+        read_or_ask(c);
     }
 }
 
@@ -172,6 +187,16 @@ static int plan_for(struct copy *c, struct fail *f)
     return 0;
 }
 
+static int check_marker(struct copy *c, struct fail *f)
+{
+    if (!c->job.two_way || copy_marker_fits(c)) {
+        return 0;
+    }
+    return fail_set(f, REPL_EREFUSED,
+                    "metadata leaves no room for the marker, without which two "
+                    "rules would send it to and fro");
+}
+
 void copy_first_good(struct copy *c, struct copy_op *o)
 {
     uint64_t size = o->op.object.size;
@@ -181,8 +206,12 @@ void copy_first_good(struct copy *c, struct copy_op *o)
         return;
     }
     c->source = o->op.object;
+    if (copy_peer_is_asked(c)) {
+        copy_ask(c, STEP_PEER); /* and reads it once more when it is to be written */
+        return;
+    }
     struct fail f;
-    if (plan_for(c, &f) != 0) {
+    if (plan_for(c, &f) != 0 || check_marker(c, &f) != 0) {
         copy_fail(c, &f, COPY_DEST);
         return;
     }

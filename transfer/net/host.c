@@ -3,10 +3,24 @@
 
 #define KNOWN_FOR_MS 3600000
 
+static enum net_http said(const struct host *h)
+{
+    return h->path->net->common.http;
+}
+
+void host_init(struct host *h)
+{
+    static const enum host_http known[] = {[NET_HTTP_AUTO] = HOST_HTTP_UNKNOWN,
+                                           [NET_HTTP_1] = HOST_HTTP_1,
+                                           [NET_HTTP_2] = HOST_HTTP_2};
+    h->http = h->tls ? known[said(h)] : HOST_HTTP_1;
+}
+
 bool host_is_known(const struct host *h)
 {
     uint64_t now_ms = loop_now_ms(h->path->net->common.loop);
-    return !h->tls || (h->http != HOST_HTTP_UNKNOWN && now_ms - h->probed_ms < KNOWN_FOR_MS);
+    return !h->tls || said(h) != NET_HTTP_AUTO ||
+           (h->http != HOST_HTTP_UNKNOWN && now_ms - h->probed_ms < KNOWN_FOR_MS);
 }
 
 static void learn(struct host *h, enum host_http http)
@@ -64,7 +78,7 @@ void host_stop(struct host *h)
 void host_fall_back(struct host *h, const struct fail *why)
 {
     struct net *n = h->path->net;
-    if (h->http != HOST_HTTP_2) {
+    if (h->http != HOST_HTTP_2 || said(h) != NET_HTTP_AUTO) {
         return;
     }
     learn(h, HOST_HTTP_1);

@@ -47,6 +47,8 @@ struct lane {
     uint64_t seen_held_us;
     uint64_t rate_bps;      /* bytes a second, both ways, over the last second or so */
     uint64_t slow_since_us; /* see slow.h */
+    uint64_t begun_bytes;   /* acknowledged and come when its newest request began */
+    uint64_t done_bps;      /* rate of its last bulk request, answer included; 0: none yet */
 };
 
 #define LANE_HEADERS_MAX 128 /* of an answer; more are left out */
@@ -62,6 +64,7 @@ struct lane_common {
     char *ca_file;
     bool tls_insecure;
     char *congestion; /* the wish, see sock.h */
+    enum net_http http;
 };
 
 struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const union addr *addr);

@@ -362,6 +362,9 @@ static void set_socket(struct lane_h1 *h)
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, h);
     if (h->base.fd >= 0) {
         sock_set_bulk(h->base.fd, h->request->class == NET_BULK);
+        if (h->request->class == NET_SMALL && h->request->has_body) {
+            sock_hasten(h->base.fd, &h->base.grant, h->request->body.len);
+        }
     }
 }
 

@@ -5,6 +5,10 @@
 
 #define LANES_MAX 256
 
+#define SPARE_US  600000  /* a slot is free for so long: no more work comes */
+#define TAIL_US   1000000 /* a request is judged after so long … */
+#define TAIL_RTTS 12      /* … and so many round trips: a new lane needs them to be at its rate */
+
 /* ---- bulk: slow lanes ---- */
 
 static size_t bulk_lanes(const struct path *p, struct lane *to[LANES_MAX])
@@ -56,6 +60,65 @@ static void check_lanes(struct path *p)
     }
 }
 
+/* ---- bulk: the tail ---- */
+
+static bool has_spare_slot(struct path *p)
+{
+    if (p->under_way[NET_BULK] == 0 || p->under_way[NET_BULK] >= p->pace.wanted) {
+        p->spare_us = 0;
+        return false;
+    }
+    p->spare_us = p->spare_us == 0 ? p->sampled_us : p->spare_us;
+    return p->sampled_us - p->spare_us >= SPARE_US;
+}
+
+/* The best that a lane without work has done; 0: there is none. */
+static uint64_t spare_bps(const struct path *p)
+{
+    uint64_t best = 0;
+    LIST_FOR (node, &p->hosts) {
+        struct host *h = CONTAINER_OF(node, struct host, link);
+        LIST_FOR (at, &h->lanes) {
+            struct lane *l = CONTAINER_OF(at, struct lane, link);
+            best = l->active == 0 && l->done_bps > best ? l->done_bps : best;
+        }
+    }
+    return best;
+}
+
+static bool is_better_anew(const struct net_request *r, uint64_t other_bps)
+{
+    const struct lane *l = r->lane;
+    const struct path *p = r->host->path;
+    uint64_t now_us = loop_now_us(l->net->common.loop);
+    uint64_t age_us = now_us - r->started_us;
+    if (age_us < TAIL_US || age_us < TAIL_RTTS * (uint64_t)p->sample.rtt_us) {
+        return false;
+    }
+    uint64_t size = r->has_body ? r->body.len : r->into_size;
+    uint64_t done = l->seen.acked_bytes + l->came_bytes - l->begun_bytes;
+    uint64_t mean_bps = done * 1000000 / age_us;
+    struct slow_rest rest = {.size = size,
+                             .left = size > done ? size - done : 0,
+                             .rate_bps = mean_bps > l->rate_bps ? mean_bps : l->rate_bps,
+                             .other_bps = other_bps};
+    return slow_is_sooner_anew(&rest, p->sample.rtt_us);
+}
+
+/* One at a time: its repeat is to take the idle lane. */
+static void check_tail(struct path *p)
+{
+    uint64_t other_bps = has_spare_slot(p) ? spare_bps(p) : 0;
+    LIST_FOR_SAFE (node, &p->net->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        if (other_bps > 0 && r->class == NET_BULK && r->host->path == p &&
+            is_better_anew(r, other_bps)) {
+            give_up_lane(r->lane);
+            return;
+        }
+    }
+}
+
 /* ---- small: late answers ---- */
 
 static bool is_late(const struct net_request *r, uint64_t now_us)
@@ -82,6 +145,7 @@ void late_check(struct net *n)
 {
     for (size_t i = 0; i < n->path_count; i++) {
         check_lanes(&n->paths[i]);
+        check_tail(&n->paths[i]);
     }
     check_answers(n);
 }

@@ -75,6 +75,7 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
     n->common.tls_insecure = o->tls_insecure;
     n->common.congestion = mem_strdup(o->congestion != NULL ? o->congestion : "auto");
+    n->common.http = o->http;
     n->common.share = curl_share_init();
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
@@ -114,6 +115,37 @@ size_t net_pick(const struct net *n, enum net_class class)
     return route_pick(n->routes, free_slots, n->path_count, class, loop_now_ms(n->common.loop));
 }
 
+static void order_all(struct net *n, size_t which, enum net_order order, struct fail *f)
+{
+    static const char *const said[] = {"free", "fixed", "forbidden"};
+    struct route *all[NET_PATHS_MAX];
+    for (size_t i = 0; i < n->path_count; i++) {
+        all[i] = &n->paths[i].route;
+    }
+    if (!route_order(all, n->path_count, which, order)) {
+        fail_set(f, REPL_ECONFLICT, "endpoint %s would have no path left", n->name);
+        fail_hint(f, "free another path first");
+        return;
+    }
+    LOG_NOTICE(n->common.log, "path", "%s/%s is %s", n->name, n->paths[which].name, said[order]);
+}
+
+int net_order(struct net *n, const char *path, enum net_order order, struct fail *f)
+{
+    bool is_found = path == NULL;
+    fail_clear(f);
+    for (size_t i = 0; i < n->path_count; i++) {
+        bool is_meant = path != NULL ? strcmp(path, n->paths[i].name) == 0
+                                     : n->paths[i].route.order != NET_FREE;
+        is_found = is_found || is_meant;
+        if (is_meant) {
+            order_all(n, i, order, f);
+        }
+    }
+    return is_found ? f->code
+                    : fail_set(f, REPL_ENOTFOUND, "endpoint %s has no path \"%s\"", n->name, path);
+}
+
 const char *net_congestion(const struct net *n)
 {
     return n->grant.congestion;
@@ -126,6 +158,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
+    r->is_first = !l->is_proven;
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }

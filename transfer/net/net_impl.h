@@ -34,6 +34,7 @@ struct path {
     unsigned under_way[NET_CLASSES];
     struct path_sample sample; /* the newest one */
     uint64_t sampled_us;
+    uint64_t spare_us;        /* less bulk than slots since then; 0 = as much, or none */
     struct pace pace;         /* of bulk */
     struct gradient gradient; /* of small requests */
     struct firstbyte firstbyte;
@@ -114,11 +115,14 @@ struct host *path_host(struct path *p, const char *url);
 
 /* ---- host.c ---- */
 
+/* When its name and TLS are set: what the operator has said that it speaks. */
+void host_init(struct host *h);
 /* Whether it is known what the host speaks; if not, host_ask() finds out, once at a time. */
 bool host_is_known(const struct host *h);
 void host_ask(struct host *h, const union addr *addr);
 void host_stop(struct host *h);
-/* HTTP/2 with it has failed: new lanes are of the other kind. */
+/* HTTP/2 with it has failed: new lanes are of the other kind, unless the operator wants this one.
+ */
 void host_fall_back(struct host *h, const struct fail *why);
 
 /* ---- sample.c ---- */

@@ -117,6 +117,17 @@ static bool try_more(struct pace *p, enum pace_reason reason)
     return true;
 }
 
+/* What was allowed of it is judged. */
+void pace_cut_step(struct pace *p, unsigned lanes)
+{
+    if (lanes > p->steady) {
+        p->wanted = lanes;
+    } else {
+        pace_undo(p, PACE_NOT_JUDGED);
+        p->grow_us = p->now_us + AGAIN_US;
+    }
+}
+
 /* While every lane added brings as much as the others did, the steps become longer. */
 static void set_stride(struct pace *p, bool is_linear)
 {

@@ -19,6 +19,7 @@ static const struct s3_verb *const verbs[] = {
     [STORE_DELETE] = &s3_verb_delete,
     [STORE_DELETE_MANY] = &s3_verb_delete_many,
     [STORE_LIST] = &s3_verb_list,
+    [STORE_LIST_VERSIONS] = &s3_verb_list_versions,
     [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
@@ -230,6 +231,11 @@ static const char *congestion(const struct store *store)
     return net_congestion(s->net);
 }
 
+static int order(struct store *store, const char *path, enum net_order order, struct fail *f)
+{
+    return net_order(s3_of(store)->net, path, order, f);
+}
+
 static void report(const struct store *store, const struct net_reporter *to)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
@@ -329,6 +335,7 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .ca_file = o->ca_file,
                               .tls_insecure = o->tls_insecure,
                               .congestion = o->congestion,
+                              .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
                               .paths = paths,
                               .path_count = o->path_count};
@@ -359,6 +366,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
                                          .cancel = cancel,
                                          .slots = slots,
                                          .congestion = congestion,
+                                         .order = order,
                                          .report = report,
                                          .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);

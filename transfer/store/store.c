@@ -14,6 +14,7 @@ const char *store_op_name(enum store_op_kind kind)
         [STORE_DELETE] = "DeleteObject",
         [STORE_DELETE_MANY] = "DeleteObjects",
         [STORE_LIST] = "ListObjectsV2",
+        [STORE_LIST_VERSIONS] = "ListObjectVersions",
         [STORE_LIST_UPLOADS] = "ListMultipartUploads",
         [STORE_GET_TAGS] = "GetObjectTagging",
         [STORE_PUT_TAGS] = "PutObjectTagging",

@@ -332,11 +332,262 @@ static void sequencers_of_other_feeds_do_not_compare(void **state)
     e.change.feed = span_str("webhook:a");
     e.change.sequencer = span_str("FF");
     append(w, &e, NOW);
-    e.change.feed = span_str("queue:a");
+    e.change.feed = span_str("outbox:a");
     e.change.sequencer = span_str("01");
     e.change.etag = span_str("second");
     append(w, &e, NOW);
     assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].etag, "second"));
+}
+
+static void sequencers_of_the_store_compare_whichever_way_they_came(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.change.feed = span_str("webhook:a");
+    e.change.sequencer = span_str("FF");
+    e.change.etag = span_str("first");
+    append(w, &e, NOW);
+    e.change.feed = span_str("queue:a");
+    e.change.sequencer = span_str("01");
+    e.change.etag = span_str("second");
+    append(w, &e, NOW);
+    assert_true(span_eq_str(claim(w, TASK_LIVE, 1).tasks[0].etag, "first"));
+}
+
+static void an_older_event_does_not_win(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    append(w, &e, NOW);
+    e.change.kind = CHANGE_DELETE;
+    e.change.event_time_ms = NOW - 2000;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.kind, CHANGE_PUT);
+    assert_int_equal(t.oldest_ms, NOW - 2000);
+    e.change.event_time_ms = NOW - 1000; /* of the same moment: the later arrival */
+    append(w, &e, NOW);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(claim(w, TASK_LIVE, 1).tasks[0].kind, CHANGE_DELETE);
+}
+
+/* Clocks lie: the one that copies may have looked before this happened. */
+static void an_older_change_of_a_claimed_task_is_looked_at_again(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 1000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    append_put(w, "a", NOW - 9000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 9000);
+    t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(t.event_time_ms, NOW - 1000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_false(frontier(w).any);
+}
+
+static void replicate(struct world *w, const char *key, const struct replica *replica)
+{
+    append_put(w, key, NOW - 5000);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    struct finish_result ret;
+    struct finish f = {.rule = w->rule,
+                       .key = t.key,
+                       .seq = t.seq,
+                       .epoch = t.epoch,
+                       .outcome = FINISH_DONE,
+                       .now_ms = NOW,
+                       .replica = replica,
+                       .latency_ms = -1};
+    assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
+}
+
+static void what_the_replica_shows_makes_no_task(void **state)
+{
+    struct world *w = *state;
+    replicate(w, "a",
+              &(struct replica){.source_etag = span_str("e"),
+                                .source_version = span_str("null"),
+                                .sequencer = span_str("0A")});
+    replicate(w, "b",
+              &(struct replica){.source_etag = span_str("e"), .source_version = span_str("v1")});
+    struct append_entry again = put_of(w, "a", NOW - 3000);
+    again.change.etag = span_str("e");
+    again.change.sequencer = span_str("0A");
+    append(w, &again, NOW);
+    struct append_entry version = put_of(w, "b", NOW - 3000);
+    version.change.etag = span_str("e");
+    version.change.version_id = span_str("v1");
+    append(w, &version, NOW);
+    assert_false(frontier(w).any);
+    again.change.sequencer = span_str("0B"); /* the same bytes written anew */
+    append(w, &again, NOW);
+    version.change.version_id = span_str("v2");
+    append(w, &version, NOW);
+    assert_int_equal(counts(w).pending_objects, 2);
+}
+
+static void a_delete_is_never_taken_for_replicated(void **state)
+{
+    struct world *w = *state;
+    replicate(w, "a", &(struct replica){.source_etag = span_str("e"), .sequencer = span_str("0A")});
+    struct append_entry e = put_of(w, "a", NOW - 3000);
+    e.change.kind = CHANGE_DELETE;
+    e.change.etag = span_str("e");
+    e.change.sequencer = span_str("0A");
+    append(w, &e, NOW);
+    assert_true(frontier(w).any);
+}
+
+/* ---- the brake ---- */
+
+static struct brake brake(struct world *w)
+{
+    struct brake b;
+    assert_int_equal(ops(w)->brake_get(w->b, &w->arena, w->rule, NOW - 600000, &b), 0);
+    return b;
+}
+
+static void append_delete(struct world *w, const char *key)
+{
+    struct append_entry e = put_of(w, key, NOW - 1000);
+    e.change.kind = CHANGE_DELETE;
+    append(w, &e, NOW);
+}
+
+static void hold(struct world *w, const struct task *t)
+{
+    struct finish_result ret;
+    struct finish f = {.rule = w->rule,
+                       .key = t->key,
+                       .seq = t->seq,
+                       .epoch = t->epoch,
+                       .outcome = FINISH_HELD,
+                       .now_ms = NOW,
+                       .why = span_str("too many"),
+                       .latency_ms = -1};
+    assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
+    assert_false(ret.pending);
+}
+
+static void deletes_are_counted(void **state)
+{
+    struct world *w = *state;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    append_put(w, "b", NOW); /* comes back before it is deleted */
+    append_delete(w, "c");
+    assert_int_equal(brake(w).pending, 2);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(brake(w).pending, 2);
+    for (size_t i = 0; i < list.count; i++) {
+        bool is_delete = list.tasks[i].kind == CHANGE_DELETE;
+        assert_int_equal(finish(w, &list.tasks[i], is_delete ? FINISH_DELETED : FINISH_DONE), 0);
+    }
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(brake(w).deleted, 2);
+    assert_int_equal(brake(w).since_ms, 0);
+}
+
+static void held_deletes_wait_for_a_word(void **state)
+{
+    struct world *w = *state;
+    append_delete(w, "a");
+    append_put(w, "p", NOW - 500);
+    append_put(w, "q", NOW - 500);
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    hold(w, &list.tasks[0]);
+    hold(w, &list.tasks[1]); /* its object is gone from the source */
+    assert_int_equal(finish(w, &list.tasks[2], FINISH_DONE), 0);
+    assert_int_equal(brake(w).since_ms, NOW);
+    assert_true(span_eq_str(brake(w).why, "too many"));
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(counts(w).held_objects, 2);
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(frontier(w).state, TASK_HELD);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 1000);
+    append_delete(w, "a"); /* told again */
+    assert_int_equal(claim(w, TASK_LIVE, 10).count, 0);
+    append_put(w, "p", NOW); /* is there again */
+    assert_int_equal(counts(w).held_objects, 1);
+    struct task t = claim(w, TASK_LIVE, 10).tasks[0];
+    assert_int_equal(t.kind, CHANGE_PUT);
+}
+
+static void confirmed_deletes_pass(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    hold(w, &list.tasks[0]);
+    hold(w, &list.tasks[1]);
+    assert_int_equal(ops(w)->held_confirm(w->b, w->rule, 1, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, NOW); /* until all are let go */
+    assert_int_equal(ops(w)->held_confirm(w->b, w->rule, 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_int_equal(brake(w).pending, 0);
+    assert_int_equal(counts(w).held_objects, 0);
+    assert_int_equal(counts(w).pending_objects, 2);
+    append_delete(w, "a"); /* told again: confirmed all the same */
+    list = claim(w, TASK_LIVE, 10);
+    assert_int_equal(list.count, 2);
+    assert_true(list.tasks[0].confirmed && list.tasks[1].confirmed);
+    assert_int_equal(finish(w, &list.tasks[0], FINISH_DELETED), 0);
+    assert_int_equal(finish(w, &list.tasks[1], FINISH_DELETED), 0);
+    assert_int_equal(brake(w).deleted, 0);
+    append_put(w, "a", NOW);
+    append_delete(w, "a");
+    assert_false(claim(w, TASK_LIVE, 1).tasks[0].confirmed);
+}
+
+static void discarded_deletes_are_on_record(void **state)
+{
+    struct world *w = *state;
+    uint64_t n;
+    struct history_entry *h;
+    size_t count;
+    struct replica r;
+    replicate(w, "a", &(struct replica){.source_etag = span_str("e"), .size = 7});
+    append_delete(w, "a");
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    hold(w, &t);
+    assert_int_equal(ops(w)->held_discard(w->b, w->rule, span_str("an accident"), NOW, 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_false(frontier(w).any);
+    assert_int_equal(counts(w).held_objects, 0);
+    assert_int_equal(counts(w).replicas, 0);
+    assert_int_equal(ops(w)->replica_get(w->b, &w->arena, w->rule, span_str("a"), &r),
+                     REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->history_page(w->b, &w->arena, w->rule, span_str("a"), 1, &h, &count),
+                     0);
+    assert_non_null(strstr(h[0].fail.text, "an accident"));
+}
+
+static void held_deletes_come_in_pages(void **state)
+{
+    struct world *w = *state;
+    struct task *tasks;
+    size_t n;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    append_delete(w, "c");
+    struct task_list list = claim(w, TASK_LIVE, 10);
+    for (size_t i = 0; i < list.count; i++) {
+        hold(w, &list.tasks[i]);
+    }
+    struct task_filter filter = {.rule = w->rule, .state = TASK_HELD, .limit = 2};
+    assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &tasks, &n), 0);
+    assert_int_equal(n, 2);
+    filter.after_rule = w->rule;
+    filter.after_key = tasks[1].key;
+    assert_int_equal(ops(w)->task_page(w->b, &w->arena, &filter, &tasks, &n), 0);
+    assert_int_equal(n, 1);
+    assert_true(span_eq_str(tasks[0].key, "c"));
 }
 
 static void backfill_does_not_hold_the_frontier(void **state)
@@ -638,6 +889,84 @@ static size_t replicas_left(struct world *w, uint32_t rule, const char *prefix, 
     return n;
 }
 
+/* ---- versions ---- */
+
+static int finish_version(struct world *w, const struct task *t, enum finish_outcome outcome,
+                          const char *id, bool goes_on)
+{
+    static const struct replica replica = {.source_etag = {"e1", 2}, .size = 10};
+    struct version_mark mark = {.version_id = span_str(id), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(t, outcome);
+    f.replica = outcome == FINISH_DONE ? &replica : NULL;
+    f.bytes = 10;
+    f.version = &mark;
+    f.goes_on = goes_on;
+    int status = ops(w)->finish(w->b, &f, &r);
+    assert_int_equal(r.pending, goes_on && status == 0);
+    return status;
+}
+
+static void assert_mark(struct world *w, const char *id)
+{
+    struct version_mark mark;
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark), 0);
+    assert_true(span_eq_str(mark.version_id, id));
+    assert_int_equal(mark.mtime_ms, NOW);
+}
+
+static void versions_are_done_one_after_the_other(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, t.key, &mark), REPL_ENOTFOUND);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
+    assert_mark(w, "v2");
+    assert_int_equal(counts(w).pending_objects, 1);
+    assert_int_equal(counts(w).replicas, 0);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v3", false), 0);
+    assert_mark(w, "v3");
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(counts(w).done_objects, 2);
+    assert_int_equal(counts(w).deleted_objects, 1);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v4", true), REPL_ENOTFOUND);
+    assert_mark(w, "v3");
+}
+
+static void a_failure_moves_no_mark(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_SKIPPED, "v1", true), 0);
+    struct version_mark mark = {.version_id = span_str("v2"), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(&t, FINISH_FAILED);
+    f.version = &mark;
+    f.goes_on = true;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(counts(w).failed_objects, 1);
+}
+
+static void marks_go_with_their_rule(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v1", false), 0);
+    assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark),
+                     REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
+}
+
 static void replicas_are_purged_a_few_at_a_time(void **state)
 {
     struct world *w = *state;
@@ -723,6 +1052,104 @@ static void the_watermark_never_goes_back(void **state)
     assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
     assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1), 0);
     assert_int_equal(frontier(w).watermark_ms, NOW);
+}
+
+/* ---- what came later than the watermark ---- */
+
+static size_t late_page(struct world *w, struct late_change **ret)
+{
+    size_t n;
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, 10, ret, &n), 0);
+    return n;
+}
+
+static void late_changes_are_counted_and_named(void **state)
+{
+    struct world *w = *state;
+    struct late_change *late;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1000), 0);
+    append_put(w, "in-time", NOW - 999);
+    struct append_entry e = put_of(w, "listed", NOW - 5000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    assert_int_equal(late_page(w, &late), 0);
+    append_put(w, "late", NOW - 1000);
+    append_put(w, "later", NOW - 3000);
+    append_put(w, "later", NOW - 3000); /* told twice, pending */
+    assert_int_equal(counts(w).late_changes, 2);
+    assert_int_equal(late_page(w, &late), 2);
+    assert_true(span_eq_str(late[0].key, "later"));
+    assert_true(span_eq_str(late[0].feed, "append"));
+    assert_int_equal(late[0].event_time_ms, NOW - 3000);
+    assert_int_equal(late[0].accepted_ms, NOW);
+    assert_int_equal(late[0].watermark_ms, NOW - 1000);
+    assert_true(span_eq_str(late[1].key, "late"));
+    assert_int_equal(frontier(w).oldest_ms, NOW - 3000);
+}
+
+/* The watermark passed it rightly: the destination held it. */
+static void what_is_told_again_is_not_late(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 3000);
+    append_put(w, "b", NOW - 3000);
+    struct task_list list = claim(w, TASK_LIVE, 2);
+    assert_int_equal(finish(w, &list.tasks[0], FINISH_DONE), 0);
+    assert_int_equal(finish(w, &list.tasks[1], FINISH_DELETED), 0);
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    struct append_entry e = put_of(w, "a", NOW - 3000);
+    e.change.etag = span_str("e1"); /* the replica's */
+    append(w, &e, NOW);
+    append_put(w, "b", NOW - 3000);
+    assert_int_equal(counts(w).late_changes, 0);
+    e = put_of(w, "a", NOW - 2000);
+    e.change.etag = span_str("e2"); /* written since */
+    append(w, &e, NOW);
+    assert_int_equal(counts(w).late_changes, 1);
+}
+
+static void late_changes_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct append_entry entries[100];
+    struct append_result r;
+    struct late_change *late;
+    size_t n;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    for (int call = 0; call < 15; call++) {
+        for (int i = 0; i < 100; i++) {
+            entries[i] = put_of(w, arena_printf(&w->arena, "%d-%d", call, i), NOW - 10);
+        }
+        assert_int_equal(ops(w)->append(w->b, entries, 100, NOW, &r), 0);
+    }
+    assert_int_equal(counts(w).late_changes, 1500);
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, LATE_CHANGES_MAX + 100, &late, &n),
+                     0);
+    assert_int_equal(n, LATE_CHANGES_MAX);
+    assert_true(span_eq_str(late[0].key, "14-99"));
+}
+
+/* ---- what a complete scan confirms ---- */
+
+static void a_scan_proves_up_to_what_is_unfinished(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "old", NOW - 9000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "new", NOW - 500);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_FAILED), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001); /* given up is not there */
+    assert_int_equal(ops(w)->task_drop(w->b, w->rule, span_str("old"), span_str("x"), NOW), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000);
+    append_put(w, "late", NOW - 20000);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000); /* never back */
 }
 
 static void history_is_trimmed_by_age(void **state)
@@ -901,6 +1328,141 @@ static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
     struct append_result again = append_put(w, "c", NOW);
     assert_int_equal(again.first_seq, first.last_seq + 1);
     assert_int_equal(counts(w).pending_objects, 2);
+}
+
+/* ---- quarantine ---- */
+
+static void quarantine(struct world *w, const char *feed, int64_t received_ms, struct span body)
+{
+    struct quarantined q = {.feed = span_str(feed),
+                            .received_ms = received_ms,
+                            .reason = span_str("no JSON"),
+                            .body = body};
+    assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+}
+
+static struct quarantine_counts quarantine_counts(struct world *w, const char *feed)
+{
+    struct quarantine_counts c = {0};
+    assert_int_equal(ops(w)->quarantine_counts(w->b, span_str(feed), &c), 0);
+    return c;
+}
+
+static int64_t quarantine_oldest(struct world *w, const char *feed)
+{
+    int64_t ms = -1;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
+    return ms;
+}
+
+static uint64_t quarantine_drop(struct world *w, const char *feed, uint64_t id, int64_t before_ms)
+{
+    uint64_t n = 99;
+    assert_int_equal(ops(w)->quarantine_drop(w->b, span_str(feed), id, before_ms, &n), 0);
+    return n;
+}
+
+static void a_body_in_quarantine_is_as_it_came(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page, one;
+    size_t n = 0;
+    quarantine(w, "webhook:a", NOW + 5, span_of("a\0b", 3));
+    quarantine(w, "webhook:b", NOW, span_str(""));
+    assert_int_equal(ops(w)->quarantine_page(w->b, &w->arena, (struct span){0}, 0, 10, &page, &n),
+                     0);
+    assert_int_equal(n, 2);
+    assert_true(span_eq_str(page[0].feed, "webhook:a") && span_eq_str(page[0].reason, "no JSON"));
+    assert_int_equal(page[0].size, 3);
+    assert_int_equal(page[0].received_ms, NOW + 5);
+    assert_null(page[0].body.ptr);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[0].id, &one), 0);
+    assert_true(span_eq(one.body, span_of("a\0b", 3)));
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id, &one), 0);
+    assert_true(one.body.ptr != NULL && one.body.len == 0);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id + 1, &one), REPL_ENOTFOUND);
+}
+
+static void quarantine_pages_and_feeds(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    for (int i = 0; i < 5; i++) {
+        quarantine(w, i % 2 == 0 ? "webhook:a" : "webhook:b", NOW + i, span_str("x"));
+    }
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 2, &page, &n), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(page[1].received_ms, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), page[1].id, 2, &page, &n),
+        0);
+    assert_int_equal(n, 1);
+    assert_int_equal(page[0].received_ms, NOW + 4);
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 2);
+}
+
+static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    for (int i = 0; i < 4; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:b", NOW - 9, span_str("x"));
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
+    int64_t after_scan;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
+                     0);
+    assert_int_equal(after_scan, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
+    assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 3), 2);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 3);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, INT64_MAX), 1);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:b"), NOW - 9);
+}
+
+static void quarantine_is_bounded_and_says_what_it_lost(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < QUARANTINE_BODIES_MAX; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:a", NOW + 5000, span_str("x"));
+    quarantine(w, "webhook:a", NOW + 6000, span_str("x"));
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.bytes, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.lost, 2);
+    quarantine(w, "webhook:b", NOW, span_str("x"));
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 1);
+    /* What was lost holds the watermark when all bodies are decided. */
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 5000), QUARANTINE_BODIES_MAX);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 5000);
+}
+
+static void quarantine_is_bounded_in_bytes(void **state)
+{
+    struct world *w = *state;
+    size_t half = QUARANTINE_BYTES_MAX / 2;
+    char *large = mem_alloc(half + 1);
+    quarantine(w, "webhook:a", NOW, span_of(large, half));
+    quarantine(w, "webhook:a", NOW + 1, span_of(large, half + 1));
+    quarantine(w, "webhook:a", NOW + 2, span_of(large, half));
+    mem_free(large);
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, 2);
+    assert_int_equal(c.bytes, QUARANTINE_BYTES_MAX);
+    assert_int_equal(c.lost, 1);
 }
 
 /* ---- scans ---- */
@@ -1110,6 +1672,16 @@ int main(void)
         TEST(a_failure_of_the_old_version_satisfies_nothing),
         TEST(an_older_sequencer_does_not_win),
         TEST(sequencers_of_other_feeds_do_not_compare),
+        TEST(sequencers_of_the_store_compare_whichever_way_they_came),
+        TEST(an_older_event_does_not_win),
+        TEST(an_older_change_of_a_claimed_task_is_looked_at_again),
+        TEST(what_the_replica_shows_makes_no_task),
+        TEST(a_delete_is_never_taken_for_replicated),
+        TEST(deletes_are_counted),
+        TEST(held_deletes_wait_for_a_word),
+        TEST(confirmed_deletes_pass),
+        TEST(discarded_deletes_are_on_record),
+        TEST(held_deletes_come_in_pages),
         TEST(backfill_does_not_hold_the_frontier),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),
@@ -1123,15 +1695,27 @@ int main(void)
         TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
+        TEST(versions_are_done_one_after_the_other),
+        TEST(a_failure_moves_no_mark),
+        TEST(marks_go_with_their_rule),
         TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
+        TEST(late_changes_are_counted_and_named),
+        TEST(what_is_told_again_is_not_late),
+        TEST(late_changes_are_bounded),
+        TEST(a_scan_proves_up_to_what_is_unfinished),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
         TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
+        TEST(a_body_in_quarantine_is_as_it_came),
+        TEST(quarantine_pages_and_feeds),
+        TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),
+        TEST(quarantine_is_bounded_and_says_what_it_lost),
+        TEST(quarantine_is_bounded_in_bytes),
         TEST(what_is_replicated_as_listed_is_known),
         TEST(what_a_task_was_told_is_known),
         TEST(comparing_a_page_agrees_with_one_by_one),

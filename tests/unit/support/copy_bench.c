@@ -292,7 +292,12 @@ static struct copy_job job_spec(struct bench_job *j)
                            .known_etag = j->known_etag,
                            .known_version = j->known_version,
                            .known_mtime_ms = j->known_mtime_ms,
-                           .known_read_ms = j->known_read_ms};
+                           .known_read_ms = j->known_read_ms,
+                           .known_dest_etag = j->known_dest_etag,
+                           .known_dest_version = j->known_dest_version,
+                           .two_way = j->two_way,
+                           .delete_foreign = !j->protects,
+                           .keep_version = j->keep_version};
     job.upload_intended = j->intended;
     job.upload_created_ms = j->intended_ms;
     if (j->open) {

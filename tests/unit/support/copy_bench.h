@@ -32,6 +32,9 @@ struct bench_job {
     uint32_t group;
     struct span known_etag, known_version;
     int64_t known_mtime_ms, known_read_ms;
+    struct span known_dest_etag, known_dest_version;
+    bool protects; /* COPY_DELETE: what is not known to be ours stays */
+    bool two_way, keep_version;
     struct span version_id;
     struct copy *copy; /* while it runs */
     bool is_done;      /* ended otherwise than stopped or failed */

@@ -220,7 +220,15 @@ static void test_explain_knows_what_became_of_a_key(void **state)
     say(x, PROTO_RULE_PUT, "mode=add", RULE);
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"absent\"}\n");
     json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
-    explained(x, "absent", "deleted", "was deleted at the destination at ");
+    explained(x, "absent", "skipped", "nothing is there to be deleted");
+    fake_put(x->bench.near, "src", span_str("gone"), span_str("x"), NULL);
+    say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");
+    json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
+    fake_remove(x->bench.near, "src", span_str("gone"));
+    say(x, PROTO_APPEND, NULL,
+        "{\"bucket\":\"src\",\"key\":\"gone\",\"kind\":\"delete\"}\n");
+    json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
+    explained(x, "gone", "deleted", "was deleted at the destination at ");
     say(x, PROTO_RULE_PUT, "mode=update",
         "{\"name\":\"pages\",\"source\":\"near/src/\",\"destination\":\"far/dst/\"}");
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");

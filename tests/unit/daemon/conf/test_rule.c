@@ -11,11 +11,15 @@
 #define FULL                                                                                       \
     "{\"name\": \"pages\", \"source\": \"overseas/crawl/raw/\", \"destination\": \"home/crawl\", " \
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
-    "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", \"existing\": true, "         \
-    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "     \
+    "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", "                             \
+    "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
+    "\"existing\": true, "                                                                         \
+    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "       \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
-    "\"requests\": \"500/s\"}"
+    "\"requests\": \"500/s\", \"publish\": \"30s\", "                                              \
+    "\"publish_as\": \"_repl/{instance}\", \"shared\": true, \"scan_host\": \"crawler-1\", "       \
+    "\"takeover\": \"20s\"}"
 
 static void test_round_trip(void **state)
 {
@@ -33,6 +37,10 @@ static void test_round_trip(void **state)
     assert_int_equal(rule.include_count, 2);
     assert_string_equal(rule.include[1], "a \"b\\\\c");
     assert_int_equal(rule.deletes, RULE_DELETES_PROPAGATE);
+    assert_int_equal(rule.deletes_brake.count, 200);
+    assert_int_equal(rule.deletes_brake.percent, 5);
+    assert_int_equal(rule.deletes_brake.window_ms, 3600000);
+    assert_true(rule.deletes_foreign);
     assert_int_equal(rule.scan.mode, RULE_SCAN_EVERY);
     assert_int_equal(rule.scan.every_ms, 6 * 3600000);
     assert_int_equal(rule.scan_against, RULE_SCAN_DESTINATION);

@@ -574,6 +574,55 @@ static void broken_http2_falls_back(void **state)
     assert_int_equal(r->status, 400);
 }
 
+static void operator_may_want_http_1_1(void **state)
+{
+    struct bench *b = *state;
+    open_with(
+        b,
+        (struct h2_peer_options){.alpn = "http/1.1",
+                                 .raw = span_str("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")},
+        (struct net_options){.lanes = 1, .http = NET_HTTP_1});
+    assert_int_equal(fetch(b, "GET", "/", 0)->fail.code, 0);
+    assert_string_equal(the_lane(b)->ops->kind, "h1");
+    assert_int_equal(counts(b)->connections, 1); /* nobody was asked */
+}
+
+static void operator_may_want_http_2(void **state)
+{
+    struct bench *b = *state;
+    open_with(b, (struct h2_peer_options){0}, (struct net_options){.lanes = 1, .http = NET_HTTP_2});
+    assert_put(fetch(b, "PUT", "/put", 10));
+    assert_string_equal(the_lane(b)->ops->kind, "h2");
+    assert_int_equal(counts(b)->connections, 1);
+}
+
+/* There is no way back: the endpoint waits, as in an outage. */
+static void http_2_or_nothing(void **state)
+{
+    struct bench *b = *state;
+    open_with(b, (struct h2_peer_options){.alpn = "http/1.1"},
+              (struct net_options){.lanes = 1, .http = NET_HTTP_2});
+    for (int i = 0; i < 2; i++) {
+        const struct net_request *r = fetch(b, "GET", "/", 0);
+        assert_int_equal(r->fail.code, REPL_ETLS);
+        assert_non_null(strstr(r->fail.text, "HTTP/2"));
+        assert_non_null(strstr(r->fail.hint, "http: 2"));
+        assert_false(r->left);
+        assert_int_equal(the_host(b)->http, HOST_HTTP_2);
+    }
+}
+
+static void broken_http2_stays(void **state)
+{
+    struct bench *b = *state;
+    open_with(b,
+              (struct h2_peer_options){
+                  .raw = span_str("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")},
+              (struct net_options){.lanes = 1, .http = NET_HTTP_2});
+    assert_int_equal(fetch(b, "PUT", "/put", 10)->fail.code, REPL_EPROTO);
+    assert_int_equal(the_host(b)->http, HOST_HTTP_2);
+}
+
 static void hostile_frames_end_the_connection(void **state)
 {
     struct bench *b = *state;
@@ -615,6 +664,10 @@ int main(void)
         TEST(server_without_alpn),
         TEST(server_that_no_longer_agrees),
         TEST(broken_http2_falls_back),
+        TEST(operator_may_want_http_1_1),
+        TEST(operator_may_want_http_2),
+        TEST(http_2_or_nothing),
+        TEST(broken_http2_stays),
         TEST(hostile_frames_end_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
