@@ -231,8 +231,8 @@ static bool is_of(const struct append_entry *e, const struct replica *have, stru
 static int is_replicated(struct backend *b, const struct append_entry *e)
 {
     const struct change *c = &e->change;
-    bool can_tell = e->origin == TASK_BACKFILL || e->listed || c->sequencer.len > 0 ||
-                    is_named(c->version_id);
+    bool can_tell =
+        e->origin == TASK_BACKFILL || e->listed || c->sequencer.len > 0 || is_named(c->version_id);
     if (c->kind != CHANGE_PUT || c->etag.len == 0 || !can_tell) {
         return 0;
     }

@@ -45,19 +45,19 @@ struct rule {
     const char *storage_class;        /* NULL = as the source's */
     enum rule_deletes deletes;        /* default ignore */
     struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
-    bool deletes_foreign;   /* delete objects that are not of our making, too; default false */
-    bool two_way;           /* another rule goes the other way; default false */
-    bool existing;          /* list the source for existing objects; default false */
-    struct rule_scan scan;  /* default off */
+    bool deletes_foreign;  /* delete objects that are not of our making, too; default false */
+    bool two_way;          /* another rule goes the other way; default false */
+    bool existing;         /* list the source for existing objects; default false */
+    struct rule_scan scan; /* default off */
     enum rule_scan_against scan_against; /* default journal */
     struct limit scan_requests;          /* a second, of listings; default off */
-    bool enabled;           /* false = paused; default true */
-    bool keep_replicas;     /* default true */
-    bool marker;            /* write the marker metadata; default true */
-    uint32_t objective_ms;  /* default 10 min */
-    int priority;           /* 0 … 100, higher first; default 50 */
-    struct limit bandwidth; /* bytes a second to the destination; default off */
-    struct limit requests;  /* a second, of both sides; default off */
+    bool enabled;                        /* false = paused; default true */
+    bool keep_replicas;                  /* default true */
+    bool marker;                         /* write the marker metadata; default true */
+    uint32_t objective_ms;               /* default 10 min */
+    int priority;                        /* 0 … 100, higher first; default 50 */
+    struct limit bandwidth;              /* bytes a second to the destination; default off */
+    struct limit requests;               /* a second, of both sides; default off */
     uint64_t publish_ms;    /* the watermark, at most so often; 0 = off; default 10 s */
     const char *publish_as; /* key, below _repl/, with {rule} and {instance} to be filled in */
     bool shared;            /* other hosts have a rule of this name for the same places */

@@ -104,7 +104,7 @@ void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, str
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
 /* Scans: scan_feed.h. REPL_ENOTFOUND: no such rule. */
-int engine_scan_begin(struct engine *e, const char *rule, struct span source, struct fail *f);
+int engine_scan_begin(struct engine *e, const char *rule, struct fail *f);
 int engine_scan_end(struct engine *e, const char *rule, struct fail *f);
 int engine_scan_report(struct engine *e, const char *rule, struct scan_report *ret, struct fail *f);
 

@@ -5,8 +5,8 @@
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
-#include "daemon/feeds/scan_feed.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/feeds/scan_feed.h"
 #include "daemon/feeds/webhook.h"
 #include "daemon/notify/owner.h"
 #include "daemon/notify/watermark.h"
@@ -339,7 +339,8 @@ void engine_feed_stop(struct engine_feed *ef);
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
 /* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
- * start of the last scan of a rule that is scanned again and again, else just before now. *ret_feed, which may be NULL: whose it is, or NULL. */
+ * start of the last scan of a rule that is scanned again and again, else just before now.
+ * *ret_feed, which may be NULL: whose it is, or NULL. */
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed);
 

@@ -297,10 +297,10 @@ static struct feed *scan_of(struct engine *e, const char *rule, struct fail *f)
     return r->scan->feed;
 }
 
-int engine_scan_begin(struct engine *e, const char *rule, struct span source, struct fail *f)
+int engine_scan_begin(struct engine *e, const char *rule, struct fail *f)
 {
     struct feed *feed = scan_of(e, rule, f);
-    return feed != NULL ? scan_feed_begin(feed, source, f) : f->code;
+    return feed != NULL ? scan_feed_begin(feed, f) : f->code;
 }
 
 int engine_scan_end(struct engine *e, const char *rule, struct fail *f)

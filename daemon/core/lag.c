@@ -202,8 +202,7 @@ static void refresh_done(struct journal_call *call)
 int64_t engine_scan_ms(const struct engine_rule *r)
 {
     const struct engine_feed *scan = r->scan;
-    return scan != NULL && scan->feed != NULL && !scan->closing ? scan->feed->status.proven_ms
-               : 0;
+    return scan != NULL && scan->feed != NULL && !scan->closing ? scan->feed->status.proven_ms : 0;
 }
 
 /* Not outboxes: these pass over what they cannot read, and count it. */

@@ -192,7 +192,6 @@ static void close_now(struct scan *s)
     }
     timer_stop(&s->timer);
     deferred_cancel(&s->kick);
-    buf_done(&s->source);
     arena_done(&s->arena);
     mem_free(s->feed.name);
     mem_free(s);

@@ -104,9 +104,8 @@ struct scan_report {
 };
 void scan_feed_report(const struct feed *feed, struct scan_report *ret);
 
-/* Begins a pass now; source: ENDPOINT/BUCKET/KEY of an inventory's manifest.json, read from
- * `inventory`; absent = the listing. REPL_ECONFLICT while one goes on. */
-int scan_feed_begin(struct feed *feed, struct span source, struct fail *f);
+/* Begins a pass now. REPL_ECONFLICT while one goes on. */
+int scan_feed_begin(struct feed *feed, struct fail *f);
 /* Ends the present one where it is; what it has handed over stays. REPL_ENOTFOUND: there is none.
  */
 int scan_feed_end(struct feed *feed, struct fail *f);

@@ -95,7 +95,6 @@ struct scan {
     bool restarts;     /* … and begins anew */
     uint64_t saved_ms; /* monotonic, of the last cursor */
     unsigned failures;
-    struct buf source; /* bytes of state.source */
 
     struct list walks;
     size_t walk_count;

@@ -91,8 +91,7 @@ static void begin(struct scan *s, const struct rule *rule)
     if (s->state.is_whole && !s->state.was_whole) {
         s->state.since_ms = s->state.started_ms;
     }
-    LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins%s", s->rule_name,
-             s->state.source.ptr != NULL ? ", of an inventory" : "");
+    LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins", s->rule_name);
     save(s);
     scan_show(s);
 }
@@ -126,7 +125,6 @@ static void end(struct scan *s)
                s->rule_name, state->listed, state->equal, state->found, state->missing,
                state->requests);
     scan_state_end(&s->state, s->host.now_ms(s->host.arg));
-    buf_reset(&s->source);
     save(s);
     scan_show(s);
 }
@@ -145,7 +143,6 @@ void pass_drop(struct scan *s)
         return;
     }
     s->restarts = false;
-    s->state.source = (struct span){0};
     LOG_NOTICE(s->log, SCAN_SUBJECT, "rule %s: scan is stopped", s->rule_name);
     save(s);
     scan_show(s);
@@ -286,7 +283,7 @@ void pass_go(struct scan *s)
 
 /* ---- an operator's word ---- */
 
-int scan_feed_begin(struct feed *feed, struct span source, struct fail *f)
+int scan_feed_begin(struct feed *feed, struct fail *f)
 {
     struct scan *s = CONTAINER_OF(feed, struct scan, feed);
     if (!s->is_loaded || s->state.phase != SCAN_IDLE || s->state.is_asked) {
@@ -294,9 +291,6 @@ int scan_feed_begin(struct feed *feed, struct span source, struct fail *f)
         fail_hint(f, "replctl scan status %s shows how far it is", s->rule_name);
         return REPL_ECONFLICT;
     }
-    buf_reset(&s->source);
-    buf_span(&s->source, source);
-    s->state.source = source.ptr != NULL ? buf_view(&s->source) : (struct span){0};
     s->state.is_asked = 1;
     scan_kick(s);
     return 0;

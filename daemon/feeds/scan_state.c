@@ -26,7 +26,6 @@ void scan_state_print(const struct scan_state *s, const struct scan_piece *piece
     SCAN_NUMBERS(SCAN_NUMBER)
 #undef SCAN_NUMBER
     buf_printf(to, "%zu ", count);
-    print_span(s->source, to);
     for (size_t i = 0; i < count; i++) {
         print_span(pieces[i].after, to);
         print_span(pieces[i].until, to);
@@ -76,7 +75,6 @@ int scan_state_parse(struct span text, struct arena *a, struct scan_state *ret,
     SCAN_NUMBERS(SCAN_NUMBER)
 #undef SCAN_NUMBER
     uint64_t count = read_number(&r);
-    s.source = read_span(&r);
     if (r.error != 0 || count > SCAN_PIECES_MAX || s.phase > SCAN_GONE) {
         return REPL_EBADINPUT;
     }
@@ -99,7 +97,6 @@ void scan_state_begin(struct scan_state *s, int64_t now_ms)
 {
     s->phase = SCAN_CLEAR;
     s->started_ms = (uint64_t)now_ms;
-    s->file = s->row = 0;
     s->seen = s->listed = s->listed_bytes = s->equal = s->equal_bytes = 0;
     s->found = s->missing = s->away = s->requests = 0;
 }
@@ -133,16 +130,15 @@ const char *scan_state_doubt(const struct scan_state *s)
 
 bool scan_state_may_delete(const struct scan_state *s)
 {
-    return s->seen > 0 && s->source.ptr == NULL && scan_state_doubt(s) == NULL;
+    return s->seen > 0 && scan_state_doubt(s) == NULL;
 }
 
 void scan_state_end(struct scan_state *s, int64_t now_ms)
 {
-    bool is_listing = s->source.ptr == NULL;
-    bool is_doubted = scan_state_doubt(s) != NULL && !s->is_unordered;
-    if (is_listing && is_doubted) {
+    /* Without an order nothing is told of deletes, but all was listed. */
+    if (scan_state_doubt(s) != NULL && !s->is_unordered) {
         s->doubted_seen = s->seen + 1;
-    } else if (is_listing) {
+    } else {
         s->doubted_seen = 0;
         s->proven_ms = s->started_ms;
         s->proven_seen = s->seen;
@@ -151,5 +147,4 @@ void scan_state_end(struct scan_state *s, int64_t now_ms)
     s->phase = SCAN_IDLE;
     s->ended_ms = (uint64_t)now_ms;
     s->is_asked = 0;
-    s->source = (struct span){0};
 }

@@ -33,8 +33,6 @@ enum scan_phase {
     X(is_whole)     /* it takes existing objects */                                                \
     X(was_whole)    /* a complete one did */                                                       \
     X(is_unordered) /* the server lists in an order of its own */                                  \
-    X(file)         /* of an inventory: which one, from 0 … */                                   \
-    X(row)          /* … and how many of its rows are done */                                    \
     X(seen)                                                                                        \
     X(listed) /* of those: the rule takes them */                                                  \
     X(listed_bytes)                                                                                \
@@ -49,7 +47,6 @@ struct scan_state {
 #define SCAN_NUMBER(member) uint64_t member;
     SCAN_NUMBERS(SCAN_NUMBER)
 #undef SCAN_NUMBER
-    struct span source; /* of an inventory: ENDPOINT/BUCKET/KEY of its manifest; absent: listing */
 };
 
 /* Keys of (after, until]; until absent: to the end. */

@@ -232,7 +232,7 @@ static void compare(struct walk *w)
         .listed = w->listed,
         .count = w->entry_count,
         .tell_missing =
-            rule != NULL && rule->deletes == RULE_DELETES_PROPAGATE && !s->state.is_unordered,
+            rule != NULL && rule->deletes != RULE_DELETES_IGNORE && !s->state.is_unordered,
         .after = w->compared.len > 0 ? buf_view(&w->compared) : buf_view(&w->after),
         .until = !to_end         ? last
                  : w->is_bounded ? buf_view(&w->until)

@@ -119,7 +119,8 @@ static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
     for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
-        if (v == NULL || !span_starts_with(o->key, op->key) || !is_listed_behind(f, o->key, after)) {
+        if (v == NULL || !span_starts_with(o->key, op->key) ||
+            !is_listed_behind(f, o->key, after)) {
             continue;
         }
         if (op->entry_count == most) {

@@ -88,7 +88,7 @@ static void scan_now(struct engine_bench *b)
 {
     struct fail f;
     loop_run_for(b->loop, 1000);
-    assert_int_equal(engine_scan_begin(b->engine, RULE, (struct span){0}, &f), 0);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
     assert_true(run_pass(b, 600000));
 }
 
@@ -235,9 +235,9 @@ static void a_stopped_scan_is_at_rest(void **state)
     struct fail f;
     start_with(b, MANY, RULE_DELETES_PROPAGATE);
     assert_int_equal(engine_scan_end(b->engine, RULE, &f), REPL_ENOTFOUND);
-    assert_int_equal(engine_scan_begin(b->engine, RULE, (struct span){0}, &f), 0);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
     loop_run_for(b->loop, 25);
-    assert_int_equal(engine_scan_begin(b->engine, RULE, (struct span){0}, &f), REPL_ECONFLICT);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), REPL_ECONFLICT);
     assert_int_equal(engine_scan_end(b->engine, RULE, &f), 0);
     loop_run_for(b->loop, 1000);
     struct scan_report r = report(b);
@@ -394,7 +394,7 @@ static void check_refusal(struct engine_bench *b, int code)
     start_with(b, MANY, RULE_DELETES_PROPAGATE);
     remove_at_source(b, 0, 10);
     fake_fault(b->near, &fault);
-    assert_int_equal(engine_scan_begin(b->engine, RULE, (struct span){0}, &f), 0);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
     assert_false(run_pass(b, 300000));
     assert_int_equal(fake_objects(b->far, "dst"), MANY);
     assert_int_equal(engine_bench_lag(b, RULE).listing_fail.code, code);
