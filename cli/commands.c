@@ -100,6 +100,7 @@ static const struct cli_option feed_drop_options[] = {
 
 static const struct cli_option scan_options[] = {
     {"keys", "FILE", "look at these keys instead, one a line; - is standard input"},
+    {"inventory", "MANIFEST", "look at the keys of an S3 Inventory in CSV, fetched beside it"},
     {0},
 };
 

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/inventory.h"
 #include "cli/text.h"
 #include "daemon/base/base64.h"
 #include "daemon/conf/rule.h"
@@ -83,104 +84,126 @@ int run_scan_stop(struct cli *c, const struct cli_args *args)
     return call(c, PROTO_SCAN_STOP, args->words[0], "scan ends");
 }
 
-/* ---- a list of keys instead of a listing: each is told as a change ---- */
+/* ---- a list instead of a listing: each key is told as a change ---- */
 
-static int find_place(const struct cli *c, const char *name, struct arena *a,
-                      struct rule_place *ret, struct fail *f)
+struct teller {
+    struct cli *cli;
+    struct arena arena;
+    struct rule_place place; /* the rule's source */
+    struct buf lines;
+    unsigned long long keys;
+    struct fail fail;
+};
+
+static int find_place(struct teller *t, const char *name)
 {
     json_t *answer = NULL;
     struct buf query = {0};
     cli_query(&query, "rule", name);
-    int r = cli_ask(c, PROTO_RULES, buf_cstr(&query), span_str(""), &answer, f);
+    int r = cli_ask(t->cli, PROTO_RULES, buf_cstr(&query), span_str(""), &answer, &t->fail);
     buf_done(&query);
     if (r == 0) {
         const json_t *row = json_array_get(json_object_get(answer, "rules"), 0);
         const char *source = cli_text(json_object_get(row, "rule"), "source");
-        r = rule_place_parse(span_str(source), a, ret, f);
+        r = rule_place_parse(span_str(source), &t->arena, &t->place, &t->fail);
     }
     json_decref(answer);
     return r;
 }
 
-static void put_key(struct buf *to, const struct rule_place *place, struct span key)
+static void put_text(struct buf *to, const char *name, struct span text)
 {
-    buf_printf(to, "{\"endpoint\":\"%s\",\"bucket\":\"%s\",", place->endpoint, place->bucket);
-    if (span_is_utf8(key)) {
-        buf_str(to, "\"key\":");
-        schema_quote(key, to);
-    } else {
-        buf_str(to, "\"key_base64\":\"");
-        base64_encode(key, to);
-        buf_char(to, '"');
+    if (text.ptr != NULL) {
+        buf_printf(to, ",\"%s\":", name);
+        schema_quote(text, to);
     }
-    buf_str(to, "}\n");
 }
 
-static int send_keys(const struct cli *c, struct buf *lines)
+static void put_key(struct teller *t, struct span key)
 {
-    struct fail f = {0};
+    buf_printf(&t->lines, "{\"endpoint\":\"%s\",\"bucket\":\"%s\"", t->place.endpoint,
+               t->place.bucket);
+    if (span_is_utf8(key)) {
+        put_text(&t->lines, "key", key);
+    } else {
+        buf_str(&t->lines, ",\"key_base64\":\"");
+        base64_encode(key, &t->lines);
+        buf_char(&t->lines, '"');
+    }
+}
+
+static int send_lines(struct teller *t)
+{
     json_t *answer = NULL;
-    int r = lines->len > 0 ? cli_ask(c, PROTO_APPEND, NULL, buf_view(lines), &answer, &f) : 0;
+    int r = t->lines.len > 0
+                ? cli_ask(t->cli, PROTO_APPEND, NULL, buf_view(&t->lines), &answer, &t->fail)
+                : 0;
     json_decref(answer);
-    buf_reset(lines);
-    return r == 0 ? CLI_DONE : cli_fail(c, &f);
+    buf_reset(&t->lines);
+    return r;
 }
 
-static int read_keys(const struct cli *c, FILE *file, const struct rule_place *place,
-                     unsigned long long *ret_keys)
+static int tell(void *arg, const struct inventory_row *row)
 {
-    struct buf lines = {0};
+    struct teller *t = arg;
+    unsigned long long size;
+    put_key(t, row->key);
+    put_text(&t->lines, "etag", row->etag);
+    put_text(&t->lines, "version_id", row->version_id);
+    if (span_to_u64(row->size, &size) == 0) {
+        buf_printf(&t->lines, ",\"size\":%llu", size);
+    }
+    buf_str(&t->lines, "}\n");
+    return ++t->keys % BATCH_KEYS == 0 ? send_lines(t) : 0;
+}
+
+static int read_keys(struct teller *t, const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
-    int code = CLI_DONE;
-    while (code == CLI_DONE && (n = getline(&line, &room, file)) >= 0) {
-        struct span key = span_of(line, (size_t)n);
-        key.len -= key.len > 0 && key.ptr[key.len - 1] == '\n';
-        if (key.len == 0) {
-            continue;
-        }
-        put_key(&lines, place, key);
-        if (++*ret_keys % BATCH_KEYS == 0) {
-            code = send_keys(c, &lines);
-        }
-    }
-    code = code == CLI_DONE ? send_keys(c, &lines) : code;
-    free(line);
-    buf_done(&lines);
-    return code;
-}
-
-static int tell_keys(struct cli *c, const char *rule, const char *path)
-{
-    struct arena a;
-    struct rule_place place;
-    struct fail f = {0};
-    unsigned long long keys = 0;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    int code = CLI_DONE;
-    arena_init(&a);
+    int r = 0;
     if (file == NULL) {
-        fail_set(&f, -errno, "%s: %s", path, strerror(errno));
-        code = cli_fail(c, &f);
-    } else if (find_place(c, rule, &a, &place, &f) != 0) {
-        code = cli_fail(c, &f);
-    } else {
-        code = read_keys(c, file, &place, &keys);
+        return fail_set(&t->fail, -errno, "%.160s: %s", path, strerror(errno));
     }
-    if (code == CLI_DONE) {
-        printf(c->json ? "{\"keys\":%llu}\n" : "%llu keys will be looked at\n", keys);
+    while (r == 0 && (n = getline(&line, &room, file)) >= 0) {
+        struct inventory_row row = {.key = span_of(line, (size_t)n)};
+        row.key.len -= row.key.len > 0 && row.key.ptr[row.key.len - 1] == '\n';
+        r = row.key.len > 0 ? tell(t, &row) : 0;
     }
-    if (file != NULL && file != stdin) {
+    free(line);
+    if (file != stdin) {
         fclose(file);
     }
-    arena_done(&a);
-    return code;
+    return r;
+}
+
+static int tell_list(struct cli *c, const char *rule, const char *keys, const char *inventory)
+{
+    struct teller t = {.cli = c};
+    arena_init(&t.arena);
+    int r = find_place(&t, rule);
+    if (r == 0) {
+        r = keys != NULL ? read_keys(&t, keys) : inventory_read(inventory, tell, &t, &t.fail);
+    }
+    r = r == 0 ? send_lines(&t) : r;
+    if (r == 0) {
+        printf(c->json ? "{\"keys\":%llu}\n" : "%llu keys will be looked at\n", t.keys);
+    }
+    buf_done(&t.lines);
+    arena_done(&t.arena);
+    return r == 0 ? CLI_DONE : cli_fail(c, &t.fail);
 }
 
 int run_scan_start(struct cli *c, const struct cli_args *args)
 {
     const char *keys = cli_args_get(args, "keys");
-    return keys != NULL ? tell_keys(c, args->words[0], keys)
-                        : call(c, PROTO_SCAN_START, args->words[0], "scan begins");
+    const char *inventory = cli_args_get(args, "inventory");
+    if (keys != NULL && inventory != NULL) {
+        return cli_usage("scan start: --keys and --inventory exclude each other");
+    }
+    return keys != NULL || inventory != NULL
+               ? tell_list(c, args->words[0], keys, inventory)
+               : call(c, PROTO_SCAN_START, args->words[0], "scan begins");
 }

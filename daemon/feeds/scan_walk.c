@@ -60,7 +60,7 @@ static bool may_ask(struct scan *s)
 {
     unsigned slots = store_slots(s->from, STORE_SMALL);
     uint64_t now_ms = loop_now_ms(s->loop);
-    if (s->asking >= s->width || (s->asking > 1 && s->asking >= slots)) {
+    if (s->asking >= s->width || s->asking >= (slots > 1 ? slots : 1)) {
         return false;
     }
     if (s->next_ask_ms > now_ms) {

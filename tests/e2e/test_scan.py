@@ -1,6 +1,7 @@
 """Scans against real servers: what events missed is found, what vanished goes, crashes and failing
 servers do neither lose nor delete anything."""
 
+import gzip
 import json
 
 import pytest
@@ -101,6 +102,25 @@ def test_keys_of_a_file(local, tmp_path):
     assert done == {"keys": 3}
     local.settle()
     assert sorted(local.destination_keys()) == keys[:3]
+
+
+def test_an_inventory(local, tmp_path):
+    keys = [local.put(key, b"x") for key in ("a", "b c", 'd"e', "f+ä", "old", "left out")]
+    rows = [("a", "true", "false"), ("b+c", "true", "false"), ("d%22e", "true", "false"),
+            ("f%2B%C3%A4", "true", "false"), ("old", "false", "false"), ("gone", "true", "true")]
+    text = "".join(f'"{local.from_bucket}","{key}","{latest}","{marker}","1","",""\n'
+                   for key, latest, marker in rows)
+    (tmp_path / "part.csv.gz").write_bytes(gzip.compress(text.encode()))
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({
+        "sourceBucket": local.from_bucket, "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key, IsLatest, IsDeleteMarker, Size, ETag, LastModifiedDate",
+        "files": [{"key": "inventory/data/part.csv.gz", "size": 1, "MD5checksum": "0"}]}))
+    local.add_rule()
+    assert local.repld.ctl("scan", "start", "rule", "--inventory", manifest,
+                           json_out=True) == {"keys": 4}
+    local.settle()
+    assert sorted(local.destination_keys()) == sorted(keys[:4])
 
 
 def test_the_rule_says_when(local):
