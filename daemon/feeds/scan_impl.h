@@ -131,6 +131,21 @@ struct walk *walk_new(struct scan *s, struct span after, struct span until);
 void walk_free(struct walk *w);
 void walk_go(struct walk *w); /* as far as it can without waiting */
 void walk_cancel(struct walk *w);
+void walk_compare(struct walk *w); /* asks the journal */
+/* An answer is here. True: it is of no use any more, as the feed closes or the pass was dropped. */
+bool walk_is_over(struct walk *w);
+/* The present step is tried again after a while. */
+void walk_fail(struct walk *w, const struct fail *f);
+/* scan_page.c */
+bool page_is_in_order(const struct walk *w);
+void page_sort(struct walk *w); /* by key, none twice */
+void page_trim(struct walk *w); /* what is behind the range does not belong to it */
+/* Nobody knows how many keys are behind the page: as many halves as there is room for. */
+void page_cut_up(struct walk *w);
+/* scan_hand.c: steps TARGET, READY, NOTING. */
+int walk_sift(struct walk *w); /* as walk_merge() */
+void walk_hand_over(struct walk *w);
+void walk_note(struct walk *w);
 /* scan_merge.c: the page against the destination's listing. 0, or REPL_EDONE: another page of that
  * is on its way. */
 int walk_merge(struct walk *w);

@@ -1,6 +1,7 @@
 """Scans against real servers: what events missed is found, what vanished goes, crashes and failing
 servers do neither lose nor delete anything."""
 
+import contextlib
 import gzip
 import json
 
@@ -8,7 +9,14 @@ import pytest
 
 from lib.world import make_world
 
-from .test_faults import no_faults
+
+@contextlib.contextmanager
+def no_faults(server):
+    """None are left for other tests."""
+    try:
+        yield
+    finally:
+        server.clear_faults()
 
 
 def scan(world):
