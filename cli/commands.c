@@ -14,6 +14,9 @@
         {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \
         {"two-way", NULL, "another rule goes the other way"},                                      \
         {"existing", NULL, "copy objects that are there already"},                                 \
+        {"scan", "off|once|every DURATION|continuous", "compare the whole source (default off)"},  \
+        {"scan-against", "journal|destination", "with what (default journal)"},                    \
+        {"scan-requests", "RATE", "listings: at most 20/s, by time: 08:00-20:00 5/s, off"},        \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
         {"bandwidth", "RATE", "at most 200mbit, 25MB/s, by time: 08:00-20:00 100mbit, off"},       \
@@ -113,6 +116,12 @@ static const struct cli_option feed_drop_options[] = {
     {0},
 };
 
+static const struct cli_option scan_options[] = {
+    {"keys", "FILE", "look at these keys instead, one a line; - is standard input"},
+    {"inventory", "MANIFEST", "look at the keys of an S3 Inventory in CSV, fetched beside it"},
+    {0},
+};
+
 static const struct cli_option uploads_options[] = {
     {"foreign", NULL, "ask the destinations for uploads that are not repld's"},
     {"rule", "NAME", "with --foreign: only this rule's destination"},
@@ -197,6 +206,10 @@ const struct cli_command cli_commands[] = {
     {"path forbid", "ENDPOINT PATH", 2, 2, NULL, "do not use a path, until it is freed",
      run_path_forbid},
     {"path free", "ENDPOINT PATH", 2, 2, NULL, "use a path as it is configured", run_path_free},
+    {"scan start", "RULE", 1, 1, scan_options, "compare the whole source now", run_scan_start},
+    {"scan status", "RULE", 1, 1, watch_options, "how far a scan is, what it found",
+     run_scan_status},
+    {"scan stop", "RULE", 1, 1, NULL, "end a scan where it is", run_scan_stop},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

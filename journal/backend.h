@@ -46,6 +46,7 @@ enum task_state {
 struct append_entry {
     uint32_t rule;
     enum task_origin origin;
+    bool listed;          /* found in a listing, not told by an event; event_time_ms is its mtime */
     struct change change; /* bucket and endpoint are not stored: the rule has them */
 };
 
@@ -196,6 +197,33 @@ struct finish {
 
 struct finish_result {
     bool pending; /* the task goes on: a newer change waits, or a retry */
+};
+
+/* ---- scans: what a listing of the source says, beside what the journal knows ---- */
+
+struct listed {
+    struct span key;
+    struct span etag;
+    int64_t mtime_ms; /* by the source's clock; 0 = not known */
+    bool known;       /* answer: it needs no work */
+};
+
+struct compare {
+    uint32_t rule;
+    struct listed *listed; /* ascending, no key twice, at most BACKEND_PAGE_MAX */
+    size_t count;
+    /* Whether to tell which replicas with keys in (after, until] are not listed, of those that were
+     * verified before before_ms. after empty = from the first, until absent = to the last. */
+    bool tell_missing;
+    struct span after;
+    struct span until;
+    int64_t before_ms;
+};
+
+struct compared {
+    struct span *missing; /* at most BACKEND_PAGE_MAX, ascending */
+    size_t missing_count;
+    struct span through; /* absent: all was looked at; else only up to here: ask again behind it */
 };
 
 /* ---- lag ---- */
@@ -386,10 +414,21 @@ struct backend_ops {
      * task becomes ready again, so does a held one by a put. event_time_ms is clamped to now_ms. A
      * live change makes a backfill task live; one that is not after the watermark of the rule, or
      * of the longest prefix that its key has, is counted and kept as late. No row for what the
-     * replica shows already: a backfill change with its source ETag (and version, where known), a
-     * live one with its version, or with its sequencer and ETag. */
+     * replica shows already: a backfill or listed change with its source ETag (and version, where
+     * known), a live one with its version, or with its sequencer and ETag. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
+
+    /* Scans. compare(): an object is known when its replica has its ETag and is not of an earlier
+     * mtime (2 s apart: listings and headers round differently), or when a task, failed ones too,
+     * was told this very ETag. gone_*: keys that a listing did not show, ascending, kept until it
+     * is known whether it can be believed; drop() forgets those up to and including `through`. */
+    int (*compare)(struct backend *b, struct arena *a, const struct compare *what,
+                   struct compared *ret);
+    int (*gone_put)(struct backend *b, uint32_t rule, const struct span *keys, size_t count);
+    int (*gone_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct span **ret, size_t *ret_n);
+    int (*gone_drop)(struct backend *b, uint32_t rule, struct span through);
 
     /* Small named values: outbox cursors, listing positions, the instance id. An absent value is
      * REPL_ENOTFOUND. Putting the absent span removes it. */

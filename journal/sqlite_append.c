@@ -37,10 +37,12 @@ static bool is_older(const struct change *c, const struct pending *p, int64_t ev
     return event_ms < p->event_ms;
 }
 
-/* A listing tells nothing that a live task does not look up by itself. */
+/* A listing tells nothing that a live task does not look up by itself, unless that has begun, or is
+ * held and would not. */
 static bool adds_nothing(const struct append_entry *e, const struct pending *p)
 {
-    return e->origin == TASK_BACKFILL && p->origin == TASK_LIVE;
+    return (e->origin == TASK_BACKFILL || e->listed) && p->origin == TASK_LIVE &&
+           p->state != TASK_CLAIMED && p->state != TASK_HELD;
 }
 
 /* 1: was new and is inserted; 0: there is a row. */
@@ -211,14 +213,15 @@ static bool is_named(struct span version)
 }
 
 /* Whether the replica is of this very change: then the source need not be asked. */
-static bool is_of(const struct append_entry *e, struct span etag, struct span version,
-                  struct span sequencer)
+static bool is_of(const struct append_entry *e, const struct replica *have, struct span sequencer)
 {
     const struct change *c = &e->change;
-    if (!span_eq(etag, c->etag)) {
+    struct span version = have->source_version;
+    int64_t mtime_ms = e->listed ? c->event_time_ms : 0;
+    if (!sqlite_is_of(have->source_etag, have->source_mtime_ms, c->etag, mtime_ms)) {
         return false;
     }
-    if (e->origin == TASK_BACKFILL) {
+    if (e->origin == TASK_BACKFILL || e->listed) {
         return c->version_id.len == 0 || version.len == 0 || span_eq(version, c->version_id);
     }
     return is_named(c->version_id) ? span_eq(version, c->version_id)
@@ -229,20 +232,22 @@ static bool is_of(const struct append_entry *e, struct span etag, struct span ve
 static int is_replicated(struct backend *b, const struct append_entry *e)
 {
     const struct change *c = &e->change;
-    bool can_tell = e->origin == TASK_BACKFILL || c->sequencer.len > 0 || is_named(c->version_id);
+    bool can_tell =
+        e->origin == TASK_BACKFILL || e->listed || c->sequencer.len > 0 || is_named(c->version_id);
     if (c->kind != CHANGE_PUT || c->etag.len == 0 || !can_tell) {
         return 0;
     }
-    struct sql q = sql_start(b, "SELECT source_etag, source_version, sequencer FROM replicas"
+    struct sql q = sql_start(b, "SELECT source_etag, source_mtime_ms, source_version, sequencer"
+                                " FROM replicas"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     bool same = false;
     if (sql_step(&q) == 1) {
-        struct span etag = sql_get_span(&q, NULL);
-        struct span version = sql_get_span(&q, NULL);
-        struct span sequencer = sql_get_span(&q, NULL);
-        same = is_of(e, etag, version, sequencer);
+        struct replica have = {.source_etag = sql_get_span(&q, NULL)};
+        have.source_mtime_ms = sql_get_int(&q);
+        have.source_version = sql_get_span(&q, NULL);
+        same = is_of(e, &have, sql_get_span(&q, NULL));
     }
     int r = sql_done(&q);
     return r < 0 ? r : same;

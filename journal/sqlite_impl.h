@@ -119,6 +119,10 @@ uint32_t marks_find(const struct marks *m, struct span key);
 int sequence_flush(struct backend *b);
 int counts_flush(struct backend *b);
 
+/* sqlite_scan.c: whether the object of this replica is the one that a listing shows. */
+bool sqlite_is_of(struct span etag, int64_t mtime_ms, struct span listed_etag,
+                  int64_t listed_mtime_ms);
+
 /* The operations, by file. */
 int sqlite_rule_put(struct backend *b, const struct rule_record *in, uint32_t *ret_rule);
 int sqlite_rule_delete(struct backend *b, uint32_t rule, int64_t now_ms);
@@ -133,6 +137,12 @@ int sqlite_value_put(struct backend *b, struct span name, struct span value);
 int sqlite_value_get(struct backend *b, struct arena *a, struct span name, struct span *ret);
 int sqlite_append(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
+int sqlite_compare(struct backend *b, struct arena *a, const struct compare *what,
+                   struct compared *ret);
+int sqlite_gone_put(struct backend *b, uint32_t rule, const struct span *keys, size_t count);
+int sqlite_gone_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct span **ret, size_t *ret_n);
+int sqlite_gone_drop(struct backend *b, uint32_t rule, struct span through);
 int sqlite_claim(struct backend *b, const struct claim *what, struct arena *a,
                  struct task_list *ret);
 int sqlite_next_try(struct backend *b, uint32_t rule, int64_t *ret_ms);

@@ -182,7 +182,9 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     static const char versions[] =
         "DELETE FROM version_marks WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM version_marks WHERE rule = ?1 ORDER BY key LIMIT ?2))";
-    static const char *const texts[] = {tasks, replicas, versions};
+    static const char gone[] = "DELETE FROM gone WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+                               " (SELECT key FROM gone WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char *const texts[] = {tasks, replicas, versions, gone};
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++) {

@@ -102,6 +102,9 @@ static const char *const steps[] = {
     "CREATE INDEX events_newest ON events (target, rule, kind) WHERE only_newest = 1;"
     "CREATE TABLE event_targets (target BLOB PRIMARY KEY, waiting INTEGER NOT NULL,"
     " dropped INTEGER NOT NULL) WITHOUT ROWID;",
+    /* replicas that a scan's listing did not show */
+    "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
+    " WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -36,6 +36,9 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_FEED_SHOW] = command_feed_show,
     [PROTO_FEED_REPLAY] = command_feed_replay,
     [PROTO_FEED_DROP] = command_feed_drop,
+    [PROTO_SCAN] = command_scan,
+    [PROTO_SCAN_START] = command_scan_start,
+    [PROTO_SCAN_STOP] = command_scan_stop,
     [PROTO_RELOAD] = command_reload,
 };
 

@@ -63,7 +63,8 @@ command_fn command_version, command_status, command_lag, command_wait, command_e
     command_uploads, command_foreign, command_lanes, command_path_fix, command_path_forbid,
     command_path_free, command_reload, command_late, command_feeds, command_feed_show,
     command_feed_replay, command_feed_drop, command_feed_setup, command_feed_setup_apply,
-    command_rule_deletes, command_rule_deletes_confirm;
+    command_rule_deletes, command_rule_deletes_confirm, command_scan, command_scan_start,
+    command_scan_stop;
 
 /* metrics.c */
 int metrics_open(struct admin *a, const char *listen, struct httpd **ret, struct fail *f);

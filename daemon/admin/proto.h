@@ -83,6 +83,12 @@ enum proto_access {
       "reads bodies in quarantine again, and accepts what they say")                               \
     X(FEED_DROP, "POST", "/v1/feed/drop", PROTO_GROUP, "feed drop", "feed id all reason", "",      \
       "gives bodies in quarantine up")                                                             \
+    X(SCAN, "GET", "/v1/scan", PROTO_GROUP, "scan status", "rule", "",                             \
+      "how far the scan of a rule is, and what it found")                                          \
+    X(SCAN_START, "POST", "/v1/scan/start", PROTO_GROUP, "scan start", "rule", "",                 \
+      "compares the whole source with what is replicated, now")                                    \
+    X(SCAN_STOP, "POST", "/v1/scan/stop", PROTO_GROUP, "scan stop", "rule", "",                    \
+      "ends a scan where it is")                                                                   \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

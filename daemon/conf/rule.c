@@ -11,6 +11,9 @@
 #define PREFIX_MAX   1024 /* bytes; a key is not longer */
 #define DAY_MS       ((uint64_t)86400000)
 
+#define EVERY_MIN_MS 60000
+
+static const char *const against_words[] = {"journal", "destination", NULL};
 static const char *const versions_words[] = {"latest", "all", NULL};
 static const char *const deletes_words[] = {"ignore", "propagate", "marker", NULL};
 
@@ -22,6 +25,42 @@ static int parse_place(struct span text, struct arena *a, void *to, struct fail 
 static void format_place(const void *from, struct buf *to)
 {
     rule_place_print(from, to);
+}
+
+/* "off", "once", "continuous", "every 6h". */
+static int parse_scan(struct span text, struct arena *a, void *to, struct fail *f)
+{
+    static const char *const words[] = {"off", "once", "every", "continuous"};
+    struct rule_scan scan = {0};
+    struct span every = text;
+    struct span word = span_cut(&every, ' ');
+    (void)a;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (span_eq_str(word, words[i]) && (every.ptr != NULL) == (i == RULE_SCAN_EVERY)) {
+            scan.mode = (enum rule_scan_mode)i;
+            bool good = every.ptr == NULL ||
+                        (conf_parse_duration(span_trim(every), &scan.every_ms, f) == 0 &&
+                         scan.every_ms >= EVERY_MIN_MS && scan.every_ms <= 366 * DAY_MS);
+            if (good) {
+                *(struct rule_scan *)to = scan;
+                return 0;
+            }
+        }
+    }
+    fail_set(f, REPL_EBADINPUT, "\"%.*s\" is not off, once, continuous or every DURATION",
+             SPAN_ARG(span_of(text.ptr, text.len > 80 ? 80 : text.len)));
+    fail_hint(f, "write it like \"every 6h\"; a minute is the least");
+    return REPL_EBADINPUT;
+}
+
+static void format_scan(const void *from, struct buf *to)
+{
+    static const char *const words[] = {"off", "once", "every ", "continuous"};
+    const struct rule_scan *scan = from;
+    buf_str(to, words[scan->mode]);
+    if (scan->mode == RULE_SCAN_EVERY) {
+        units_print_duration(scan->every_ms, to);
+    }
 }
 
 static int parse_publish(struct span text, struct arena *a, void *to, struct fail *f)
@@ -86,6 +125,12 @@ static const struct schema_key rule_schema[] = {
     {"deletes_foreign", SCHEMA_BOOL, RULE(deletes_foreign), .preset = "false"},
     {"two_way", SCHEMA_BOOL, RULE(two_way), .preset = "false"},
     {"existing", SCHEMA_BOOL, RULE(existing), .preset = "false"},
+    {"scan", SCHEMA_PARSED, RULE(scan), .parse = parse_scan, .format = format_scan,
+     .preset = "off"},
+    {"scan_against", SCHEMA_CHOICE, RULE(scan_against), .words = against_words,
+     .preset = "journal"},
+    {"scan_requests", SCHEMA_PARSED, RULE(scan_requests), .parse = limit_parse_requests,
+     .format = limit_print, .preset = "off"},
     {"enabled", SCHEMA_BOOL, RULE(enabled), .preset = "true"},
     {"keep_replicas", SCHEMA_BOOL, RULE(keep_replicas), .preset = "true"},
     {"marker", SCHEMA_BOOL, RULE(marker), .preset = "true"},

@@ -17,6 +17,16 @@ enum rule_versions { RULE_VERSIONS_LATEST, RULE_VERSIONS_ALL };
 /* MARKER: as PROPAGATE, where the destination keeps the deleted version under a delete marker. */
 enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE, RULE_DELETES_MARKER };
 
+/* When the whole source is compared with what is known to be at the destination. */
+enum rule_scan_mode { RULE_SCAN_OFF, RULE_SCAN_ONCE, RULE_SCAN_EVERY, RULE_SCAN_CONTINUOUS };
+
+struct rule_scan {
+    enum rule_scan_mode mode;
+    uint64_t every_ms; /* RULE_SCAN_EVERY: from start to start */
+};
+
+enum rule_scan_against { RULE_SCAN_JOURNAL, RULE_SCAN_DESTINATION };
+
 /* ENDPOINT/BUCKET[/PREFIX]; the prefix may be empty and need not end in '/'. */
 struct rule_place {
     const char *endpoint;
@@ -41,16 +51,19 @@ struct rule {
     enum rule_versions versions;      /* default latest */
     enum rule_deletes deletes;        /* default ignore */
     struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
-    bool deletes_foreign;   /* delete objects that are not of our making, too; default false */
-    bool two_way;           /* another rule goes the other way; default false */
-    bool existing;          /* list the source for existing objects; default false */
-    bool enabled;           /* false = paused; default true */
-    bool keep_replicas;     /* default true */
-    bool marker;            /* write the marker metadata; default true */
-    uint32_t objective_ms;  /* default 10 min */
-    int priority;           /* 0 … 100, higher first; default 50 */
-    struct limit bandwidth; /* bytes a second to the destination; default off */
-    struct limit requests;  /* a second, of both sides; default off */
+    bool deletes_foreign;  /* delete objects that are not of our making, too; default false */
+    bool two_way;          /* another rule goes the other way; default false */
+    bool existing;         /* list the source for existing objects; default false */
+    struct rule_scan scan; /* default off */
+    enum rule_scan_against scan_against; /* default journal */
+    struct limit scan_requests;          /* a second, of listings; default off */
+    bool enabled;                        /* false = paused; default true */
+    bool keep_replicas;                  /* default true */
+    bool marker;                         /* write the marker metadata; default true */
+    uint32_t objective_ms;               /* default 10 min */
+    int priority;                        /* 0 … 100, higher first; default 50 */
+    struct limit bandwidth;              /* bytes a second to the destination; default off */
+    struct limit requests;               /* a second, of both sides; default off */
     uint64_t publish_ms;    /* the watermark, at most so often; 0 = off; default 10 s */
     const char *publish_as; /* key, below _repl/, with {rule} and {instance} to be filled in */
     bool shared;            /* other hosts have a rule of this name for the same places */

@@ -210,7 +210,7 @@ static void start_work(struct engine *e)
         if (r->deleting) {
             engine_rule_purge(r);
         } else {
-            engine_listing_start(r);
+            engine_scan_start(r);
             engine_notify_start(r);
         }
     }

@@ -8,6 +8,7 @@
 #include "daemon/base/stat.h"
 #include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
+#include "daemon/feeds/scan_feed.h"
 #include "daemon/feeds/setup.h"
 #include "journal/journal.h"
 #include "transfer/copy/sched.h"
@@ -26,7 +27,7 @@ struct engine_options {
     enum journal_executor executor;
     engine_store_fn *make_store; /* NULL: s3 by conf */
     void *make_store_arg;
-    bool feeds; /* run outboxes and listings of existing objects */
+    bool feeds; /* run outboxes and scans */
     /* The journal is another program's now: engine_stop() is due, which then waits for nothing. */
     loop_fn *lost;
     void *lost_arg;
@@ -138,6 +139,11 @@ bool engine_event_status(struct engine *e, size_t at, struct event_status *ret);
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
+/* Scans: scan_feed.h. REPL_ENOTFOUND: no such rule. */
+int engine_scan_begin(struct engine *e, const char *rule, struct fail *f);
+int engine_scan_end(struct engine *e, const char *rule, struct fail *f);
+int engine_scan_report(struct engine *e, const char *rule, struct scan_report *ret, struct fail *f);
+
 /* Lag of a rule, from counters kept in memory and refreshed after every commit. */
 enum lag_blocker {
     LAG_NONE,
@@ -168,10 +174,10 @@ struct rule_lag {
     struct rule_counts counts;
     struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;
-    bool listing; /* existing objects are being listed */
+    bool listing; /* existing objects are not all listed yet */
     uint64_t listed;
     uint64_t listed_bytes;
-    uint64_t listed_equal;     /* of those: at the destination already, not copied */
+    uint64_t listed_equal;     /* of those: need no copy */
     struct fail listing_fail;  /* code 0 = none */
     uint64_t existing_failed;  /* dead letters of existing objects */
     bool existing_done;        /* nothing of them is left to list or to copy */

@@ -14,6 +14,10 @@ struct append_call {
     int64_t now_ms;
     struct span cursor_name;
     struct span cursor;
+    uint32_t scan_rule; /* whose gone keys: */
+    struct span *gone;
+    size_t gone_count;
+    struct span gone_through;
     struct append_result appended;
     struct engine_append_result result;
     uint32_t *skipped; /* rule numbers of ignored deletes */
@@ -23,11 +27,23 @@ struct append_call {
     void *arg;
 };
 
+static int keep_gone(struct backend *b, const struct append_call *c)
+{
+    int status = 0;
+    if (c->gone_count > 0) {
+        status = b->ops->gone_put(b, c->scan_rule, c->gone, c->gone_count);
+    }
+    if (status == 0 && c->gone_through.ptr != NULL) {
+        status = b->ops->gone_drop(b, c->scan_rule, c->gone_through);
+    }
+    return status;
+}
+
 static int run_append(struct backend *b, struct journal_call *call)
 {
     struct append_call *c = CONTAINER_OF(call, struct append_call, call);
-    int status = 0;
-    if (c->count > 0) {
+    int status = keep_gone(b, c);
+    if (status == 0 && c->count > 0) {
         status = b->ops->append(b, c->entries, c->count, c->now_ms, &c->appended);
     }
     if (status == 0 && c->cursor_name.ptr != NULL) {
@@ -187,40 +203,73 @@ static void refuse(struct engine *e, const struct fail *f, engine_append_fn *don
     deferred_call(&r->deferred);
 }
 
-void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
-                      size_t count, enum task_origin origin, struct span cursor_name,
-                      struct span cursor, engine_append_fn *done, void *arg)
+/* NULL: refused. */
+static struct append_call *new_call(struct engine *e, const struct change *changes, size_t count,
+                                    engine_append_fn *done, void *arg)
 {
     struct fail f;
     if (e->stopping) {
         fail_set(&f, REPL_ECLOSED, "repld is stopping");
         refuse(e, &f, done, arg);
-        return;
+        return NULL;
     }
     if (check_changes(changes, count, &f) != 0) {
         refuse(e, &f, done, arg);
-        return;
+        return NULL;
     }
     struct append_call *c = MEM_NEW(struct append_call);
     c->engine = e;
-    arena_init(&c->arena);
-    for (size_t i = 0; i < count; i++) {
-        match_change(c, &changes[i], origin, only_rule);
-    }
-    c->now_ms = engine_now_ms(e);
-    c->cursor_name = arena_span(&c->arena, cursor_name);
-    c->cursor = arena_span(&c->arena, cursor);
     c->done = done;
     c->arg = arg;
+    arena_init(&c->arena);
+    return c;
+}
+
+static void submit(struct append_call *c, struct span cursor_name, struct span cursor)
+{
+    c->now_ms = engine_now_ms(c->engine);
+    c->cursor_name = arena_span(&c->arena, cursor_name);
+    c->cursor = arena_span(&c->arena, cursor);
     c->call.run = run_append;
     c->call.done = append_done;
     c->call.fails_with_group = true;
-    journal_submit(e->journal, &c->call);
+    journal_submit(c->engine->journal, &c->call);
 }
 
 void engine_append(struct engine *e, const struct change *changes, size_t count,
                    enum task_origin origin, struct span cursor_name, struct span cursor,
                    engine_append_fn *done, void *arg)
 {
-    engine_append_to(e, 0, changes, count, origin, cursor_name, cursor, done, arg);
+    struct append_call *c = new_call(e, changes, count, done, arg);
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        match_change(c, &changes[i], origin, 0);
+    }
+    submit(c, cursor_name, cursor);
+}
+
+void engine_append_scan(struct engine *e, uint32_t rule, const struct scan_batch *batch,
+                        struct span cursor_name, engine_append_fn *done, void *arg)
+{
+    struct append_call *c = new_call(e, batch->changes, batch->change_count, done, arg);
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < batch->change_count; i++) {
+        bool existing = scan_is_existing(batch, &batch->changes[i]);
+        match_change(c, &batch->changes[i], existing ? TASK_BACKFILL : TASK_LIVE, rule);
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        c->entries[i].listed = true;
+    }
+    c->scan_rule = rule;
+    c->gone = arena_alloc(&c->arena, (batch->gone_count + 1) * sizeof(*c->gone));
+    c->gone_count = batch->gone_count;
+    for (size_t i = 0; i < batch->gone_count; i++) {
+        c->gone[i] = arena_span(&c->arena, batch->gone[i]);
+    }
+    c->gone_through = arena_span(&c->arena, batch->gone_through);
+    submit(c, cursor_name, batch->cursor);
 }

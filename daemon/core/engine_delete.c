@@ -34,7 +34,7 @@ static int run_purge(struct backend *b, struct journal_call *call)
         return status;
     }
     char name[32];
-    snprintf(name, sizeof(name), "listing:%" PRIu32, c->rule);
+    snprintf(name, sizeof(name), "scan:%" PRIu32, c->rule);
     c->ended = true;
     return b->ops->value_put(b, span_str(name), (struct span){0});
 }
@@ -58,7 +58,7 @@ static void purge_done(struct journal_call *call)
 void engine_rule_purge(struct engine_rule *r)
 {
     struct engine *e = r->engine;
-    if (r->work_count > 0 || r->purging || r->listing != NULL || e->stopping) {
+    if (r->work_count > 0 || r->purging || r->scan != NULL || e->stopping) {
         return;
     }
     struct purge_call *c = MEM_NEW(struct purge_call);
@@ -90,7 +90,7 @@ static void let_go(struct engine_rule *r)
     r->deleting = true;
     engine_stats_drop(r);
     engine_waits_end(e, r->rule.name, REPL_ENOTFOUND, "the rule was deleted");
-    engine_listing_stop(r);
+    engine_scan_stop(r);
     engine_notify_stop(r, true);
     engine_work_cancel_rule(r, 0);
     engine_uploads_soon(e);

@@ -4,8 +4,7 @@
 
 #include <inttypes.h>
 
-#define LISTED_AHEAD   10000 /* backfill tasks in the journal at a time */
-#define QUEUE_AHEAD    1000  /* journal calls that may wait */
+#define QUEUE_AHEAD    1000 /* journal calls that may wait */
 #define OUTBOX_AT_ONCE 1000
 
 /* ---- host: append ---- */
@@ -50,16 +49,10 @@ static void host_append(void *arg, const struct change *changes, size_t count,
     h->feed = ef;
     h->done = done;
     h->arg = done_arg;
-    struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
-    if (r != NULL) {
-        r->handed_over += count;
-        r->listed_ahead += count;
-    }
     if (ef->feed->kind == FEED_WEBHOOK) {
         engine_arrivals_events(ef, changes, count);
     }
-    engine_append_to(e, ef->rule, changes, count, ef->rule != 0 ? TASK_BACKFILL : TASK_LIVE,
-                     cursor_name, cursor, host_appended, h);
+    engine_append(e, changes, count, TASK_LIVE, cursor_name, cursor, host_appended, h);
 }
 
 /* ---- host: load ---- */
@@ -104,16 +97,6 @@ static void host_load(void *arg, struct span cursor_name, feed_value_fn *done, v
 
 /* ---- host: the rest ---- */
 
-static size_t listing_room(const struct engine_rule *r)
-{
-    uint64_t ahead = r->counts.backfill_objects + r->listed_ahead;
-    if (!engine_owns(r->engine, r->rule.name) || !r->rule.enabled || !r->lag_known ||
-        ahead >= LISTED_AHEAD) {
-        return 0;
-    }
-    return LISTED_AHEAD - (size_t)ahead;
-}
-
 static size_t host_room(void *arg)
 {
     struct engine_feed *ef = arg;
@@ -122,11 +105,7 @@ static size_t host_room(void *arg)
         journal_queue_length(e->journal) > QUEUE_AHEAD) {
         return 0;
     }
-    if (ef->rule == 0) {
-        return OUTBOX_AT_ONCE;
-    }
-    const struct engine_rule *r = engine_rule_by_number(e, ef->rule);
-    return r != NULL ? listing_room(r) : 0;
+    return OUTBOX_AT_ONCE;
 }
 
 static int64_t host_now_ms(void *arg)
@@ -152,20 +131,6 @@ static void host_own(void *arg, const struct change *change)
     engine_arrivals_canary(arg, change);
 }
 
-static bool host_takes(void *arg, struct span key)
-{
-    struct engine_feed *ef = arg;
-    const struct engine_rule *r = engine_rule_by_number(ef->engine, ef->rule);
-    return r != NULL && !r->deleting && rules_takes_key(&r->rule, key);
-}
-
-static struct span host_map(void *arg, struct span key, struct arena *a)
-{
-    struct engine_feed *ef = arg;
-    const struct engine_rule *r = engine_rule_by_number(ef->engine, ef->rule);
-    return r != NULL ? rules_map_key(&r->rule, key, a) : key;
-}
-
 struct feed_host engine_feed_host(struct engine_feed *ef)
 {
     return (struct feed_host){.arg = ef,
@@ -175,9 +140,7 @@ struct feed_host engine_feed_host(struct engine_feed *ef)
                               .room = host_room,
                               .now_ms = host_now_ms,
                               .news = host_news,
-                              .own = host_own,
-                              .takes = host_takes,
-                              .map = host_map};
+                              .own = host_own};
 }
 
 /* ---- life ---- */
@@ -202,12 +165,12 @@ static void feed_is_closed(void *arg)
     struct engine_feed *ef = arg;
     struct engine *e = ef->engine;
     struct engine_rule *r = ef->rule != 0 ? engine_rule_by_number(e, ef->rule) : NULL;
-    if (r != NULL && r->listing == ef) {
-        r->listing = NULL;
+    if (r != NULL && r->scan == ef) {
+        r->scan = NULL;
         if (r->deleting) {
             engine_rule_purge(r);
         } else {
-            engine_listing_start(r); /* it may be wanted again by now */
+            engine_scan_start(r); /* it may be wanted again by now */
         }
     }
     e->closing--;
@@ -279,30 +242,6 @@ bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
     return false;
 }
 
-void engine_listing_start(struct engine_rule *r)
-{
-    struct engine *e = r->engine;
-    if (!e->run_feeds || e->stopping || r->deleting || !r->rule.existing || r->listing != NULL ||
-        r->from == NULL || r->to == NULL) {
-        return;
-    }
-    struct engine_feed *ef = engine_feed_new(e, r->rule.number, r->rule.name);
-    r->listing = ef;
-    ef->feed = listing_feed_new(&(struct listing_feed_options){.loop = e->loop,
-                                                               .log = e->log,
-                                                               .from = r->from->store,
-                                                               .to = r->to->store,
-                                                               .rule = &r->rule,
-                                                               .host = engine_feed_host(ef)});
-}
-
-void engine_listing_stop(struct engine_rule *r)
-{
-    if (r->listing != NULL) {
-        engine_feed_stop(r->listing);
-    }
-}
-
 static bool meets(const char *of_feed, const char *of_rule)
 {
     return of_feed == NULL || strcmp(of_feed, of_rule) == 0;
@@ -320,11 +259,31 @@ static int64_t through_of(const struct engine_feed *ef, const struct engine_rule
                                           : ef->feed->status.complete_through_ms;
 }
 
+/* Where nothing else tells of changes, all is known that the last complete scan saw. */
+static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
+{
+    if (r->rule.scan.mode != RULE_SCAN_EVERY && r->rule.scan.mode != RULE_SCAN_CONTINUOUS) {
+        return false;
+    }
+    LIST_FOR (link, &e->feeds) {
+        if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
+            return false;
+        }
+    }
+    return r->scan != NULL && !r->scan->closing;
+}
+
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed)
 {
     /* What is appended now is given this very millisecond at the earliest. */
     int64_t through = engine_now_ms(e) - 1;
+    if (is_only_scanned(e, r)) {
+        if (ret_feed != NULL) {
+            *ret_feed = r->scan;
+        }
+        return r->scan->feed->status.complete_through_ms;
+    }
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
         int64_t of_feed = engine_feed_serves(ef, r) ? through_of(ef, r) : through;

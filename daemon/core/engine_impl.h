@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
+#include "daemon/feeds/scan_feed.h"
 #include "daemon/feeds/webhook.h"
 #include "daemon/notify/event_out.h"
 #include "daemon/notify/owner.h"
@@ -32,13 +33,13 @@ struct engine_endpoint {
 /* ---- feeds ---- */
 
 struct engine_feed {
-    struct list link; /* in engine.feeds, or alone as a rule's listing */
+    struct list link; /* in engine.feeds, or alone as a rule's scan */
     struct engine *engine;
-    uint32_t rule; /* listing: its number; 0 = feed of the configuration */
-    char *name;    /* in the configuration; listing: of the rule */
+    uint32_t rule; /* scan: its number; 0 = feed of the configuration */
+    char *name;    /* in the configuration; scan: of the rule */
     struct feed *feed;
     uint64_t astray;          /* changes of places that no rule copies from */
-    struct stat *astray_stat; /* NULL: of a listing */
+    struct stat *astray_stat; /* NULL: of a scan */
     struct quarantine_counts quarantined;
     bool closing;
 };
@@ -147,10 +148,12 @@ struct engine_rule {
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
     struct engine_brake brake;
 
-    /* Existing objects. */
-    struct engine_feed *listing;
+    /* Existing objects, and what scans found besides. */
+    struct engine_feed *scan;
     uint64_t handed_over;  /* backfill changes, ever */
     uint64_t listed_ahead; /* of those: not in `counts` yet */
+    uint64_t found;        /* live changes of scans, ever */
+    uint64_t found_ahead;  /* of those: not in `counts` yet */
 };
 
 /* ---- work: one claimed task (engine_work.c) ---- */
@@ -309,10 +312,9 @@ void engine_conditional_name(const char *endpoint, char to[96]);
 void engine_conditional_apply(struct engine_endpoint *endpoint, struct span value);
 void engine_conditional_save(struct engine *e, const struct store *store);
 
-/* engine_append.c: engine_append() for one rule only; 0 = all. */
-void engine_append_to(struct engine *e, uint32_t only_rule, const struct change *changes,
-                      size_t count, enum task_origin origin, struct span cursor_name,
-                      struct span cursor, engine_append_fn *done, void *arg);
+/* engine_append.c: what a scan found, for one rule only. */
+void engine_append_scan(struct engine *e, uint32_t rule, const struct scan_batch *batch,
+                        struct span cursor_name, engine_append_fn *done, void *arg);
 
 /* engine_claim.c */
 void engine_claim_soon(struct engine *e);
@@ -381,15 +383,19 @@ struct engine_feed *engine_feed_new(struct engine *e, uint32_t rule, const char 
 struct feed_host engine_feed_host(struct engine_feed *ef);
 void engine_feed_start(struct engine_feed *ef, struct feed *feed); /* of the configuration */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
-void engine_listing_start(struct engine_rule *r);
-void engine_listing_stop(struct engine_rule *r);
 void engine_feed_stop(struct engine_feed *ef);
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
-/* The least complete_through of the feeds that serve the rule (wall ms); just before now when there
- * is none. *ret_feed, which may be NULL: whose it is, or NULL. */
+/* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
+ * start of the last scan of a rule that is scanned again and again, else just before now.
+ * *ret_feed, which may be NULL: whose it is, or NULL. */
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
                                 const struct engine_feed **ret_feed);
+
+/* engine_scan.c */
+void engine_scan_start(struct engine_rule *r);
+void engine_scan_stop(struct engine_rule *r);
+void engine_scan_wake(struct engine_rule *r); /* its options changed */
 
 /* engine_arrivals.c: what webhooks told, by bucket; writes canaries. */
 void engine_arrivals_tick(struct engine *e); /* once a second */

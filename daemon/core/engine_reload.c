@@ -84,7 +84,7 @@ static void leave_store(struct engine *e, const struct engine_endpoint *ep)
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->from == ep || r->to == ep) {
-            engine_listing_stop(r);
+            engine_scan_stop(r);
             r->from = NULL;
             r->to = NULL;
         }
@@ -188,7 +188,7 @@ static void sched_is_stopped(void *arg)
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         engine_rule_resolve(r);
-        engine_listing_start(r);
+        engine_scan_start(r);
         r->ready = true;
     }
     engine_claim_soon(e);

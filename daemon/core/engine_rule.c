@@ -193,11 +193,7 @@ static void apply_change(struct engine_rule *r, const struct rule *rule)
     if (!r->rule.enabled) {
         engine_work_cancel_rule(r, 0);
     }
-    if (r->rule.existing) {
-        engine_listing_start(r);
-    } else {
-        engine_listing_stop(r);
-    }
+    engine_scan_wake(r);
 }
 
 static int run_put(struct backend *b, struct journal_call *call)
@@ -225,7 +221,7 @@ static void put_done(struct journal_call *call)
             apply_change(r, &p->rule);
         } else {
             r = engine_rule_add(e, &p->rule);
-            engine_listing_start(r);
+            engine_scan_start(r);
             engine_notify_start(r);
         }
         LOG_NOTICE(e->log, ENGINE_SUBJECT, "rule %s is stored%s", p->rule.name,

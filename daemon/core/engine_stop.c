@@ -61,7 +61,7 @@ static void stop_feeds(struct engine *e)
     }
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
-        engine_listing_stop(r);
+        engine_scan_stop(r);
         engine_notify_stop(r, false);
         timer_stop(&r->purge_timer);
     }

@@ -25,6 +25,7 @@ struct lag_row {
     int64_t scan_ms;    /* start of the last complete scan; 0 = none */
     int64_t late_before_ms;
     uint64_t handed_over;
+    uint64_t found;
     struct lag_hold *holds;
     size_t hold_count;
     struct engine_prefix *prefixes; /* whole keys' */
@@ -229,6 +230,7 @@ static void show(struct engine *e, const struct lag_row *row)
     memcpy(r->held_by, row->held_by, sizeof(r->held_by));
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
+    r->found_ahead = r->found - row->found;
     engine_notify_lag(r);
     if (row->advanced && row->advance.count > 0) {
         r->advance_told_ms = loop_now_ms(e->loop);
@@ -263,10 +265,8 @@ static void refresh_done(struct journal_call *call)
 
 int64_t engine_scan_ms(const struct engine_rule *r)
 {
-    const struct engine_feed *listing = r->listing;
-    return listing != NULL && listing->feed != NULL && !listing->closing
-               ? listing->feed->status.proven_ms
-               : 0;
+    const struct engine_feed *scan = r->scan;
+    return scan != NULL && scan->feed != NULL && !scan->closing ? scan->feed->status.proven_ms : 0;
 }
 
 /* Not outboxes: these pass over what they cannot read, and count it. */
@@ -331,7 +331,8 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
                                        .through_ms = engine_complete_through(e, r, NULL),
                                        .scan_ms = engine_scan_ms(r),
                                        .late_before_ms = now_ms - r->rule.objective_ms,
-                                       .handed_over = r->handed_over};
+                                       .handed_over = r->handed_over,
+                                       .found = r->found};
             fill_holds(r, a, &rows[n]);
             fill_prefixes(r, a, &rows[n]);
             plan_events(r, a, &rows[n]);

@@ -137,9 +137,12 @@ void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, struc
 
 static bool is_listed(const struct engine_rule *r)
 {
-    const struct engine_feed *listing = r->listing;
-    return listing != NULL && listing->feed != NULL && !listing->closing &&
-           listing->feed->status.state == FEED_ENDED;
+    struct scan_report report;
+    if (r->scan == NULL || r->scan->closing) {
+        return false;
+    }
+    scan_feed_report(r->scan->feed, &report);
+    return report.state.was_whole;
 }
 
 static uint64_t existing_to_do(const struct engine_rule *r)
@@ -180,10 +183,10 @@ static void copy_listing(const struct engine_rule *r, struct rule_lag *lag)
     lag->listing = r->rule.existing && !is_listed(r);
     lag->existing_done = engine_existing_is_done(r);
     lag->existing_failed = r->existing_failed;
-    if (r->listing == NULL || r->listing->feed == NULL) {
+    if (r->scan == NULL) {
         return;
     }
-    const struct feed_status *s = &r->listing->feed->status;
+    const struct feed_status *s = &r->scan->feed->status;
     lag->listed = s->listed;
     lag->listed_bytes = s->listed_bytes;
     lag->listed_equal = s->equal;

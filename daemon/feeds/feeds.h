@@ -38,10 +38,6 @@ struct feed_host {
     /* Webhook only: a change of a key of ours came (event.h), which no append() takes. Called when
        what came with it or before it is durable. */
     void (*own)(void *arg, const struct change *change);
-    /* Listing only: whether the rule takes the key. */
-    bool (*takes)(void *arg, struct span key);
-    /* Listing only: its destination key. */
-    struct span (*map)(void *arg, struct span key, struct arena *a);
 };
 
 /* ---- the feed ---- */
@@ -50,33 +46,33 @@ enum feed_state {
     FEED_STARTING, /* has read nothing yet */
     FEED_UP,
     FEED_DOWN,  /* cannot read; fail says why */
-    FEED_ENDED, /* listing: all was listed */
+    FEED_ENDED, /* scan: no pass goes on */
 };
 
 struct feed_status {
     enum feed_state state;
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
-                                    Listings do not count: their work is backfill */
-    int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
+                                    scan: all that was there then was looked at */
+    int64_t proven_ms; /* scan: when the last complete one began, all of which is handed over;
                           0 = none yet */
     uint64_t bad_rows; /* and messages */
     uint64_t waiting;  /* queue: messages in it, approximately */
     uint64_t in_hand;  /* queue: received and not deleted yet */
-    uint64_t listed;   /* objects that the rule takes, over all runs */
+    uint64_t listed;   /* scan: objects that the rule takes, of the present or last pass */
     uint64_t listed_bytes;
-    uint64_t equal; /* of those: at the destination already */
+    uint64_t equal; /* of those: need no work */
     uint64_t equal_bytes;
     /* A sentence, lower case, without a period: why complete_through_ms stands still; "" = it
        moves, or fail says it. */
     char waiting_for[160];
 };
 
-enum feed_kind { FEED_OUTBOX, FEED_WEBHOOK, FEED_QUEUE, FEED_LISTING };
+enum feed_kind { FEED_OUTBOX, FEED_WEBHOOK, FEED_QUEUE, FEED_SCAN };
 
 static inline const char *feed_kind_name(enum feed_kind kind)
 {
-    static const char *const names[] = {"outbox", "webhook", "queue", "listing"};
+    static const char *const names[] = {"outbox", "webhook", "queue", "scan"};
     return names[kind];
 }
 
@@ -90,7 +86,7 @@ struct feed_ops {
 struct feed {
     const struct feed_ops *ops;
     enum feed_kind kind;
-    char *name; /* "outbox:crawler", "listing:7" */
+    char *name; /* "outbox:crawler", "scan:7" */
     /* Whose changes it brings: an endpoint of the configuration, a bucket of it. NULL = of any.
        Rules with such a source have no watermark beyond what it has brought. */
     const char *endpoint;
@@ -135,20 +131,5 @@ struct queue_feed_options {
 
 /* No cursor: the queue keeps what is not durable. Redelivered messages do no harm. */
 struct feed *queue_feed_new(const struct queue_feed_options *options);
-
-/* ---- listing: existing objects of a rule's source, page by page ---- */
-
-struct listing_feed_options {
-    struct loop *loop;
-    struct log *log;
-    struct store *from;
-    struct store *to; /* its listing is read alongside, to pass over what is equal; NULL = do not */
-    const struct rule *rule; /* copied; number names the cursor */
-    struct feed_host host;
-};
-
-/* Cursor "listing:NUMBER": counts and the last key. Objects whose size and ETag are those of the
- * destination's object are counted as equal and not handed over. Keys below "_repl/" are ours. */
-struct feed *listing_feed_new(const struct listing_feed_options *options);
 
 #endif

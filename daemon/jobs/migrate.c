@@ -87,7 +87,7 @@ static int run_job_call(struct backend *b, struct journal_call *call)
     if (status == 0 && c->complete) {
         /* The next run lists anew; what is copied is known as replicas. */
         char name[32];
-        snprintf(name, sizeof(name), "listing:%" PRIu32, c->rule);
+        snprintf(name, sizeof(name), "scan:%" PRIu32, c->rule);
         status = b->ops->value_put(b, span_str(name), (struct span){0});
     }
     return status;
@@ -237,7 +237,8 @@ static int copy_rule(struct migrate *m, const struct rule *in, struct fail *f)
     rule_to_json(in, &json);
     int status = rule_from_json(buf_view(&json), &m->arena, &m->rule, f);
     buf_done(&json);
-    m->rule.existing = !m->dry_run;
+    m->rule.existing = true;
+    m->rule.scan.mode = RULE_SCAN_OFF;
     m->rule.deletes = RULE_DELETES_IGNORE;
     m->rule.enabled = true;
     m->rule.publish_ms = 0;

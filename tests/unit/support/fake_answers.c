@@ -100,16 +100,27 @@ static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
 
 /* ---- listings, tags, deletes ---- */
 
-static void do_list(struct bucket *b, struct store_op *op)
+/* Whether the key comes behind this one in the order of the fake's listings. */
+static bool is_listed_behind(const struct fake *f, struct span key, struct span after)
+{
+    int order = span_cmp(key, after);
+    return after.len == 0 || (f->unordered ? order < 0 : order > 0);
+}
+
+static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
-    struct span after = op->token.len > 0 ? op->token : op->start_after;
+    most = f->page > 0 && f->page < most ? f->page : most;
+    struct span after = op->token.len > 0 ? op->token
+                        : f->unordered    ? (struct span){0}
+                                          : op->start_after;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
-    LIST_FOR (node, &b->objects) {
+    struct list *node = f->unordered ? b->objects.prev : b->objects.next;
+    for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
         if (v == NULL || !span_starts_with(o->key, op->key) ||
-            (after.len > 0 && span_cmp(o->key, after) <= 0)) {
+            !is_listed_behind(f, o->key, after)) {
             continue;
         }
         if (op->entry_count == most) {
@@ -254,7 +265,7 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
         do_delete_many(f, b, op);
         break;
     case STORE_LIST:
-        do_list(b, op);
+        do_list(f, b, op);
         break;
     case STORE_LIST_VERSIONS:
         do_list_versions(b, op);

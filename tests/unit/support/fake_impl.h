@@ -81,6 +81,8 @@ struct fake {
     unsigned most_in_flight;
     uint64_t outage_from_ms, outage_to_ms;
     bool denied;
+    size_t page;
+    bool unordered;
     fake_hook_fn *hook;
     void *hook_arg;
     uint64_t next_id;

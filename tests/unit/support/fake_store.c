@@ -97,7 +97,7 @@ static void finish(void *arg)
     list_remove(&j->link);
     timer_stop(&j->timer);
     f->in_flight--;
-    f->of_class[store_op_class(op)]--;
+    f->of_class[store_op_class(op)] -= op->kind != STORE_LIST;
     mem_free(j);
     op->impl = NULL;
     op->done(op);
@@ -152,7 +152,7 @@ static void check_others(struct fake *f, const struct store_op *op)
 static void check(struct fake *f, const struct store_op *op)
 {
     check_others(f, op);
-    if (f->of_class[store_op_class(op)] >= f->slots) {
+    if (op->kind != STORE_LIST && f->of_class[store_op_class(op)] >= f->slots) {
         violation(f, "more operations than slots", op);
     }
     if (op->kind == STORE_GET && op->ranged && op->offset > 0 && op->if_match.len == 0 &&
@@ -187,7 +187,7 @@ static void fake_submit(struct store *s, struct store_op *op)
     timer_start(&j->timer, duration_ms(f, j));
     list_push_back(&f->jobs, &j->link);
     f->in_flight++;
-    f->of_class[store_op_class(op)]++;
+    f->of_class[store_op_class(op)] += op->kind != STORE_LIST; /* not the scheduler's */
     f->most_in_flight = f->in_flight > f->most_in_flight ? f->in_flight : f->most_in_flight;
 }
 
@@ -316,6 +316,12 @@ void fake_outage(struct fake *f, uint64_t from_ms, uint64_t to_ms)
 void fake_set_slots(struct fake *f, unsigned slots)
 {
     f->slots = slots;
+}
+
+void fake_listing(struct fake *f, size_t page, bool unordered)
+{
+    f->page = page;
+    f->unordered = unordered;
 }
 
 void fake_deny(struct fake *f, bool denied)

@@ -68,6 +68,9 @@ void fake_clear_faults(struct fake *f);
 void fake_outage(struct fake *f, uint64_t from_ms, uint64_t to_ms);
 /* slots() from now on; 0 = none at all. */
 void fake_set_slots(struct fake *f, unsigned slots);
+/* Listings from now on: at most so many keys a page (0 = 1,000); unordered: from the last key to
+ * the first, and start_after is not heeded. */
+void fake_listing(struct fake *f, size_t page, bool unordered);
 void fake_deny(struct fake *f, bool denied); /* everything: REPL_EDENIED */
 void fake_hook(struct fake *f, fake_hook_fn *fn, void *arg);
 

@@ -15,6 +15,7 @@
     "\"storage_class\": \"STANDARD_IA\", \"versions\": \"all\", \"deletes\": \"propagate\", "      \
     "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
     "\"existing\": true, "                                                                         \
+    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "       \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
     "\"requests\": \"500/s\", \"publish\": \"30s\", "                                              \
@@ -43,6 +44,9 @@ static void test_round_trip(void **state)
     assert_int_equal(rule.deletes_brake.percent, 5);
     assert_int_equal(rule.deletes_brake.window_ms, 3600000);
     assert_true(rule.deletes_foreign);
+    assert_int_equal(rule.scan.mode, RULE_SCAN_EVERY);
+    assert_int_equal(rule.scan.every_ms, 6 * 3600000);
+    assert_int_equal(rule.scan_against, RULE_SCAN_DESTINATION);
     assert_int_equal(rule.objective_ms, 90000);
     assert_int_equal(rule.priority, 70);
     assert_int_equal(limit_at(&rule.bandwidth, 600)->rate, 12500000);
@@ -97,6 +101,10 @@ static void test_bad_json(void **state)
         {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"existing\":\"yes\"}",
          "existing"},
         {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"prio\":1}", "unknown key"},
+        {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"scan\":\"every 5s\"}",
+         "every DURATION"},
+        {"{\"name\":\"r\",\"source\":\"a/b\",\"destination\":\"c/d\",\"scan\":\"once 6h\"}",
+         "every DURATION"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct arena a;

@@ -121,14 +121,17 @@ static void test_body_in_quarantine_holds(void **state)
 static void scanned(struct lag_bench *l, int64_t scan_ms)
 {
     struct engine_rule *r = engine_rule_by_name(l->b.engine, RULE);
-    assert_non_null(r->listing);
-    r->listing->feed->status.proven_ms = scan_ms;
+    assert_non_null(r->scan);
+    r->scan->feed->status.proven_ms = scan_ms;
     loop_run_for(l->b.loop, 2000);
 }
 
+/* A scan that does not end by itself: the source is not listed. */
 static void list_existing(struct lag_bench *l)
 {
+    static const struct fake_fault fault = {.kind = STORE_LIST, .code = REPL_ESERVER};
     struct rule rule = engine_bench_rule(RULE);
+    fake_fault(l->b.near, &fault);
     rule.existing = true;
     assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
     loop_run_for(l->b.loop, 1000);

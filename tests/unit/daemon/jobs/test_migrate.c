@@ -140,7 +140,7 @@ static void test_stopped_job_goes_on(void **state)
     struct engine_bench *b = *state;
     struct job j;
     start(b, &j, false);
-    loop_run_for(b->loop, 1500);
+    loop_run_for(b->loop, 700);
     migrate_stop(j.m);
     assert_int_equal(end(b, &j), REPL_ECANCELED);
     size_t first = fake_objects(b->far, "dst");
