@@ -376,10 +376,11 @@ static void set_connection(struct lane_h1 *h, const struct net_request *r)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
+    bool is_short = stall_s * 1000 < CONNECT_TIMEOUT_MS;
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, is_short ? stall_s * 1000 : CONNECT_TIMEOUT_MS);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME,
-                     r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S);
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, stall_s);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, c->tls_insecure ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, c->tls_insecure ? 0L : 2L);
     if (c->ca_file != NULL) {
