@@ -155,8 +155,8 @@ static double busy(const struct fluid *f)
 }
 
 /* Bytes a second that n flows get at most, together. What is free while some rest others take, the
- * better the more there are: 8, 10 and 12 lanes brought 417, 447 and 457 Mbit/s where 8 steady flows
- * have 466; the exponent is fitted to that.
+ * better the more there are: 8, 10 and 12 lanes brought 417, 447 and 457 Mbit/s where 8 steady
+ * flows have 466; the exponent is fitted to that.
  */
 static double ceiling(const struct fluid *f, unsigned n)
 {
