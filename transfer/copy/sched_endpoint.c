@@ -9,9 +9,13 @@
 #define NET_FAILURES_MAX  4 /* in a row, of any operations */
 #define UNREACHABLE_COUNT 2 /* such a failure counts as so many */
 #define GOOD_LATELY_MS                                                                             \
-    2000                     /* a denial soon after a success is the object's, not the endpoint's  \
-                              */
-#define PROBE_TRUST_MS 60000 /* so is one after a probe that was good */
+    2000 /* a denial soon after a success is the object's, not the endpoint's                      \
+          */
+/* A probe that waits on a dead connection, or for TCP's next try to make one, does not see that the
+ * path is back; one that is never patient would not see a slow server. */
+#define PROBE_STALL_S     3
+#define PROBE_STALL_MAX_S 30
+#define PROBE_TRUST_MS    60000 /* so is one after a probe that was good */
 
 static void probe_due(void *arg);
 
@@ -125,6 +129,7 @@ static void go_down(struct endpoint *e, enum sched_endpoint_state state, const s
     e->down_ms = loop_now_ms(e->sched->o.loop);
     e->passes = 0;
     e->probe_by_pass = false;
+    e->probe_stall_s = PROBE_STALL_S;
     e->probe_delay_ms = state == SCHED_OUTAGE ? SCHED_OUTAGE_MS : SCHED_DENIED_MIN_MS;
     snprintf(e->probe_bucket, sizeof(e->probe_bucket), "%.*s", SPAN_ARG(op->bucket));
     timer_start(&e->probe_timer, e->probe_delay_ms);
@@ -205,6 +210,8 @@ static void send_probe(struct endpoint *e)
     p->op.kind = STORE_HEAD_BUCKET;
     p->op.bucket = span_str(e->probe_bucket);
     p->op.arena = &p->arena;
+    p->op.stall_s = e->probe_stall_s;
+    e->probe_stall_s += e->probe_stall_s < PROBE_STALL_MAX_S ? 1 : 0;
     p->op.done = probe_done;
     p->op.arg = p;
     e->probe = p;

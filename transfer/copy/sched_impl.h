@@ -151,6 +151,7 @@ struct endpoint {
     unsigned passes; /* real operations let through as a probe */
     bool probe_by_pass;
     uint32_t probe_delay_ms;
+    unsigned probe_stall_s; /* of the next one */
     struct timer probe_timer;
     struct probe *probe; /* in flight */
     char probe_bucket[256];

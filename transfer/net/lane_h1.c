@@ -371,7 +371,6 @@ static void tell_connection(struct lane_h1 *h)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, c->tls_insecure ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, c->tls_insecure ? 0L : 2L);
@@ -423,8 +422,10 @@ static void set_message(struct lane_h1 *h, const struct net_request *r)
     }
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->into_size > 65536 ? 262144L : 32768L);
-    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME,
-                     r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S);
+    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
+    bool is_short = stall_s * 1000 < CONNECT_TIMEOUT_MS;
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, is_short ? stall_s * 1000 : CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, stall_s);
 }
 
 static void h1_start(struct lane *l, struct net_request *r)

@@ -325,7 +325,7 @@ int s3_submit_request(struct s3_call *c)
     c->net.method = c->method;
     c->net.has_body = c->has_body;
     c->net.body = c->body;
-    c->net.stall_s = c->verb->stall_s;
+    c->net.stall_s = c->op->stall_s > 0 ? c->op->stall_s : c->verb->stall_s;
     c->net.may_hurry = !c->verb->write;
     buf_done(&query);
     net_submit(s->net, &c->net);

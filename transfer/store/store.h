@@ -145,6 +145,7 @@ struct store_op {
     size_t part_count;
     const struct span *keys; /* DELETE_MANY */
     size_t key_count;
+    unsigned stall_s; /* given up after so long without a byte in either direction; 0 = as usual */
     struct span start_after; /* LISTs: absent = from the beginning; LIST_VERSIONS: the next_key … */
     struct span token; /* LIST: of the page before, wins over start_after; … and next_token */
     struct span tags_query; /* unused by callers; see meta.tags */

@@ -155,7 +155,8 @@ static double busy(const struct fluid *f)
 }
 
 /* Bytes a second that n flows get at most, together. What is free while some rest others take, the
- * better the more there are: of 500 Mbit/s 8 lanes had 0.90, 10 0.97, 12 0.99 of what 8 flows have.
+ * better the more there are: 8, 10 and 12 lanes brought 417, 447 and 457 Mbit/s where 8 steady
+ * flows have 466; the exponent is fitted to that.
  */
 static double ceiling(const struct fluid *f, unsigned n)
 {
