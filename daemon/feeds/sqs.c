@@ -209,6 +209,26 @@ static struct span write_body(struct call *c)
     return body;
 }
 
+static void open_net(struct queue *q, struct fail *f)
+{
+    static const struct net_path_options direct = {.name = "direct", .cost = "default"};
+    net_new(&(struct net_options){.loop = q->loop,
+                                  .log = q->log,
+                                  .name = q->name,
+                                  .ca_file = q->ca_file,
+                                  .tls_insecure = q->tls_insecure,
+                                  .http = NET_HTTP_1,
+                                  .lanes = q->requests,
+                                  .paths = &direct,
+                                  .path_count = 1},
+            &q->net, f);
+}
+
+static bool has_stale_creds(const struct queue *q)
+{
+    return q->creds_loaded_ms == 0 || loop_now_ms(q->loop) - q->creds_loaded_ms >= CREDS_FRESH_MS;
+}
+
 static void send_call(struct call *c)
 {
     struct queue *q = c->queue;
@@ -217,9 +237,10 @@ static void send_call(struct call *c)
     fail_clear(&op->fail);
     op->message_count = 0;
     op->refused = 0;
-    bool stale =
-        q->creds_loaded_ms == 0 || loop_now_ms(q->loop) - q->creds_loaded_ms >= CREDS_FRESH_MS;
-    if (stale) {
+    if (q->net == NULL) {
+        open_net(q, &op->fail);
+    }
+    if (op->fail.code == 0 && has_stale_creds(q)) {
         load_creds(q, &op->fail);
     }
     if (op->fail.code != 0) {
