@@ -248,8 +248,10 @@ static void deliver(struct world *w, const struct told *t)
                    t->time_ms);
 }
 
-static void deliver_due(struct world *w)
+/* Whether changes came. */
+static bool deliver_due(struct world *w)
 {
+    bool changes = false;
     for (size_t i = 0; i < w->told_count;) {
         if (w->told[i].arrives_ms > loop_now_ms(w->b.loop)) {
             i++;
@@ -258,14 +260,18 @@ static void deliver_due(struct world *w)
         struct told t = w->told[i];
         w->told[i] = w->told[--w->told_count];
         deliver(w, &t);
+        changes = changes || !t.canary;
     }
+    return changes;
 }
 
 static void run(struct world *w, uint64_t ms)
 {
     for (uint64_t done = 0; done < ms; done += 50) {
         loop_run_for(w->b.loop, 50);
-        deliver_due(w);
+        if (deliver_due(w)) {
+            check_world(w); /* before it can have been copied */
+        }
     }
 }
 
