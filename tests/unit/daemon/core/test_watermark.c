@@ -357,9 +357,9 @@ static uint64_t run_world(uint64_t seed)
     w->seed = seed;
     w->dice = loop_new_virtual(seed * 6271 + 1, 0);
     w->canary = roll(w, 3) > 0;
-    w->lost = (unsigned)roll(w, 2) * (unsigned)roll(w, 100);
+    w->lost = roll(w, 2) ? (unsigned)roll(w, 100) : 0;
     w->doubled = (unsigned)roll(w, 100);
-    w->delayed = (unsigned)roll(w, 2) * (unsigned)roll(w, 200);
+    w->delayed = roll(w, 4) ? 20 + (unsigned)roll(w, 200) : 0;
     engine_bench_init(&w->b, seed, 20);
     for (size_t i = 0; i < KEYS; i++) {
         snprintf(w->keys[i].name, sizeof(w->keys[i].name), "%zu/%zu", i % 3, i);
