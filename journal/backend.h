@@ -489,10 +489,11 @@ struct backend_ops {
     /* Those that late() will count from before_ms on and does not yet: at most `limit`. */
     int (*late_next)(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
                      size_t limit, struct task **ret, size_t *ret_n);
-    /* A complete scan that began at scan_ms has handed over all that it found: everything up to
-     * then is proven, or up to the oldest change of either origin that is unfinished. Never lowers
-     * it. */
-    int (*prove)(struct backend *b, uint32_t rule, int64_t scan_ms);
+    /* A complete scan began at scan_ms and ended at ended_ms, when all that it found was appended:
+     * everything up to scan_ms is proven once nothing of either origin is unfinished that is not
+     * after ended_ms. What a scan found may hide changes before it that nobody told of, so there is
+     * no proof by halves. Never lowers it. */
+    int (*prove)(struct backend *b, uint32_t rule, int64_t scan_ms, int64_t ended_ms);
     /* Newest first; limit at most LATE_CHANGES_MAX. */
     int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct late_change **ret, size_t *ret_n);

@@ -172,7 +172,7 @@ int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct s
                      const struct upload **ret);
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
-int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms);
+int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms, int64_t ended_ms);
 int sqlite_late_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct late_change **ret, size_t *ret_n);
 int sqlite_prefixes_set(struct backend *b, uint32_t rule, const struct span *prefixes, size_t n);

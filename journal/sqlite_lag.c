@@ -88,16 +88,16 @@ static int oldest_unfinished(struct backend *b, uint32_t rule, int64_t *ret)
     return 0;
 }
 
-int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms)
+int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms, int64_t ended_ms)
 {
     int64_t oldest_ms;
     int r = oldest_unfinished(b, rule, &oldest_ms);
-    if (r < 0) {
+    if (r < 0 || oldest_ms <= ended_ms) {
         return r;
     }
     struct sql q = sql_start(b, "UPDATE rules SET proven_ms = ?1 WHERE rule = ?2"
                                 " AND proven_ms < ?1");
-    sql_int(&q, oldest_ms <= scan_ms ? oldest_ms - 1 : scan_ms);
+    sql_int(&q, scan_ms);
     sql_int(&q, rule);
     return sql_run(&q);
 }

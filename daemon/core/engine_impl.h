@@ -134,6 +134,8 @@ struct engine_rule {
     size_t prefix_count;
     int64_t watermark_ms;
     int64_t proven_ms;
+    int64_t proof_ms; /* start of the scan that is to prove something; 0 = none yet */
+    int64_t proof_end_ms;
     struct lag_late last_late;
     int64_t held_ms; /* by a body in quarantine; 0 = by none */
     char held_by[96];
@@ -453,7 +455,8 @@ struct engine_reach { /* of a rule */
     uint32_t rule;
     bool paused;
     int64_t through_ms; /* of its feeds and of what is in quarantine; 0 = nothing is known */
-    int64_t scan_ms;    /* start of the last complete scan; 0 = none */
+    int64_t scan_ms;    /* start of the scan that is to prove something; 0 = none */
+    int64_t scan_end_ms;
     int64_t watermark_ms;
     int64_t proven_ms;
 };

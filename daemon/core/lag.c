@@ -22,7 +22,8 @@ struct lag_row {
     uint32_t rule;
     bool paused;
     int64_t through_ms; /* of the feeds; 0 = they have brought nothing yet */
-    int64_t scan_ms;    /* start of the last complete scan; 0 = none */
+    int64_t scan_ms;    /* start of the scan that is to prove something; 0 = none */
+    int64_t scan_end_ms;
     int64_t late_before_ms;
     uint64_t handed_over;
     uint64_t found;
@@ -122,6 +123,7 @@ static int refresh_prefixes(struct backend *b, struct arena *a, struct lag_row *
                                  .paused = row->paused,
                                  .through_ms = through(row),
                                  .scan_ms = row->scan_ms,
+                                 .scan_end_ms = row->scan_end_ms,
                                  .watermark_ms = row->watermark_ms,
                                  .proven_ms = row->frontier.proven_ms};
     return engine_prefixes_refresh(b, a, &reach, row->prefixes, row->prefix_count);
@@ -159,7 +161,7 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
 {
     int status = 0;
     if (row->scan_ms > 0 && !row->paused) {
-        status = b->ops->prove(b, row->rule, row->scan_ms);
+        status = b->ops->prove(b, row->rule, row->scan_ms, row->scan_end_ms);
     }
     if (status == 0) {
         status = b->ops->frontier(b, a, row->rule, &row->frontier);
@@ -291,6 +293,17 @@ static void fill_holds(const struct engine_rule *r, struct arena *a, struct lag_
     }
 }
 
+/* One scan at a time is to prove something: a backlog that never ends before the next one does must
+ * not put it off for ever. */
+static void take_scan(struct engine_rule *r)
+{
+    int64_t scan_ms = engine_scan_ms(r);
+    if (r->proof_ms <= r->proven_ms && scan_ms > r->proof_ms) {
+        r->proof_ms = scan_ms;
+        r->proof_end_ms = engine_now_ms(r->engine);
+    }
+}
+
 static void fill_prefixes(const struct engine_rule *r, struct arena *a, struct lag_row *row)
 {
     struct span *keys;
@@ -326,10 +339,12 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
             continue;
         }
         if (rows != NULL) {
+            take_scan(r);
             rows[n] = (struct lag_row){.rule = r->rule.number,
                                        .paused = !r->rule.enabled,
                                        .through_ms = engine_complete_through(e, r, NULL),
-                                       .scan_ms = engine_scan_ms(r),
+                                       .scan_ms = r->proof_ms,
+                                       .scan_end_ms = r->proof_end_ms,
                                        .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over,
                                        .found = r->found};

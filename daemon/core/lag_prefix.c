@@ -56,7 +56,7 @@ size_t engine_prefixes_keys(const struct rule *rule, struct arena *a, struct spa
 static void advance(const struct engine_reach *rule, const struct prefix_lag *now, bool sorting,
                     struct engine_prefix *p)
 {
-    int64_t through = rule->through_ms, scan = rule->scan_ms;
+    int64_t through = rule->through_ms;
     p->watermark_ms = now->watermark_ms;
     p->proven_ms = now->proven_ms;
     if (rule->paused) {
@@ -65,10 +65,8 @@ static void advance(const struct engine_reach *rule, const struct prefix_lag *no
     if (now->any && now->oldest_ms <= through) {
         through = now->oldest_ms - 1;
     }
-    if (now->unfinished_ms <= scan) {
-        scan = now->unfinished_ms - 1;
-    }
-    int64_t proven = sorting || scan < rule->proven_ms ? rule->proven_ms : scan;
+    bool all = !sorting && now->unfinished_ms > rule->scan_end_ms;
+    int64_t proven = all && rule->scan_ms > rule->proven_ms ? rule->scan_ms : rule->proven_ms;
     int64_t reached = sorting || through < rule->watermark_ms ? rule->watermark_ms : through;
     reached = reached < proven ? proven : reached;
     p->proven_ms = proven > p->proven_ms ? proven : p->proven_ms;
