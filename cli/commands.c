@@ -5,6 +5,8 @@
         {"destination", "EP/BUCKET[/PREFIX]", "where they go"},                                    \
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
+        {"watermark-prefix", "PREFIX",                                                             \
+         "a watermark of its own for keys like this; may be repeated"},                            \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
         {"versions", "latest|all", "which versions are replicated (default latest)"},              \
         {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
@@ -39,6 +41,7 @@ static const struct cli_option update_options[] = {
     {"no-scan-host", NULL, "hosts agree on one again"},
     {"clear-include", NULL, "take all keys again"},
     {"clear-exclude", NULL, "leave none out any more"},
+    {"clear-watermark-prefix", NULL, "no watermarks of prefixes any more"},
     {0},
 };
 
@@ -70,6 +73,7 @@ static const struct cli_option lag_options[] = {
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
     {"existing", NULL, "and existing objects, which the watermark does not wait for"},
+    {"prefix", "PREFIX", "the watermark of this prefix, one of the rule's watermark_prefixes"},
     {"proven", NULL, "not the watermark: what a complete scan has confirmed"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},

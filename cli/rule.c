@@ -15,6 +15,7 @@ static const struct {
     {"destination", "destination", NULL},
     {"include", "include", NULL},
     {"exclude", "exclude", NULL},
+    {"watermark-prefix", "watermark_prefixes", NULL},
     {"storage-class", "storage_class", NULL},
     {"versions", "versions", NULL},
     {"deletes", "deletes", NULL},
@@ -63,6 +64,9 @@ static void clear_lists(struct rule *rule, const struct cli_args *args)
     if (cli_args_has(args, "exclude") || cli_args_has(args, "clear-exclude")) {
         rule->exclude_count = 0;
     }
+    if (cli_args_has(args, "watermark-prefix") || cli_args_has(args, "clear-watermark-prefix")) {
+        rule->watermark_prefix_count = 0;
+    }
 }
 
 /* The sentence of the refusal, NULL when the options can be a change. */
@@ -82,6 +86,10 @@ static const char *no_change(const struct cli_args *args)
     }
     if (cli_args_has(args, "exclude") && cli_args_has(args, "clear-exclude")) {
         return "rule update: --exclude replaces the patterns; leave --clear-exclude out";
+    }
+    if (cli_args_has(args, "watermark-prefix") && cli_args_has(args, "clear-watermark-prefix")) {
+        return "rule update: --watermark-prefix replaces the prefixes; leave "
+               "--clear-watermark-prefix out";
     }
     return NULL;
 }

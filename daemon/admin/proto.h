@@ -27,8 +27,8 @@ enum proto_access {
     X(STATUS, "GET", "/v1/status", PROTO_GROUP, "status", "", "",                                  \
       "every rule and endpoint, the journal, memory")                                              \
     X(LAG, "GET", "/v1/lag", PROTO_GROUP, "lag", "rule", "", "how far behind rules are")           \
-    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait", "rule until_ms timeout_ms existing proven",    \
-      "",                                                                                          \
+    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait",                                                \
+      "rule until_ms timeout_ms existing proven prefix", "",                                       \
       "answers when the watermark of the rule has passed a time (0: now), with existing=1 when "   \
       "existing objects are there too, with proven=1 when a complete scan has confirmed it")       \
     X(LATE, "GET", "/v1/late", PROTO_GROUP, "lag --late", "rule", "",                              \

@@ -200,6 +200,7 @@ static int open_endpoints(struct engine *e, struct fail *f)
 static void start_work(struct engine *e)
 {
     engine_id_save(e);
+    engine_events_start(e);
     for (size_t i = 0; e->run_feeds && i < e->conf->outbox_count; i++) {
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
@@ -234,6 +235,7 @@ static struct engine *make(const struct engine_options *options)
     e->lost_arg = options->lost_arg;
     list_init(&e->endpoints);
     list_init(&e->rules);
+    list_init(&e->targets);
     list_init(&e->feeds);
     list_init(&e->arrivals);
     list_init(&e->ops);

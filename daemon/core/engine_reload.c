@@ -230,6 +230,8 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     engine_queues_change(e, conf);
     bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
     e->conf = conf;
+    engine_events_stop(e);
+    engine_events_start(e);
     if (e->sched != NULL) {
         unsigned shares[COPY_CLASSES];
         engine_shares(e, shares);

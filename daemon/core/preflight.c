@@ -3,6 +3,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum trial {
@@ -175,6 +176,7 @@ static void fill(struct preflight *p, enum trial at, struct store_op *op)
                                                         [TRY_ABORT] = STORE_ABORT,
                                                         [TRY_MULTIPART] = STORE_CREATE,
                                                         [TRY_DELETE] = STORE_DELETE};
+    assert(at < TRY_COUNT);
     bool source = trials[at].at_source;
     op->kind = kinds[at];
     op->bucket = span_str(source ? p->source.bucket : p->destination.bucket);

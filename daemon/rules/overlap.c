@@ -85,7 +85,7 @@ static bool same_place(const struct rule_place *a, const struct rule_place *b,
            strcmp(a->prefix, b->prefix) == 0;
 }
 
-static bool is_mirror(const struct rule *a, const struct rule *b, const struct conf *conf)
+bool rules_is_mirror(const struct rule *a, const struct rule *b, const struct conf *conf)
 {
     return same_place(&a->source, &b->destination, conf) &&
            same_place(&a->destination, &b->source, conf);
@@ -106,7 +106,8 @@ static bool comes_back(struct circle *c, const struct rule_place *place,
     for (size_t i = 0; i < c->count; i++) {
         const struct rule *other = &c->others[i];
         if (c->seen[i] || strcmp(other->name, c->rule->name) == 0 ||
-            is_mirror(other, c->rule, c->conf) || !share_keys(place, &other->source, c->conf)) {
+            rules_is_mirror(other, c->rule, c->conf) ||
+            !share_keys(place, &other->source, c->conf)) {
             continue;
         }
         c->seen[i] = true;
@@ -144,7 +145,7 @@ int rules_check_circle(const struct rule *rule, const struct rule *others, size_
     }
     for (size_t i = 0; i < count; i++) {
         bool other_one = strcmp(others[i].name, rule->name) != 0;
-        if (other_one && is_mirror(rule, &others[i], conf) &&
+        if (other_one && rules_is_mirror(rule, &others[i], conf) &&
             check_mirror(rule, &others[i], f) != 0) {
             return f->code;
         }

@@ -48,6 +48,7 @@ struct lane {
     uint64_t seen_held_us;
     uint64_t rate_bps;      /* bytes a second, both ways, over the last second or so */
     uint64_t slow_since_us; /* see slow.h */
+    uint64_t stuck_us;      /* bytes are out, and none of them was acknowledged for so long */
     uint64_t begun_bytes;   /* acknowledged and come when its newest request began */
     uint64_t done_bps;      /* rate of its last bulk request, answer included; 0: none yet */
 };

@@ -149,7 +149,7 @@ void path_sample(struct path *p);
 
 /* ---- slow lanes and late answers: late.c ---- */
 
-/* Gives up what is far behind its peers: the connection, and the request with it. */
+/* Gives up what is far behind its peers, the connection with it, and what is held up. */
 void late_check(struct net *n);
 
 /* ---- pool.c ---- */

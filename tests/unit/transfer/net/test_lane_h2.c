@@ -315,6 +315,21 @@ static void held_bulk_goes_on_in_http_1_1(void **state)
     assert_true(span_eq_str(r->text, "ok"));
 }
 
+static void what_is_held_then_is_given_up(void **state)
+{
+    struct bench *b = *state;
+    open_with(b, (struct h2_peer_options){.far = {.window_bytes = 65535, .holds = true}},
+              (struct net_options){.lanes = 1});
+    const struct net_request *r = submit(b, "PUT", "/put", BODY_BYTES);
+    UNTIL(b, counts(b)->far.body_bytes == 65535);
+    host_held(the_host(b), 3000000, 3000000);
+    wait_all(b);
+    assert_int_equal(r->fail.code, REPL_EPROTO);
+    assert_true(r->left);
+    assert_int_equal(the_host(b)->http, HOST_HTTP_2);
+    UNTIL(b, counts(b)->far.resets == 1);
+}
+
 static void windows_that_hold_little_change_nothing(void **state)
 {
     struct bench *b = *state;
@@ -701,6 +716,7 @@ int main(void)
         TEST(small_windows_do_not_spin),
         TEST(held_by_the_window_is_idle_and_told),
         TEST(held_bulk_goes_on_in_http_1_1),
+        TEST(what_is_held_then_is_given_up),
         TEST(windows_that_hold_little_change_nothing),
         TEST(bulk_stays_where_nothing_else_is_spoken),
         TEST(goodbye_loses_nothing_and_doubles_nothing),
