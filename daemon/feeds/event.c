@@ -26,13 +26,13 @@ void event_refuse(struct event_reader *r, const char *format, ...)
 {
     char text[sizeof(r->f->text)];
     va_list args;
-    if (r->status != 0) {
-        return;
-    }
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    r->status = fail_set(r->f, REPL_EBADINPUT, "%s%s", r->envelopes > 1 ? "message: " : "", text);
+    if (r->status == 0) {
+        const char *where = r->envelopes > 1 ? "message: " : "";
+        r->status = fail_set(r->f, REPL_EBADINPUT, "%s%s", where, text);
+    }
 }
 
 /* ---- SNS ---- */

@@ -18,7 +18,8 @@ struct parsed {
     int status;
 };
 
-static void print_json(struct buf *to, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void print_json(struct buf *to, const char *format,
+                                                             va_list args)
 {
     buf_vprintf(to, format, args);
     for (size_t i = 0; i < to->len; i++) {
