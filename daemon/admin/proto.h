@@ -27,8 +27,8 @@ enum proto_access {
     X(STATUS, "GET", "/v1/status", PROTO_GROUP, "status", "", "",                                  \
       "every rule and endpoint, the journal, memory")                                              \
     X(LAG, "GET", "/v1/lag", PROTO_GROUP, "lag", "rule", "", "how far behind rules are")           \
-    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait", "rule until_ms timeout_ms existing proven",    \
-      "",                                                                                          \
+    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait",                                                \
+      "rule until_ms timeout_ms existing proven prefix", "",                                       \
       "answers when the watermark of the rule has passed a time (0: now), with existing=1 when "   \
       "existing objects are there too, with proven=1 when a complete scan has confirmed it")       \
     X(LATE, "GET", "/v1/late", PROTO_GROUP, "lag --late", "rule", "",                              \
@@ -44,6 +44,11 @@ enum proto_access {
       "stops copying; changes are still accepted")                                                 \
     X(RULE_RESUME, "POST", "/v1/rule/resume", PROTO_GROUP, "rule resume", "rule", "",              \
       "copies again")                                                                              \
+    X(RULE_DELETES, "GET", "/v1/rule/deletes", PROTO_GROUP, "rule deletes", "rule after_key", "",  \
+      "deletes that the rule's brake holds")                                                       \
+    X(RULE_DELETES_CONFIRM, "POST", "/v1/rule/deletes/confirm", PROTO_GROUP,                       \
+      "rule confirm-deletes", "rule discard reason", "",                                           \
+      "lets them go, with discard=1 drops them on the record; \"count\" of them")                  \
     X(APPLY, "POST", "/v1/apply", PROTO_GROUP, "apply", "dry_run prune no_preflight",              \
       "{\"rules\": [rule, …]}", "makes the rules what a file says")                                \
     X(APPEND, "POST", "/v1/journal", PROTO_GROUP, "journal append", "",                            \

@@ -27,6 +27,7 @@ static const struct s3_verb *const verbs[] = {
     [STORE_PUT_NOTIFICATION] = &s3_verb_put_notification,
     [STORE_CREATE_TOPIC] = &s3_verb_create_topic,
     [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
+    [STORE_GET_VERSIONING] = &s3_verb_get_versioning,
 };
 
 /* ---- one operation ---- */
@@ -321,6 +322,12 @@ static int add_way(struct s3 *s, const struct s3_path *path, struct fail *f)
     return 0;
 }
 
+static void has_more(void *arg)
+{
+    struct s3 *s = arg;
+    store_has_more(&s->base);
+}
+
 static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *stats,
                     struct fail *f)
 {
@@ -341,6 +348,8 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .congestion = o->congestion,
                               .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
+                              .more = has_more,
+                              .more_arg = s,
                               .paths = paths,
                               .path_count = o->path_count};
     return net_new(&net, &s->net, f);

@@ -22,6 +22,7 @@ const char *store_op_name(enum store_op_kind kind)
         [STORE_PUT_NOTIFICATION] = "PutBucketNotificationConfiguration",
         [STORE_CREATE_TOPIC] = "CreateTopic",
         [STORE_HEAD_BUCKET] = "HeadBucket",
+        [STORE_GET_VERSIONING] = "GetBucketVersioning",
     };
     return names[kind];
 }
