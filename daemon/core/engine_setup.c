@@ -41,7 +41,7 @@ int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, str
         fail_set(f, REPL_ENOTFOUND, "the webhook has no source for %s/%s", r->rule.source.endpoint,
                  r->rule.source.bucket);
         fail_hint(f, "add one below webhook.sources in repld.yaml, then replctl reload");
-        return f->code;
+        return REPL_ENOTFOUND;
     }
     *ret = (struct setup){.rule = &r->rule,
                           .endpoint = endpoint,
@@ -193,17 +193,17 @@ static int check(const struct engine_setup *what, enum setup_sender sender, stru
     if (sender == SETUP_UNKNOWN) {
         fail_set(f, REPL_EBADINPUT, "the endpoint does not tell whether it is MinIO or Ceph RGW");
         fail_hint(f, "say --for minio or --for rgw");
-        return f->code;
+        return REPL_EBADINPUT;
     }
     if (sender == SETUP_OSS) {
         fail_set(f, REPL_EUNSUPPORTED, "OSS is set up in its own console");
         fail_hint(f, "without --apply the steps are shown");
-        return f->code;
+        return REPL_EUNSUPPORTED;
     }
     if (sender == SETUP_AWS && what->arn == NULL) {
         fail_set(f, REPL_EBADINPUT, "where is the bucket to send to?");
         fail_hint(f, "name the topic with --arn; without --apply the steps are shown");
-        return f->code;
+        return REPL_EBADINPUT;
     }
     return 0;
 }

@@ -207,11 +207,14 @@ int main(int argc, char **argv)
                       .bucket = argv[3],
                       .next = (unsigned)atoi(argv[6]),
                       .until_ns = began_ns + (uint64_t)(atof(argv[5]) * 1e9)};
+    if (connections < 1 || connections > CONNECTS_MAX) {
+        return 2;
+    }
     b.epoll = epoll_create1(EPOLL_CLOEXEC);
     b.times_us = calloc(TIMES_MAX, sizeof(b.times_us[0]));
     b.accepted = argc > 7 ? fopen(argv[7], "we") : NULL;
-    if (connections < 1 || connections > CONNECTS_MAX || b.times_us == NULL) {
-        return 2;
+    if (b.times_us == NULL) {
+        return 1;
     }
     for (int i = 0; i < connections; i++) {
         connect_sender(&b, &senders[i], atoi(argv[1]));
