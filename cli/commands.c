@@ -5,7 +5,10 @@
         {"destination", "EP/BUCKET[/PREFIX]", "where they go"},                                    \
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
+        {"watermark-prefix", "PREFIX",                                                             \
+         "a watermark of its own for keys like this; may be repeated"},                            \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
+        {"versions", "latest|all", "which versions are replicated (default latest)"},              \
         {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
         {"deletes-brake", "LIMIT", "ask before more (default 1000 or 10% in 10min), or off"},      \
         {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \
@@ -18,6 +21,11 @@
         {"paused", NULL, "accept changes, do not copy yet"},                                       \
         {"no-marker", NULL, "do not write the marker metadata"},                                   \
         {"no-replicas", NULL, "do not remember what is at the destination"},                       \
+        {"publish", "INTERVAL|off", "write the watermark to the destination (default 10s)"},       \
+        {"publish-as", "KEY", "its key below _repl/, with {rule} and {instance}"},                 \
+        {"shared", NULL, "other hosts have this rule too"},                                        \
+        {"scan-host", "INSTANCE", "that one looks at the whole bucket, instead of an agreed one"}, \
+        {"takeover", "DURATION", "after which a silent host is replaced (default 60s)"},           \
         {"no-preflight", NULL, "do not try the buckets first"},
 
 static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
@@ -29,8 +37,11 @@ static const struct cli_option update_options[] = {
     {"marker", NULL, "write the marker metadata again"},
     {"replicas", NULL, "remember what is at the destination again"},
     {"no-storage-class", NULL, "keep the source's class again"},
+    {"no-shared", NULL, "no other host has this rule any more"},
+    {"no-scan-host", NULL, "hosts agree on one again"},
     {"clear-include", NULL, "take all keys again"},
     {"clear-exclude", NULL, "leave none out any more"},
+    {"clear-watermark-prefix", NULL, "no watermarks of prefixes any more"},
     {0},
 };
 
@@ -53,9 +64,17 @@ static const struct cli_option watch_options[] = {
     {0},
 };
 
+static const struct cli_option lag_options[] = {
+    {"watch", NULL, "again every second"},
+    {"late", NULL, "changes that came later than the watermark"},
+    {0},
+};
+
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
     {"existing", NULL, "and existing objects, which the watermark does not wait for"},
+    {"prefix", "PREFIX", "the watermark of this prefix, one of the rule's watermark_prefixes"},
+    {"proven", NULL, "not the watermark: what a complete scan has confirmed"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
 };
@@ -67,6 +86,30 @@ static const struct cli_option retry_options[] = {
 
 static const struct cli_option drop_options[] = {
     {"reason", "TEXT", "kept in the history"},
+    {0},
+};
+
+static const struct cli_option feed_setup_options[] = {
+    {"for", "minio|rgw|aws|oss", "who sends (default: as the endpoint's host tells)"},
+    {"apply", NULL, "do it with the endpoint's keys"},
+    {"arn", "ARN", "with --apply: where the bucket is to send to"},
+    {0},
+};
+
+static const struct cli_option feed_show_options[] = {
+    {"id", "ID", "only this body, as it came"},
+    {0},
+};
+
+static const struct cli_option feed_replay_options[] = {
+    {"id", "ID", "only this body (default: all of the feed)"},
+    {0},
+};
+
+static const struct cli_option feed_drop_options[] = {
+    {"id", "ID", "this body"},
+    {"all", NULL, "all of the feed"},
+    {"reason", "TEXT", "kept in the log"},
     {0},
 };
 
@@ -114,13 +157,13 @@ static const struct cli_option migrate_options[] = {
     {"copies", "N", "objects in work at a time (default 512)"},
     {"part-max", "SIZE", "largest part (default 64MiB)"},
     {"dry-run", NULL, "list and compare, copy nothing"},
-    {"log-level", "LEVEL", "error, warning (default), notice, info, debug"},
+    {"log-level", "LEVEL", "error, warning (default), notice, info, debug, trace"},
     {0},
 };
 
 const struct cli_command cli_commands[] = {
     {"status", "", 0, 0, NULL, "rules, endpoints, journal at a glance", run_status},
-    {"lag", "[RULE]", 0, 1, watch_options, "how far behind rules are, and why", run_lag},
+    {"lag", "[RULE]", 0, 1, lag_options, "how far behind rules are, and why", run_lag},
     {"explain", "[RULE] KEY", 1, 2, NULL, "why an object is not there yet", run_explain},
     {"wait", "RULE", 1, 1, wait_options, "return when the watermark has passed", run_wait},
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
@@ -139,9 +182,21 @@ const struct cli_command cli_commands[] = {
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
+    {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed setup", "RULE", 1, 1, feed_setup_options, "what the sender's side needs",
+     run_feed_setup},
+    {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
+     run_feed_show},
+    {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},
+    {"feed drop", "FEED", 1, 1, feed_drop_options, "give them up", run_feed_drop},
     {"uploads", "", 0, 0, uploads_options, "multipart uploads in work or orphaned", run_uploads},
     {"lanes", "[ENDPOINT]", 0, 1, watch_options, "paths and connections, and how they do",
      run_lanes},
+    {"path fix", "ENDPOINT PATH", 2, 2, NULL, "use only this path, until it is freed",
+     run_path_fix},
+    {"path forbid", "ENDPOINT PATH", 2, 2, NULL, "do not use a path, until it is freed",
+     run_path_forbid},
+    {"path free", "ENDPOINT PATH", 2, 2, NULL, "use a path as it is configured", run_path_free},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,

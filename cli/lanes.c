@@ -3,6 +3,7 @@
 #include "cli/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void rate_cell(struct table *t, const json_t *row)
 {
@@ -47,6 +48,16 @@ static void number_cell(struct table *t, long long n)
     buf_done(&text);
 }
 
+/* What holds a path: the operator's word, then how it does, then the configuration. */
+static const char *state_of(const json_t *path)
+{
+    const char *order = cli_text(path, "order");
+    if (order[0] != '\0') {
+        return strcmp(order, "fix") == 0 ? "fixed" : "forbidden";
+    }
+    return cli_true(path, "up") ? cli_text(path, "use") : "left";
+}
+
 static void print_paths(const struct cli *c, const json_t *paths)
 {
     static const char *const headings[] = {"ENDPOINT", "PATH", "STATE", "LANES",   "BULK",
@@ -60,7 +71,7 @@ static void print_paths(const struct cli *c, const json_t *paths)
         bool up = cli_true(row, "up");
         table_cell(&t, TABLE_PLAIN, cli_text(row, "endpoint"));
         table_cell(&t, TABLE_PLAIN, cli_text(row, "path"));
-        table_cell(&t, up ? TABLE_PLAIN : TABLE_YELLOW, up ? cli_text(row, "use") : "left");
+        table_cell(&t, up ? TABLE_PLAIN : TABLE_YELLOW, state_of(row));
         number_cell(&t, cli_number(row, "lanes"));
         slots_cell(&t, row, "bulk");
         slots_cell(&t, row, "small");
@@ -121,4 +132,30 @@ int run_lanes(struct cli *c, const struct cli_args *args)
     int code = cli_watch(c, PROTO_LANES, buf_cstr(&query), cli_args_has(args, "watch"), print);
     buf_done(&query);
     return code;
+}
+
+static int order_path(const struct cli *c, enum proto_id id, const struct cli_args *args,
+                      const char *said)
+{
+    struct buf query = {0};
+    cli_query(&query, "endpoint", args->words[0]);
+    cli_query(&query, "path", args->words[1]);
+    int code = cli_call(c, id, buf_cstr(&query), span_str(""), NULL, said);
+    buf_done(&query);
+    return code;
+}
+
+int run_path_fix(struct cli *c, const struct cli_args *args)
+{
+    return order_path(c, PROTO_PATH_FIX, args, "path is fixed");
+}
+
+int run_path_forbid(struct cli *c, const struct cli_args *args)
+{
+    return order_path(c, PROTO_PATH_FORBID, args, "path is forbidden");
+}
+
+int run_path_free(struct cli *c, const struct cli_args *args)
+{
+    return order_path(c, PROTO_PATH_FREE, args, "path is free");
 }

@@ -201,7 +201,7 @@ int run_migrate(struct cli *c, const struct cli_args *args)
     enum log_level level = LOG_LEVEL_WARNING;
     const char *level_text = cli_args_get(args, "log-level");
     if (level_text != NULL && log_level_parse(level_text, &level) != 0) {
-        return cli_usage("--log-level: one of error, warning, notice, info, debug");
+        return cli_usage("--log-level: one of error, warning, notice, info, debug, trace");
     }
     if (migrate_job_init(&job, args, &f) != 0) {
         cli_fail(c, &f);

@@ -15,7 +15,9 @@ static const struct {
     {"destination", "destination", NULL},
     {"include", "include", NULL},
     {"exclude", "exclude", NULL},
+    {"watermark-prefix", "watermark_prefixes", NULL},
     {"storage-class", "storage_class", NULL},
+    {"versions", "versions", NULL},
     {"deletes", "deletes", NULL},
     {"deletes-brake", "deletes_brake", NULL},
     {"deletes-foreign", "deletes_foreign", "true"},
@@ -33,6 +35,12 @@ static const struct {
     {"marker", "marker", "true"},
     {"no-replicas", "keep_replicas", "false"},
     {"replicas", "keep_replicas", "true"},
+    {"publish", "publish", NULL},
+    {"publish-as", "publish_as", NULL},
+    {"shared", "shared", "true"},
+    {"no-shared", "shared", "false"},
+    {"scan-host", "scan_host", NULL},
+    {"takeover", "takeover", NULL},
 };
 
 static int set_member(struct rule *rule, const struct cli_given *given, struct arena *a,
@@ -56,6 +64,9 @@ static void clear_lists(struct rule *rule, const struct cli_args *args)
     if (cli_args_has(args, "exclude") || cli_args_has(args, "clear-exclude")) {
         rule->exclude_count = 0;
     }
+    if (cli_args_has(args, "watermark-prefix") || cli_args_has(args, "clear-watermark-prefix")) {
+        rule->watermark_prefix_count = 0;
+    }
 }
 
 /* The sentence of the refusal, NULL when the options can be a change. */
@@ -76,6 +87,10 @@ static const char *no_change(const struct cli_args *args)
     if (cli_args_has(args, "exclude") && cli_args_has(args, "clear-exclude")) {
         return "rule update: --exclude replaces the patterns; leave --clear-exclude out";
     }
+    if (cli_args_has(args, "watermark-prefix") && cli_args_has(args, "clear-watermark-prefix")) {
+        return "rule update: --watermark-prefix replaces the prefixes; leave "
+               "--clear-watermark-prefix out";
+    }
     return NULL;
 }
 
@@ -85,6 +100,9 @@ static int set_members(struct rule *rule, const struct cli_args *args, struct ar
     clear_lists(rule, args);
     if (cli_args_has(args, "no-storage-class")) {
         rule->storage_class = NULL;
+    }
+    if (cli_args_has(args, "no-scan-host")) {
+        rule->scan_host = NULL;
     }
     for (size_t i = 0; i < args->given_count; i++) {
         int r = set_member(rule, &args->given[i], a, f);

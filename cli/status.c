@@ -78,6 +78,61 @@ static void print_existing(const json_t *rules)
     }
 }
 
+/* What scans have confirmed, for rules that are scanned; and what the watermark could not know. */
+static void print_proof(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        if (cli_number(rule, "proven_ms") > 0) {
+            printf("%s: proven up to %s; %s\n", cli_text(rule, "rule"), cli_text(rule, "proven"),
+                   cli_text(rule, "proof"));
+        }
+        const json_t *late = json_object_get(rule, "last_late");
+        if (json_is_object(late)) {
+            struct buf key = {0};
+            table_escape(span_str(cli_text(late, "key")), &key);
+            printf("%s: %lld changes came later than the watermark, the last one %s, changed %s, "
+                   "told %s by %s\n",
+                   cli_text(rule, "rule"), cli_number(rule, "late_changes"), buf_cstr(&key),
+                   cli_text(late, "changed"), cli_text(late, "accepted"), cli_text(late, "feed"));
+            buf_done(&key);
+        }
+    }
+}
+
+/* Nothing where no rule has watermark_prefixes. */
+static void print_prefixes(const struct cli *c, const json_t *rules)
+{
+    static const char *const headings[] = {"RULE",   "PREFIX",    "WATERMARK", "LAG",
+                                           "PROVEN", "WAITS FOR", NULL};
+    struct table t;
+    size_t i, k;
+    json_t *rule, *prefix;
+    table_init(&t, headings);
+    json_array_foreach(rules, i, rule)
+    {
+        json_array_foreach(json_object_get(rule, "prefixes"), k, prefix)
+        {
+            struct buf lag = {0};
+            const char *proven = cli_text(prefix, "proven");
+            text_duration(cli_number(prefix, "lag_ms"), &lag);
+            table_cell(&t, TABLE_PLAIN, cli_text(rule, "rule"));
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "prefix"));
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "watermark"));
+            table_buf(&t, TABLE_PLAIN, &lag);
+            table_cell(&t, TABLE_PLAIN, proven[0] != '\0' ? proven : "-");
+            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "waits_for"));
+            buf_done(&lag);
+        }
+    }
+    if (t.count > t.columns) {
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void print_rules(const struct cli *c, const json_t *answer)
 {
     static const char *const headings[] = {"RULE",  "WATERMARK", "LAG",  "PENDING",
@@ -93,7 +148,9 @@ static void print_rules(const struct cli *c, const json_t *answer)
     }
     table_print(&t, c->terminal);
     table_done(&t);
+    print_prefixes(c, json_object_get(answer, "rules"));
     print_existing(json_object_get(answer, "rules"));
+    print_proof(json_object_get(answer, "rules"));
 }
 
 static void print_endpoints(const struct cli *c, const json_t *answer)
@@ -135,6 +192,63 @@ static void print_outboxes(const struct cli *c, const json_t *answer)
         count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
         count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(outbox, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
+/* Nothing where there are no queues. */
+static void print_queues(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"QUEUE",   "STATE",   "WAITING", "IN HAND", "BAD",
+                                           "NO RULE", "THROUGH", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *queue;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "queues"), i, queue)
+    {
+        bool read = cli_true(queue, "read");
+        long long bad = cli_number(queue, "bad_messages");
+        long long astray = cli_number(queue, "astray_changes");
+        const char *through = cli_text(queue, "complete_through");
+        table_cell(&t, TABLE_PLAIN, cli_text(queue, "name"));
+        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "waiting_messages"));
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "in_hand_messages"));
+        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
+        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        table_cell(&t, TABLE_PLAIN, through[0] != '\0' ? through : "-");
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(queue, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
+/* Nothing where nobody is told of events. */
+static void print_events(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"EVENTS FOR", "WAITING", "OLDEST", "SENT",
+                                           "DROPPED",    "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *target;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "events"), i, target)
+    {
+        long long dropped = cli_number(target, "dropped");
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "name"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "waiting"));
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "oldest"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "sent"));
+        count_cell(&t, dropped > 0 ? TABLE_YELLOW : TABLE_PLAIN, dropped);
+        table_cell(&t, TABLE_RED, cli_text(json_object_get(target, "failure"), "text"));
     }
     if (t.count > t.columns) {
         putchar('\n');
@@ -206,14 +320,57 @@ int run_status(struct cli *c, const struct cli_args *args)
         putchar('\n');
         print_endpoints(c, answer);
         print_outboxes(c, answer);
+        print_queues(c, answer);
+        print_events(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }
     return code;
 }
 
+static void late_rows(struct table *t, const json_t *answer)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(answer, "late"), i, row)
+    {
+        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "changed"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "accepted"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "watermark"));
+        table_cell(t, TABLE_PLAIN, cli_text(row, "feed"));
+    }
+}
+
+static int list_late(struct cli *c, const char *rule)
+{
+    static const char *const headings[] = {"KEY", "CHANGED", "TOLD", "WATERMARK", "FEED", NULL};
+    struct buf query = {0};
+    json_t *answer = NULL;
+    cli_query(&query, "rule", rule);
+    int code = cli_call(c, PROTO_LATE, buf_cstr(&query), span_str(""), &answer, NULL);
+    if (answer != NULL) {
+        struct table t;
+        table_init(&t, headings);
+        late_rows(&t, answer);
+        if (t.count > t.columns) {
+            table_print(&t, c->terminal);
+        } else {
+            puts("no change came late");
+        }
+        table_done(&t);
+        json_decref(answer);
+    }
+    buf_done(&query);
+    return code;
+}
+
 int run_lag(struct cli *c, const struct cli_args *args)
 {
+    if (cli_args_has(args, "late")) {
+        return args->word_count > 0 ? list_late(c, args->words[0])
+                                    : cli_usage("lag --late: name the rule");
+    }
     struct buf query = {0};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);
     int code = cli_watch(c, PROTO_LAG, buf_cstr(&query), cli_args_has(args, "watch"), print_rules);

@@ -45,7 +45,7 @@ static const char usage_text[] =
     "  --check-config     check the configuration and end\n"
     "  --print            with --check-config: show every option with its value\n"
     "  --journal FILE     instead of journal.path\n"
-    "  --log-level LEVEL  instead of log.level: error, warning, notice, info, debug\n"
+    "  --log-level LEVEL  instead of log.level: error, warning, notice, info, debug, trace\n"
     "\n"
     "Signals: SIGTERM and SIGINT finish or checkpoint copies and end, SIGHUP reloads.\n"
     "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 a needed peer is not reachable.\n";
@@ -329,7 +329,7 @@ static int take_option(struct command_line *line, int option, const char *writte
         line->log_level = optarg;
         return log_level_parse(optarg, &level) == 0
                    ? -1
-                   : usage("--log-level: one of error, warning, notice, info, debug");
+                   : usage("--log-level: one of error, warning, notice, info, debug, trace");
     case 'C':
         line->check_config = true;
         return -1;

@@ -96,6 +96,18 @@ static int put_replica(struct backend *b, const struct finish *in, struct counts
     return sql_run(&q);
 }
 
+static int put_version(struct backend *b, const struct finish *in)
+{
+    struct sql q = sql_start(b, "INSERT INTO version_marks VALUES (?, ?, ?, ?)"
+                                " ON CONFLICT (rule, key) DO UPDATE SET"
+                                " version_id = excluded.version_id, mtime_ms = excluded.mtime_ms");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    sql_span(&q, in->version->version_id);
+    sql_int(&q, in->version->mtime_ms);
+    return sql_run(&q);
+}
+
 static int observe_latency(struct backend *b, const struct finish *in)
 {
     double seconds = (double)in->latency_ms / 1000;
@@ -225,6 +237,9 @@ static int record_outcome(struct backend *b, const struct finish *in, struct cou
     } else if (in->outcome == FINISH_DELETED || is_gone) {
         r = sqlite_replica_drop(b, in->rule, in->key, d);
     }
+    if (r == 0 && in->version != NULL && is_success(in->outcome)) {
+        r = put_version(b, in);
+    }
     if (r == 0 && in->latency_ms >= 0 && is_success(in->outcome) && in->outcome != FINISH_SKIPPED) {
         r = observe_latency(b, in);
     }
@@ -264,6 +279,10 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
     enum task_state state = TASK_READY;
     int64_t oldest_ms = row->oldest_ms;
     uint32_t attempts = row->attempts;
+    if (in->goes_on && is_success(in->outcome)) {
+        ret->pending = true;
+        return 0;
+    }
     count_row(d, row, row->state, row->oldest_ms, -1);
     if (is_success(in->outcome)) {
         if (!newer) {

@@ -21,6 +21,7 @@ struct counts_delta {
     int64_t late_objects, late_bytes;
     int64_t done_objects, done_bytes, deleted_objects, skipped_objects, sent_bytes, retries;
     int64_t replicas, replica_bytes;
+    int64_t late_changes;
     int64_t held_objects, pending_deletes;
 };
 
@@ -94,6 +95,26 @@ struct counted { /* of a task */
 void counts_task(struct counts_delta *d, const struct counted *task, int sign);
 int counts_apply(struct backend *b, uint32_t rule, const struct counts_delta *d);
 
+/* sqlite_lag.c: a change that is about to be appended is counted and kept by name when its time is
+ * not after the watermark, and nothing says that it was told before. begin() reads the watermark of
+ * the rule, trim() bounds what is kept. */
+int late_begin(struct backend *b, uint32_t rule, int64_t *ret_watermark_ms);
+int late_note(struct backend *b, const struct append_entry *e, const struct late_change *late,
+              struct counts_delta *d);
+int late_trim(struct backend *b, uint32_t rule);
+
+/* sqlite_prefix.c: the prefixes of a rule that have watermarks, in their order; the mark of a task
+ * is the place of the longest that its key has, from 1, or 0. */
+struct marks {
+    struct mark {
+        struct span prefix;
+        int64_t watermark_ms;
+    } marks[PREFIXES_MAX];
+    size_t count;
+};
+int marks_load(struct backend *b, struct arena *a, uint32_t rule, struct marks *ret);
+uint32_t marks_find(const struct marks *m, struct span key);
+
 /* Write what is unwritten: sqlite_append.c, sqlite_rule.c. */
 int sequence_flush(struct backend *b);
 int counts_flush(struct backend *b);
@@ -141,10 +162,21 @@ int sqlite_upload_of(struct backend *b, struct arena *a, uint32_t rule, struct s
                      const struct upload **ret);
 int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret);
 int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms);
+int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms);
+int sqlite_late_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
+                     struct late_change **ret, size_t *ret_n);
+int sqlite_prefixes_set(struct backend *b, uint32_t rule, const struct span *prefixes, size_t n);
+int sqlite_prefixes_mark(struct backend *b, uint32_t rule, size_t limit);
+int sqlite_prefixes_list(struct backend *b, struct arena *a, uint32_t rule,
+                         struct prefix_list *ret);
+int sqlite_prefix_put(struct backend *b, uint32_t rule, struct span prefix, int64_t watermark_ms,
+                      int64_t proven_ms);
 int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
+int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret);
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -152,6 +184,22 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
 int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                         size_t limit, struct history_entry **ret, size_t *ret_n);
 int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+int sqlite_event_add(struct backend *b, const struct event_record *in, uint64_t limit);
+int sqlite_event_page(struct backend *b, struct arena *a, struct span target, size_t limit,
+                      struct event_record **ret, size_t *ret_n);
+int sqlite_event_done(struct backend *b, struct span target, uint64_t number);
+int sqlite_event_counts(struct backend *b, struct span target, struct event_counts *ret);
+int sqlite_event_keep(struct backend *b, const struct span *targets, size_t count);
+int sqlite_late_next(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n);
+int sqlite_quarantine_put(struct backend *b, const struct quarantined *in);
+int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
+                           size_t limit, struct quarantined **ret, size_t *ret_n);
+int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
+int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
+                           uint64_t *ret_n);
+int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
 #define TASK_COLUMNS                                                                               \

@@ -1,4 +1,4 @@
-/* SQLite backend: questions, and the lag's frontier. */
+/* SQLite backend: questions. */
 #include "journal/sqlite_impl.h"
 
 void sqlite_read_task(struct sql *q, struct arena *a, struct task *ret)
@@ -52,6 +52,22 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
         return r < 0 ? r : REPL_ENOTFOUND;
     }
     return sqlite_load_details(b, a, ret);
+}
+
+int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                       struct version_mark *ret)
+{
+    struct sql q = sql_start(b, "SELECT version_id, mtime_ms FROM version_marks"
+                                " WHERE rule = ? AND key = ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    int found = sql_step(&q);
+    if (found == 1) {
+        ret->version_id = sql_get_span(&q, a);
+        ret->mtime_ms = sql_get_int(&q);
+    }
+    int r = sql_done(&q);
+    return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
 }
 
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
@@ -158,65 +174,4 @@ int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint
     int r = sql_run(&q);
     *ret_n = r == 0 ? sqlite_changes(b) : 0;
     return r;
-}
-
-/* ---- lag ---- */
-
-static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, enum task_state state,
-                           struct frontier *ret)
-{
-    struct sql q = sql_start(b, "SELECT oldest_ms, key FROM tasks WHERE rule = ? AND origin = 0"
-                                " AND state = ? ORDER BY oldest_ms LIMIT 1");
-    sql_int(&q, rule);
-    sql_int(&q, state);
-    if (sql_step(&q) == 1) {
-        int64_t oldest_ms = sql_get_int(&q);
-        if (!ret->any || oldest_ms < ret->oldest_ms) {
-            ret->any = true;
-            ret->oldest_ms = oldest_ms;
-            ret->key = sql_get_span(&q, a);
-            ret->state = state;
-        }
-    }
-    return sql_done(&q);
-}
-
-static int existing_failed(struct backend *b, uint32_t rule, uint64_t *ret)
-{
-    struct sql q = sql_start(b, "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE rule = ?"
-                                " AND origin = 1 AND state = 3 LIMIT ?)");
-    sql_int(&q, rule);
-    sql_int(&q, FRONTIER_FAILED_MAX);
-    if (sql_step(&q) == 1) {
-        *ret = sql_get_u64(&q);
-    }
-    return sql_done(&q);
-}
-
-int sqlite_frontier(struct backend *b, struct arena *a, uint32_t rule, struct frontier *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    struct sql q = sql_start(b, "SELECT watermark_ms FROM rules WHERE rule = ?");
-    sql_int(&q, rule);
-    int found = sql_step(&q);
-    if (found == 1) {
-        ret->watermark_ms = sql_get_int(&q);
-    }
-    int r = sql_done(&q);
-    if (r < 0 || found != 1) {
-        return r < 0 ? r : REPL_ENOTFOUND;
-    }
-    for (int state = TASK_READY; r == 0 && state <= TASK_HELD; state++) {
-        r = oldest_in_state(b, a, rule, (enum task_state)state, ret);
-    }
-    return r == 0 ? existing_failed(b, rule, &ret->existing_failed) : r;
-}
-
-int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)
-{
-    struct sql q = sql_start(b, "UPDATE rules SET watermark_ms = ?1 WHERE rule = ?2"
-                                " AND watermark_ms < ?1");
-    sql_int(&q, watermark_ms);
-    sql_int(&q, rule);
-    return sql_run(&q);
 }

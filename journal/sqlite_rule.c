@@ -148,9 +148,10 @@ static int purge_table(struct backend *b, const char *text, uint32_t rule, size_
 static int remove_rule(struct backend *b, uint32_t rule)
 {
     static const char *const texts[] = {
-        "DELETE FROM counts WHERE rule = ?",  "DELETE FROM latency WHERE rule = ?",
-        "DELETE FROM brakes WHERE rule = ?",  "DELETE FROM brake_minutes WHERE rule = ?",
-        "DELETE FROM history WHERE rule = ?", "DELETE FROM rules WHERE rule = ?"};
+        "DELETE FROM counts WHERE rule = ?",       "DELETE FROM latency WHERE rule = ?",
+        "DELETE FROM brakes WHERE rule = ?",       "DELETE FROM brake_minutes WHERE rule = ?",
+        "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM prefixes WHERE rule = ?",
+        "DELETE FROM history WHERE rule = ?",      "DELETE FROM rules WHERE rule = ?"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct sql q = sql_start(b, texts[i]);
         sql_int(&q, rule);
@@ -178,13 +179,14 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
     static const char replicas[] =
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char versions[] =
+        "DELETE FROM version_marks WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM version_marks WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+    static const char *const texts[] = {tasks, replicas, versions};
     uint64_t removed = 0;
     int r = give_up_uploads(b, rule);
-    if (r == 0) {
-        r = purge_table(b, tasks, rule, limit, &removed);
-    }
-    if (r == 0) {
-        r = purge_table(b, replicas, rule, limit, &removed);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++) {
+        r = purge_table(b, texts[i], rule, limit, &removed);
     }
     if (r < 0 || removed > 0) {
         return r;
@@ -296,8 +298,9 @@ int counts_flush(struct backend *b)
            " deleted_objects = deleted_objects + ?, skipped_objects = skipped_objects + ?,"
            " sent_bytes = sent_bytes + ?, retries = retries + ?, replicas = replicas + ?,"
            " replica_bytes = replica_bytes + ?, late_objects = late_objects + ?,"
-           " late_bytes = late_bytes + ?, held_objects = held_objects + ?,"
-           " pending_deletes = pending_deletes + ? WHERE rule = ?");
+           " late_bytes = late_bytes + ?, late_changes = late_changes + ?,"
+           " held_objects = held_objects + ?, pending_deletes = pending_deletes + ?"
+           " WHERE rule = ?");
     sql_int(&q, d->pending_objects);
     sql_int(&q, d->pending_bytes);
     sql_int(&q, d->backfill_objects);
@@ -313,6 +316,7 @@ int counts_flush(struct backend *b)
     sql_int(&q, d->replica_bytes);
     sql_int(&q, d->late_objects);
     sql_int(&q, d->late_bytes);
+    sql_int(&q, d->late_changes);
     sql_int(&q, d->held_objects);
     sql_int(&q, d->pending_deletes);
     sql_int(&q, u->rule);
@@ -339,6 +343,7 @@ static void counts_add(struct counts_delta *to, const struct counts_delta *d)
     to->replica_bytes += d->replica_bytes;
     to->late_objects += d->late_objects;
     to->late_bytes += d->late_bytes;
+    to->late_changes += d->late_changes;
     to->held_objects += d->held_objects;
     to->pending_deletes += d->pending_deletes;
 }
@@ -363,7 +368,7 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
         sql_start(b, "SELECT pending_objects, pending_bytes, backfill_objects, backfill_bytes,"
                      " failed_objects, done_objects, done_bytes, deleted_objects, skipped_objects,"
                      " sent_bytes, retries, replicas, replica_bytes, late_objects, late_bytes,"
-                     " held_objects, latency_sum_s FROM counts WHERE rule = ?");
+                     " late_changes, held_objects, latency_sum_s FROM counts WHERE rule = ?");
     sql_int(&q, rule);
     int found = sql_step(&q);
     if (found == 1) {
@@ -373,7 +378,7 @@ int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret)
             &ret->done_bytes,      &ret->deleted_objects, &ret->skipped_objects,
             &ret->sent_bytes,      &ret->retries,         &ret->replicas,
             &ret->replica_bytes,   &ret->late_objects,    &ret->late_bytes,
-            &ret->held_objects};
+            &ret->late_changes,    &ret->held_objects};
         for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
             *members[i] = sql_get_u64(&q);
         }

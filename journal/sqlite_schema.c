@@ -59,7 +59,22 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL, fail BLOB);"
     "CREATE INDEX history_key ON history (rule, key, id);"
     "CREATE INDEX history_age ON history (at_ms);",
-    /* 2: sequencers of replicas; the brake on deletes. The deletes of the last day are counted by
+    /* quarantine: the index holds all that the limits and the watermark ask for. */
+    "CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, feed BLOB NOT NULL,"
+    " received_ms INTEGER NOT NULL, reason BLOB, body BLOB, size INTEGER NOT NULL,"
+    " lost INTEGER NOT NULL);"
+    "CREATE INDEX quarantine_feed ON quarantine (feed, received_ms, size, lost);",
+    /* versions: all */
+    "CREATE TABLE version_marks (rule INTEGER NOT NULL, key BLOB NOT NULL, version_id BLOB,"
+    " mtime_ms INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;",
+    /* what a complete scan has confirmed, and changes that came later than the watermark */
+    "ALTER TABLE rules ADD COLUMN proven_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE counts ADD COLUMN late_changes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE late_changes (id INTEGER PRIMARY KEY, rule INTEGER NOT NULL, key BLOB NOT NULL,"
+    " feed BLOB, event_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL);"
+    "CREATE INDEX late_changes_rule ON late_changes (rule, id);",
+    /* sequencers of replicas; the brake on deletes. The deletes of the last day are counted by
      * the minute, in a ring. */
     "ALTER TABLE replicas ADD COLUMN sequencer BLOB;"
     "ALTER TABLE tasks ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;"
@@ -71,6 +86,22 @@ static const char *const steps[] = {
     "CREATE TABLE brakes (rule INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, why BLOB NOT NULL);"
     "CREATE TABLE brake_minutes (rule INTEGER NOT NULL, slot INTEGER NOT NULL,"
     " minute INTEGER NOT NULL, deletes INTEGER NOT NULL, PRIMARY KEY (rule, slot)) WITHOUT ROWID;",
+    /* watermarks of prefixes: see sqlite_prefix.c */
+    "CREATE TABLE prefixes (rule INTEGER NOT NULL, prefix BLOB NOT NULL, mark INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (rule, prefix)) WITHOUT ROWID;"
+    "ALTER TABLE rules ADD COLUMN marked_key BLOB;"
+    "ALTER TABLE tasks ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX tasks_mark ON tasks (rule, mark, origin, state, oldest_ms) WHERE mark > 0;",
+    /* events for others */
+    "CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, target BLOB NOT NULL,"
+    " kind BLOB NOT NULL, rule INTEGER NOT NULL, optional INTEGER NOT NULL,"
+    " only_newest INTEGER NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX events_target ON events (target, number);"
+    "CREATE INDEX events_optional ON events (target, number) WHERE optional = 1;"
+    "CREATE INDEX events_newest ON events (target, rule, kind) WHERE only_newest = 1;"
+    "CREATE TABLE event_targets (target BLOB PRIMARY KEY, waiting INTEGER NOT NULL,"
+    " dropped INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

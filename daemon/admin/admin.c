@@ -10,6 +10,7 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_STATUS] = command_status,
     [PROTO_LAG] = command_lag,
     [PROTO_WAIT] = command_wait,
+    [PROTO_LATE] = command_late,
     [PROTO_EXPLAIN] = command_explain,
     [PROTO_RULES] = command_rules,
     [PROTO_RULE_PUT] = command_rule_put,
@@ -26,6 +27,15 @@ static command_fn *const handlers[PROTO_COUNT] = {
     [PROTO_UPLOADS] = command_uploads,
     [PROTO_FOREIGN] = command_foreign,
     [PROTO_LANES] = command_lanes,
+    [PROTO_PATH_FIX] = command_path_fix,
+    [PROTO_PATH_FORBID] = command_path_forbid,
+    [PROTO_PATH_FREE] = command_path_free,
+    [PROTO_FEEDS] = command_feeds,
+    [PROTO_FEED_SETUP] = command_feed_setup,
+    [PROTO_FEED_SETUP_APPLY] = command_feed_setup_apply,
+    [PROTO_FEED_SHOW] = command_feed_show,
+    [PROTO_FEED_REPLAY] = command_feed_replay,
+    [PROTO_FEED_DROP] = command_feed_drop,
     [PROTO_RELOAD] = command_reload,
 };
 

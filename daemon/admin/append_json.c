@@ -1,7 +1,7 @@
 #include "daemon/admin/append_json.h"
 
-#include "daemon/admin/base64.h"
 #include "daemon/admin/proto.h"
+#include "daemon/base/base64.h"
 #include "daemon/base/loop.h"
 #include "daemon/conf/doc.h"
 #include "daemon/conf/schema.h"

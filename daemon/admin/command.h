@@ -59,9 +59,11 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to);
 typedef void command_fn(struct admin *a, struct httpd_request *r);
 command_fn command_version, command_status, command_lag, command_wait, command_explain,
     command_rules, command_rule_put, command_rule_delete, command_rule_pause, command_rule_resume,
-    command_rule_deletes, command_rule_deletes_confirm, command_apply, command_append,
-    command_failures, command_failures_retry, command_failures_drop, command_uploads,
-    command_foreign, command_lanes, command_reload;
+    command_apply, command_append, command_failures, command_failures_retry, command_failures_drop,
+    command_uploads, command_foreign, command_lanes, command_path_fix, command_path_forbid,
+    command_path_free, command_reload, command_late, command_feeds, command_feed_show,
+    command_feed_replay, command_feed_drop, command_feed_setup, command_feed_setup_apply,
+    command_rule_deletes, command_rule_deletes_confirm;
 
 /* metrics.c */
 int metrics_open(struct admin *a, const char *listen, struct httpd **ret, struct fail *f);

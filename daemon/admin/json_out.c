@@ -1,6 +1,6 @@
 #include "daemon/admin/json_out.h"
 
-#include "daemon/admin/base64.h"
+#include "daemon/base/base64.h"
 #include "daemon/base/loop.h"
 #include "daemon/conf/schema.h"
 

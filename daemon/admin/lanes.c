@@ -8,6 +8,7 @@ struct lanes {
 };
 
 static const char *const uses[] = {"auto", "always", "never"};
+static const char *const orders[] = {NULL, "fix", "forbid"};
 static const char *const classes[] = {"small", "bulk"};
 
 static void add_path(void *arg, const struct net_path_report *p)
@@ -18,6 +19,7 @@ static void add_path(void *arg, const struct net_path_report *p)
     json_str(to, "endpoint", l->endpoint);
     json_str(to, "path", p->path);
     json_str(to, "use", uses[p->use]);
+    json_str(to, "order", orders[p->order]);
     json_bool(to, "up", !p->is_left);
     json_int(to, "lanes", p->lanes);
     for (int class = 0; class < NET_CLASSES; class ++) {
@@ -85,4 +87,39 @@ void command_lanes(struct admin *a, struct httpd_request *r)
     reply_json(r, &body);
     buf_done(&l.paths);
     buf_done(&l.lanes);
+}
+
+static void order_path(struct admin *a, struct httpd_request *r, enum net_order order)
+{
+    const char *endpoint = need_query(r, "endpoint");
+    const char *path = endpoint != NULL ? need_query(r, "path") : NULL;
+    if (path == NULL) {
+        return;
+    }
+    struct store *store = engine_store(a->options.engine, endpoint);
+    struct fail f = {0};
+    if (store == NULL) {
+        reply_error(r, REPL_ENOTFOUND, "there is no endpoint \"%s\"", endpoint);
+    } else if (store_order(store, path, order, &f) != 0) {
+        reply_fail(r, &f);
+    } else {
+        struct buf body = {0};
+        buf_str(&body, "{\"done\": true}");
+        reply_json(r, &body);
+    }
+}
+
+void command_path_fix(struct admin *a, struct httpd_request *r)
+{
+    order_path(a, r, NET_FIXED);
+}
+
+void command_path_forbid(struct admin *a, struct httpd_request *r)
+{
+    order_path(a, r, NET_FORBIDDEN);
+}
+
+void command_path_free(struct admin *a, struct httpd_request *r)
+{
+    order_path(a, r, NET_FREE);
 }

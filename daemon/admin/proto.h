@@ -27,9 +27,12 @@ enum proto_access {
     X(STATUS, "GET", "/v1/status", PROTO_GROUP, "status", "", "",                                  \
       "every rule and endpoint, the journal, memory")                                              \
     X(LAG, "GET", "/v1/lag", PROTO_GROUP, "lag", "rule", "", "how far behind rules are")           \
-    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait", "rule until_ms timeout_ms existing", "",       \
+    X(WAIT, "GET", "/v1/wait", PROTO_GROUP, "wait",                                                \
+      "rule until_ms timeout_ms existing proven prefix", "",                                       \
       "answers when the watermark of the rule has passed a time (0: now), with existing=1 when "   \
-      "existing objects are there too")                                                            \
+      "existing objects are there too, with proven=1 when a complete scan has confirmed it")       \
+    X(LATE, "GET", "/v1/late", PROTO_GROUP, "lag --late", "rule", "",                              \
+      "changes that came later than the watermark, the newest first")                              \
     X(EXPLAIN, "GET", "/v1/explain", PROTO_GROUP, "explain", "rule key", "",                       \
       "where an object is on its way, and why it is not there yet")                                \
     X(RULES, "GET", "/v1/rules", PROTO_GROUP, "rule list", "rule", "", "rules as they are")        \
@@ -62,6 +65,24 @@ enum proto_access {
       "uploads at a rule's destination that are not ours")                                         \
     X(LANES, "GET", "/v1/lanes", PROTO_GROUP, "lanes", "endpoint", "",                             \
       "paths and connections of endpoints, with what is measured of them")                         \
+    X(PATH_FIX, "POST", "/v1/path/fix", PROTO_GROUP, "path fix", "endpoint path", "",              \
+      "uses only this path of an endpoint, until it is freed, a reload or a restart")              \
+    X(PATH_FORBID, "POST", "/v1/path/forbid", PROTO_GROUP, "path forbid", "endpoint path", "",     \
+      "uses the other paths of an endpoint only, as long")                                         \
+    X(PATH_FREE, "POST", "/v1/path/free", PROTO_GROUP, "path free", "endpoint path", "",           \
+      "uses a path as it is configured")                                                           \
+    X(FEEDS, "GET", "/v1/feeds", PROTO_GROUP, "feed list", "", "",                                 \
+      "where changes come from, and what is in quarantine")                                        \
+    X(FEED_SETUP, "GET", "/v1/feed/setup", PROTO_GROUP, "feed setup", "rule sender", "",           \
+      "what the sender's side needs, as commands")                                                 \
+    X(FEED_SETUP_APPLY, "POST", "/v1/feed/setup", PROTO_GROUP, "feed setup --apply",               \
+      "rule sender arn", "", "does it with the keys of the endpoint")                              \
+    X(FEED_SHOW, "GET", "/v1/feed", PROTO_GROUP, "feed show", "feed after id", "",                 \
+      "a feed's quarantine: bodies that could not be read; with id one of them")                   \
+    X(FEED_REPLAY, "POST", "/v1/feed/replay", PROTO_GROUP, "feed replay", "feed id", "",           \
+      "reads bodies in quarantine again, and accepts what they say")                               \
+    X(FEED_DROP, "POST", "/v1/feed/drop", PROTO_GROUP, "feed drop", "feed id all reason", "",      \
+      "gives bodies in quarantine up")                                                             \
     X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,

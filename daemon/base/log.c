@@ -38,7 +38,7 @@ struct log {
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
-    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
+    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     [LOG_LEVEL_TRACE] = "trace",
 };
 
 int log_level_parse(const char *name, enum log_level *ret_level)
@@ -229,7 +229,7 @@ static void write_stderr(struct log *log, enum log_level level, const char *subj
 
 static void write_journald(enum log_level level, const char *subject, const char *text)
 {
-    static const int priorities[] = {3, 4, 5, 6, 7};
+    static const int priorities[] = {3, 4, 5, 6, 7, 7};
     sd_journal_send("MESSAGE=%s: %s", subject, text, "PRIORITY=%d", priorities[level],
                     "REPL_SUBJECT=%s", subject, NULL);
 }
@@ -247,13 +247,16 @@ static void emit(struct log *log, enum log_level level, const char *subject, con
 
 /* Under the lock. Returns false when the line is one too many; *ret_missed says how many were left
  * out in the window that has just ended. */
-static bool admit(struct log_site *site, unsigned *ret_missed)
+static bool admit(struct log_site *site, enum log_level level, unsigned *ret_missed)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     unsigned long long now =
         (unsigned long long)ts.tv_sec * 1000u + (unsigned long long)ts.tv_nsec / 1000000u + 1;
     *ret_missed = 0;
+    if (level == LOG_LEVEL_TRACE) {
+        return true;
+    }
     if (site->window_ms == 0 || now - site->window_ms >= SITE_WINDOW_MS) {
         *ret_missed = site->suppressed;
         *site = (struct log_site){.window_ms = now};
@@ -277,7 +280,7 @@ void log_write(struct log *log, struct log_site *site, enum log_level level, con
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     pthread_mutex_lock(&log->lock);
-    if (admit(site, &missed)) {
+    if (admit(site, level, &missed)) {
         if (missed > 0) {
             snprintf(note, sizeof(note), "%u similar lines were left out", missed);
             emit(log, level, subject, note);

@@ -1,6 +1,7 @@
 /* log: one line an event: level, subject, sentence with key=value. Writes to journald (with
  * fields) when standard error is the journal, else text or JSON lines on standard error. A struct
- * log is shared by threads (each line is one write). Rate-limited per call site. No secret may
+ * log is shared by threads (each line is one write). Rate-limited per call site, but for
+ * traces, which are whole or of no use. No secret may
  * reach it: credentials have a type of their own that nobody formats. */
 #ifndef REPL_BASE_LOG_H
 #define REPL_BASE_LOG_H
@@ -13,6 +14,7 @@ enum log_level {
     LOG_LEVEL_NOTICE,  /* life cycle */
     LOG_LEVEL_INFO,    /* per object */
     LOG_LEVEL_DEBUG,   /* per request */
+    LOG_LEVEL_TRACE,   /* per decision of what controls the load */
 };
 
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD };
@@ -54,5 +56,6 @@ void log_write(struct log *log, struct log_site *site, enum log_level level, con
 #define LOG_NOTICE(log, subject, ...)  LOG_AT(log, LOG_LEVEL_NOTICE, subject, __VA_ARGS__)
 #define LOG_INFO(log, subject, ...)    LOG_AT(log, LOG_LEVEL_INFO, subject, __VA_ARGS__)
 #define LOG_DEBUG(log, subject, ...)   LOG_AT(log, LOG_LEVEL_DEBUG, subject, __VA_ARGS__)
+#define LOG_TRACE(log, subject, ...)   LOG_AT(log, LOG_LEVEL_TRACE, subject, __VA_ARGS__)
 
 #endif

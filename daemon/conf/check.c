@@ -42,6 +42,20 @@ const char *check_bucket(const char *text)
     return good ? NULL : "must be a bucket name of letters, digits and . _ -";
 }
 
+/* HOST, HOST:PORT or [ADDRESS]:PORT; a port that does not exist would only be met at connecting. */
+static bool has_bad_port(struct span host)
+{
+    const char *bracket = memchr(host.ptr, ']', host.len);
+    struct span rest = bracket != NULL ? span_skip(host, (size_t)(bracket + 1 - host.ptr)) : host;
+    const char *colon = memchr(rest.ptr, ':', rest.len);
+    unsigned long long port = 0;
+    if (colon == NULL) {
+        return false;
+    }
+    struct span digits = span_skip(rest, (size_t)(colon + 1 - rest.ptr));
+    return span_to_u64(digits, &port) != 0 || port == 0 || port > 65535;
+}
+
 const char *check_url(const char *text)
 {
     size_t skip = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
@@ -56,6 +70,9 @@ const char *check_url(const char *text)
     if (memchr(host, '@', len) != NULL) {
         return "must not hold a user or password: credentials have keys of their own";
     }
+    if (has_bad_port(span_of(host, len))) {
+        return "must have a port of 1 to 65535 behind the host's colon";
+    }
     for (const char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p <= ' ' || *p == 0x7f) {
             return "must not hold blanks or control characters";
@@ -63,6 +80,35 @@ const char *check_url(const char *text)
     }
     return host[len] == '\0' || strcmp(host + len, "/") == 0 ? NULL
                                                              : "must not have a path or query";
+}
+
+const char *check_queue_url(const char *text)
+{
+    size_t at = strcspn(text, ":");
+    at += strspn(text + at, ":/");
+    at += strcspn(text + at, "/");
+    char place[300];
+    snprintf(place, sizeof(place), "%.*s", (int)at, text);
+    const char *bad = check_url(place);
+    size_t path = strlen(text + at);
+    bool good = path >= 2 && path <= 255 && text[at + path - 1] != '/' &&
+                strspn(text + at, LOWER_DIGITS UPPER "._-/") == path;
+    return bad != NULL ? bad : good ? NULL : "must end with the path of the queue: /ACCOUNT/NAME";
+}
+
+/* What nobody encodes, so that paths are compared as they are written. */
+const char *check_url_path(const char *text)
+{
+    size_t len = strlen(text);
+    bool good = text[0] == '/' && len >= 2 && len <= 255 && text[len - 1] != '/' &&
+                strspn(text, LOWER_DIGITS UPPER "._~/-") == len && strstr(text, "//") == NULL;
+    return good ? NULL : "must be a path such as /minio, of letters, digits and . _ ~ - /";
+}
+
+const char *check_variable(const char *text)
+{
+    bool good = is_of(text, LOWER_DIGITS UPPER "_", 127) && isdigit((unsigned char)text[0]) == 0;
+    return good ? NULL : "must be the name of a variable";
 }
 
 const char *check_region(const char *text)
@@ -109,7 +155,7 @@ const char *check_levels(const char *text)
         }
         snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
         if (log_level_parse(name, &parsed) != 0) {
-            return "must use the levels error, warning, notice, info, debug";
+            return "must use the levels error, warning, notice, info, debug, trace";
         }
     }
     return NULL;
@@ -161,4 +207,31 @@ const char *check_glob(const char *text)
         }
     }
     return NULL;
+}
+
+const char *check_post_url(const char *text)
+{
+    size_t skip = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
+    size_t len = strcspn(text + skip, "/?#");
+    char base[300];
+    if (skip == 0 || len > 255) {
+        return "must be an URL that starts with http:// or https://";
+    }
+    snprintf(base, sizeof(base), "%.*s", (int)(skip + len), text);
+    if (strlen(text) > 2000 || strpbrk(text, " #") != NULL) {
+        return "must be an URL without blanks and #, shorter than 2000 bytes";
+    }
+    return check_url(base);
+}
+
+const char *check_event_kind(const char *text)
+{
+    static const char *const kinds[] = {"replicated", "missed", "late",
+                                        "failed",     "brake",  "watermark"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(text, kinds[i]) == 0) {
+            return NULL;
+        }
+    }
+    return "must be one of replicated, missed, late, failed, brake, watermark";
 }

@@ -7,7 +7,10 @@ const char *check_endpoint_name(const char *text);
 const char *check_rule_name(const char *text);
 const char *check_instance(const char *text);
 const char *check_bucket(const char *text);
+const char *check_url_path(const char *text);
+const char *check_variable(const char *text);
 const char *check_url(const char *text);
+const char *check_queue_url(const char *text);
 const char *check_region(const char *text);
 const char *check_path(const char *text);
 const char *check_listen(const char *text);
@@ -17,5 +20,8 @@ const char *check_glob(const char *text);
 const char *check_word(const char *text);
 const char *check_congestion(const char *text);
 const char *check_prefix_of_env(const char *text);
+/* An URL with path and query, where something is sent to. */
+const char *check_post_url(const char *text);
+const char *check_event_kind(const char *text);
 
 #endif

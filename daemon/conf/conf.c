@@ -3,6 +3,7 @@
 #include "daemon/conf/check.h"
 #include "daemon/conf/conf_schema.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -49,31 +50,26 @@ static void fill_defaults(struct conf *c, bool part_max_written)
     }
 }
 
-static int resolve_credentials(const struct schema_reader *r, const struct doc *node,
-                               struct conf_endpoint *e)
+int conf_resolve_keys(const struct schema_reader *r, const struct doc *node, const char *name,
+                      const struct conf_credentials_written *w, struct conf_keys *ret)
 {
-    const struct conf_credentials_written *w = &e->written;
     int ways = (w->environment != NULL) + (w->systemd != NULL) + (w->anonymous ? 1 : 0) +
                (w->file != NULL || (w->profile != NULL && w->systemd == NULL));
     if (ways > 1) {
-        schema_refuse(r, node, "endpoint \"%s\" names more than one source of credentials",
-                      e->name);
+        schema_refuse(r, node, "\"%s\" names more than one source of credentials", name);
         fail_hint(r->f, "one of environment, profile, file (with profile), systemd, anonymous");
         return REPL_EBADINPUT;
     }
-    e->credentials_name = w->environment != NULL ? w->environment : "";
+    *ret = (struct conf_keys){.kind = CONF_CREDS_ENV,
+                              .name = w->environment != NULL ? w->environment : ""};
     if (w->anonymous) {
-        e->credentials = CONF_CREDS_ANONYMOUS;
+        ret->kind = CONF_CREDS_ANONYMOUS;
     } else if (w->systemd != NULL) {
-        e->credentials = CONF_CREDS_SYSTEMD;
-        e->credentials_name = w->systemd;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_SYSTEMD, .name = w->systemd};
     } else if (w->file != NULL) {
-        e->credentials = CONF_CREDS_FILE;
-        e->credentials_file = w->file;
-        e->credentials_name = w->profile;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_FILE, .name = w->profile, .file = w->file};
     } else if (w->profile != NULL) {
-        e->credentials = CONF_CREDS_PROFILE;
-        e->credentials_name = w->profile;
+        *ret = (struct conf_keys){.kind = CONF_CREDS_PROFILE, .name = w->profile};
     }
     return 0;
 }
@@ -153,11 +149,24 @@ static int check_endpoint(const struct schema_reader *r, const struct doc *node,
         fail_hint(r->f, "write https:// in its url, or leave ca_file out");
         return REPL_EBADINPUT;
     }
+    if (e->http == CONF_HTTP_2 && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, doc_get(node, "http"), "http: endpoint \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "HTTP/2 needs https:// in its url");
+        return REPL_EBADINPUT;
+    }
     if (resolve_paths(r, node, e) != 0) {
         return REPL_EBADINPUT;
     }
     const struct doc *credentials = doc_get(node, "credentials");
-    return resolve_credentials(r, credentials != NULL ? credentials : node, e);
+    struct conf_keys keys;
+    int status =
+        conf_resolve_keys(r, credentials != NULL ? credentials : node, e->name, &e->written, &keys);
+    if (status == 0) {
+        e->credentials = keys.kind;
+        e->credentials_name = keys.name;
+        e->credentials_file = keys.file;
+    }
+    return status;
 }
 
 static int check_outbox(const struct schema_reader *r, const struct doc *node, const struct conf *c,
@@ -176,6 +185,97 @@ static int check_outbox(const struct schema_reader *r, const struct doc *node, c
         }
     }
     return 0;
+}
+
+/* "/a" and "/a/b": a request for the second could be one for the first with the token b. */
+static bool paths_meet(const char *a, const char *b)
+{
+    size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    const char *longer = strlen(a) < strlen(b) ? b : a;
+    return strncmp(a, b, n) == 0 && (longer[n] == '\0' || longer[n] == '/');
+}
+
+static int check_token(const struct schema_reader *r, const struct doc *node, const struct conf *c,
+                       const struct conf_source *s)
+{
+    const struct conf_token *t = &s->token;
+    int ways = (t->environment != NULL) + (t->file != NULL) + (t->systemd != NULL);
+    const struct doc *token = doc_get(node, "token");
+    if (ways > 1) {
+        return schema_refuse(r, token, "token: source \"%s\" names more than one place", s->name);
+    }
+    if (ways == 0 && c->webhook.client_ca == NULL) {
+        schema_refuse(r, token != NULL ? token : node, "token: source \"%s\" has none", s->name);
+        fail_hint(r->f, "name its place: environment, file or systemd");
+        return REPL_EBADINPUT;
+    }
+    return 0;
+}
+
+static int check_source(const struct schema_reader *r, const struct doc *node, const struct conf *c,
+                        struct conf_source *s)
+{
+    if (conf_endpoint_find(c, s->endpoint) == NULL) {
+        schema_refuse(r, doc_get(node, "endpoint"), "endpoint: \"%s\" is not among the endpoints",
+                      s->endpoint);
+        fail_hint(r->f, "add it under endpoints:, or name one that is there");
+        return REPL_EBADINPUT;
+    }
+    if (s->path == NULL) {
+        s->path = arena_printf(r->a, "/%s", s->name);
+    }
+    for (const struct conf_source *other = c->webhook.sources; other < s; other++) {
+        if (paths_meet(other->path, s->path)) {
+            const struct doc *path = doc_get(node, "path");
+            return schema_refuse(r, path != NULL ? path : node,
+                                 "path: cannot be told from the one of source \"%s\"", other->name);
+        }
+    }
+    return check_token(r, node, c, s);
+}
+
+static int check_one_place(const struct schema_reader *r, const struct doc *node, const char *what,
+                           const struct conf_token *t)
+{
+    int ways = (t->environment != NULL) + (t->file != NULL) + (t->systemd != NULL);
+    return ways > 1 ? schema_refuse(r, doc_get(node, what), "%s: names more than one place", what)
+                    : 0;
+}
+
+static int check_events(const struct schema_reader *r, const struct doc *node,
+                        const struct conf_events *e)
+{
+    const struct doc *ca = doc_get(node, "ca_file");
+    if (ca != NULL && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, ca, "ca_file: \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "write https:// in its url, or leave ca_file out");
+        return REPL_EBADINPUT;
+    }
+    int status = check_one_place(r, node, "token", &e->token);
+    if (status == 0) {
+        status = check_one_place(r, node, "headers", &e->headers);
+    }
+    return status == 0 ? check_one_place(r, node, "secret", &e->secret) : status;
+}
+
+static int check_webhook(const struct schema_reader *r, const struct doc *node, struct conf *c)
+{
+    struct conf_webhook *w = &c->webhook;
+    const struct doc *sources = doc_get(node, "sources");
+    if (w->listen == NULL && w->source_count > 0) {
+        schema_refuse(r, sources, "webhook: has sources and no listen");
+        fail_hint(r->f, "say where senders connect to, such as listen: 0.0.0.0:8443");
+        return REPL_EBADINPUT;
+    }
+    if (w->certificate == NULL && (w->key != NULL || w->client_ca != NULL)) {
+        const struct doc *key = doc_get(node, w->key != NULL ? "key" : "client_ca");
+        return schema_refuse(r, key, "webhook: there is no TLS without certificate");
+    }
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < w->source_count; i++) {
+        status = check_source(r, doc_get(sources, w->sources[i].name), c, &w->sources[i]);
+    }
+    return status;
 }
 
 static int check_parts(const struct schema_reader *r, const struct doc *root, const struct conf *c)
@@ -230,6 +330,18 @@ static int check_all(const struct schema_reader *r, const struct doc *root, stru
         const struct conf_outbox *o = &c->outboxes[i];
         status = check_outbox(r, doc_get(outboxes, o->name), c, o);
     }
+    for (size_t i = 0; status == 0 && i < c->queue_count; i++) {
+        struct conf_queue *q = &c->queues[i];
+        status = conf_check_queue(r, doc_get(doc_get(root, "queues"), q->name), c, q);
+    }
+    if (status == 0) {
+        status = check_webhook(r, doc_get(root, "webhook"), c);
+    }
+    const struct doc *events = doc_get(root, "events");
+    for (size_t i = 0; status == 0 && i < c->event_count; i++) {
+        const struct conf_events *e = &c->events[i];
+        status = check_events(r, doc_get(events, e->name), e);
+    }
     return status;
 }
 
@@ -270,6 +382,8 @@ int conf_load(const char *path, struct conf **ret, struct fail *f)
     int status = doc_read_file(path, &a, &text, f);
     if (status == 0) {
         status = conf_parse(text, path, ret, f);
+    } else if (status == -ENOENT) {
+        fail_hint(f, "name another file with --config");
     }
     arena_done(&a);
     return status;
@@ -288,6 +402,16 @@ const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char 
     for (size_t i = 0; i < c->endpoint_count; i++) {
         if (strcmp(c->endpoints[i].name, name) == 0) {
             return &c->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+const struct conf_source *conf_source_find(const struct conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->webhook.source_count; i++) {
+        if (strcmp(c->webhook.sources[i].name, name) == 0) {
+            return &c->webhook.sources[i];
         }
     }
     return NULL;

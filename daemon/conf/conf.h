@@ -30,6 +30,9 @@ struct conf_credentials_written {
     bool anonymous;
 };
 
+/* What is spoken over TLS: what the server offers, or one and nothing else. */
+enum conf_http { CONF_HTTP_AUTO, CONF_HTTP_1, CONF_HTTP_2 };
+
 enum conf_use { CONF_USE_AUTO, CONF_USE_ALWAYS, CONF_USE_NEVER };
 
 /* A way to the endpoint: its own URL ("direct", always the first), or another one to the same
@@ -42,7 +45,8 @@ struct conf_path {
     const char *cost; /* class that its bytes are counted under */
 };
 
-#define CONF_PATHS_MAX 4
+#define CONF_PATHS_MAX     4
+#define CONF_RECEIVERS_MAX 16
 
 struct conf_endpoint {
     const char *name; /* [a-z0-9][a-z0-9-]{0,62} */
@@ -57,7 +61,8 @@ struct conf_endpoint {
     const char *credentials_file;
     uint32_t connections;   /* lanes at most, over all paths; default 256, as memory allows */
     const char *congestion; /* auto, or a congestion control of the kernel by name */
-    const char *check;      /* auto, crc64nvme, crc32c, sha256, md5 */
+    enum conf_http http;
+    const char *check; /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
     struct limit bandwidth; /* bytes a second of bodies sent to it; default off */
     struct limit requests;  /* a second; default off */
@@ -76,6 +81,70 @@ struct conf_outbox {
     bool create;
     const char *group;
     bool trim;
+};
+
+/* A queue of SQS with the notifications of one endpoint's buckets. */
+struct conf_queue {
+    const char *name;
+    const char *endpoint; /* whose changes are in it */
+    const char *bucket;   /* NULL: any of the endpoint */
+    const char *url;      /* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME */
+    const char *region;   /* default: of the url's host, else us-east-1 */
+    const char *ca_file;
+    bool tls_insecure;                 /* tls_verify: false */
+    enum conf_credentials credentials; /* default: the endpoint's */
+    const char *credentials_name;
+    const char *credentials_file;
+    uint32_t receivers;     /* at most; default 4 */
+    uint64_t visibility_ms; /* messages in hand are hidden from others so long; default 1 min */
+    struct conf_credentials_written written;
+};
+
+/* Where a sender of notifications proves who it is: one of them is written. */
+struct conf_token {
+    const char *environment; /* name of a variable */
+    const char *file;        /* a token a line: with two of them one replaces the other */
+    const char *systemd;     /* name of a credential, as such a file */
+};
+
+/* Notifications of the buckets of one endpoint, pushed by one sender. */
+struct conf_source {
+    const char *name;
+    const char *endpoint;
+    const char *bucket; /* NULL: any of the endpoint */
+    const char *path;   /* of its requests; default "/NAME" */
+    struct conf_token token;
+    uint64_t late_ms; /* how late its notifications may come; default 5 min */
+    bool canary;      /* small objects of ours tell how late they come */
+};
+
+/* Who is told of events, by HTTP POST. */
+struct conf_events {
+    const char *name;
+    const char *url;
+    const char *ca_file;
+    bool tls_insecure;         /* tls_verify: false */
+    struct conf_token token;   /* Authorization: Bearer … */
+    struct conf_token headers; /* lines of "Name: value" */
+    struct conf_token secret;  /* key of the signature; none = not signed */
+    const char **kinds;        /* none = all but "replicated" */
+    size_t kind_count;
+    const char **rules; /* by name; none = all */
+    size_t rule_count;
+    uint32_t batch; /* events in a request at most; default 100 */
+    uint32_t queue; /* that wait at most; default 100,000 */
+};
+
+struct conf_webhook {
+    const char *listen;      /* NULL = off */
+    const char *url;         /* how senders reach it; NULL = by the address that it listens on */
+    const char *certificate; /* PEM file; NULL = no TLS */
+    const char *key;         /* default: in the file of the certificate */
+    const char *client_ca;   /* senders must show a certificate of it; NULL = need not */
+    uint64_t max_body_bytes; /* default 1 MiB */
+    struct limit rate;       /* requests a second, of each source; default off */
+    struct conf_source *sources;
+    size_t source_count;
 };
 
 /* How classes of work share what they compete for: relative to each other. */
@@ -107,6 +176,11 @@ struct conf {
     size_t endpoint_count;
     struct conf_outbox *outboxes;
     size_t outbox_count;
+    struct conf_queue *queues;
+    size_t queue_count;
+    struct conf_webhook webhook;
+    struct conf_events *events;
+    size_t event_count;
 };
 
 /* What is set aside of the budget: pages of the journal; what a connection may hold besides bodies,
@@ -121,6 +195,7 @@ int conf_load(const char *path, struct conf **ret, struct fail *f);
 int conf_parse(struct span text, const char *file, struct conf **ret, struct fail *f);
 void conf_free(struct conf *c);
 const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name);
+const struct conf_source *conf_source_find(const struct conf *c, const char *name);
 /* As YAML with every option and its value: what `repld --check-config --print` shows. */
 void conf_print(const struct conf *c, struct buf *to);
 

@@ -34,11 +34,7 @@ int doc_read_file(const char *path, struct arena *a, struct span *ret, struct fa
     FILE *stream = fopen(path, "re");
     if (stream == NULL) {
         int code = -errno;
-        fail_set(f, code, "%s: cannot be opened: %s", path, fail_text(code));
-        if (code == -ENOENT) {
-            fail_hint(f, "name another file with --config");
-        }
-        return code;
+        return fail_set(f, code, "%s: cannot be opened: %s", path, fail_text(code));
     }
     errno = 0;
     int r = read_stream(stream, path, a, ret, f);

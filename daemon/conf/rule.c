@@ -1,7 +1,9 @@
 #include "daemon/conf/rule.h"
 
 #include "daemon/conf/check.h"
+#include "daemon/conf/conf.h"
 #include "daemon/conf/schema.h"
+#include "daemon/conf/units.h"
 
 #include <stdio.h>
 
@@ -9,6 +11,7 @@
 #define PREFIX_MAX   1024 /* bytes; a key is not longer */
 #define DAY_MS       ((uint64_t)86400000)
 
+static const char *const versions_words[] = {"latest", "all", NULL};
 static const char *const deletes_words[] = {"ignore", "propagate", "marker", NULL};
 
 static int parse_place(struct span text, struct arena *a, void *to, struct fail *f)
@@ -19,6 +22,46 @@ static int parse_place(struct span text, struct arena *a, void *to, struct fail 
 static void format_place(const void *from, struct buf *to)
 {
     rule_place_print(from, to);
+}
+
+static int parse_publish(struct span text, struct arena *a, void *to, struct fail *f)
+{
+    uint64_t ms = 0;
+    (void)a;
+    if (!span_eq_str(text, "off")) {
+        if (conf_parse_duration(text, &ms, f) != 0 || ms < 1000 || ms > DAY_MS) {
+            fail_set(f, REPL_EBADINPUT, "\"%.40s\" is neither off nor 1s to 1d", text.ptr);
+            fail_hint(f, "write it like 10s");
+            return REPL_EBADINPUT;
+        }
+    }
+    *(uint64_t *)to = ms;
+    return 0;
+}
+
+static void format_publish(const void *from, struct buf *to)
+{
+    uint64_t ms = *(const uint64_t *)from;
+    if (ms == 0) {
+        buf_str(to, "off");
+    } else {
+        units_print_duration(ms, to);
+    }
+}
+
+/* Two hosts that write the same object would hide each other's watermark. */
+static const char *check_publish_as(const char *text)
+{
+    bool good = strncmp(text, "_repl/", 6) == 0 && strlen(text) <= 512 &&
+                strstr(text, "{instance}") != NULL;
+    return good ? NULL
+                : "must begin with _repl/ and hold {instance}, such as "
+                  "_repl/watermark/{rule}/{instance}.json";
+}
+
+static const char *check_prefix(const char *text)
+{
+    return text[0] == '\0' || strlen(text) > PREFIX_MAX ? "must have 1 to 1024 bytes" : NULL;
 }
 
 /* The member is an int from 0 to 100, which fits the unsigned reader. */
@@ -32,7 +75,11 @@ static const struct schema_key rule_schema[] = {
      .check = check_glob},
     {"exclude", SCHEMA_TEXTS, RULE(exclude), .count_offset = offsetof(struct rule, exclude_count),
      .check = check_glob},
+    {"watermark_prefixes", SCHEMA_TEXTS, RULE(watermark_prefixes),
+     .count_offset = offsetof(struct rule, watermark_prefix_count), .check = check_prefix,
+     .max = RULE_WATERMARK_PREFIXES_MAX},
     {"storage_class", SCHEMA_TEXT, RULE(storage_class), .check = check_word},
+    {"versions", SCHEMA_CHOICE, RULE(versions), .words = versions_words, .preset = "latest"},
     {"deletes", SCHEMA_CHOICE, RULE(deletes), .words = deletes_words, .preset = "ignore"},
     {"deletes_brake", SCHEMA_PARSED, RULE(deletes_brake), .parse = brake_limit_parse,
      .format = brake_limit_print, .preset = "1000 or 10% in 10min"},
@@ -49,6 +96,13 @@ static const struct schema_key rule_schema[] = {
      .format = limit_print, .preset = "off"},
     {"requests", SCHEMA_PARSED, RULE(requests), .parse = limit_parse_requests,
      .format = limit_print, .preset = "off"},
+    {"publish", SCHEMA_PARSED, RULE(publish_ms), .parse = parse_publish, .format = format_publish,
+     .preset = "10s"},
+    {"publish_as", SCHEMA_TEXT, RULE(publish_as), .check = check_publish_as,
+     .preset = "_repl/watermark/{rule}/{instance}.json"},
+    {"shared", SCHEMA_BOOL, RULE(shared), .preset = "false"},
+    {"scan_host", SCHEMA_TEXT, RULE(scan_host), .check = check_instance},
+    {"takeover", SCHEMA_DURATION32, RULE(takeover_ms), .min = 2000, .max = DAY_MS, .preset = "60s"},
     {0},
 };
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum rule_versions { RULE_VERSIONS_LATEST, RULE_VERSIONS_ALL };
 /* MARKER: as PROPAGATE, where the destination keeps the deleted version under a delete marker. */
 enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE, RULE_DELETES_MARKER };
 
@@ -23,6 +24,8 @@ struct rule_place {
     const char *prefix;
 };
 
+#define RULE_WATERMARK_PREFIXES_MAX 64
+
 struct rule {
     uint32_t number;  /* the journal's; 0 = not stored yet */
     const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -32,7 +35,10 @@ struct rule {
     size_t include_count; /* none = all; exclude wins */
     const char **exclude;
     size_t exclude_count;
+    const char **watermark_prefixes; /* of the key behind the prefix: watermarks of their own */
+    size_t watermark_prefix_count;
     const char *storage_class;        /* NULL = as the source's */
+    enum rule_versions versions;      /* default latest */
     enum rule_deletes deletes;        /* default ignore */
     struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
     bool deletes_foreign;   /* delete objects that are not of our making, too; default false */
@@ -45,6 +51,12 @@ struct rule {
     int priority;           /* 0 … 100, higher first; default 50 */
     struct limit bandwidth; /* bytes a second to the destination; default off */
     struct limit requests;  /* a second, of both sides; default off */
+    uint64_t publish_ms;    /* the watermark, at most so often; 0 = off; default 10 s */
+    const char *publish_as; /* key, below _repl/, with {rule} and {instance} to be filled in */
+    bool shared;            /* other hosts have a rule of this name for the same places */
+    const char *scan_host;  /* instance that does what looks at the whole bucket; NULL = they
+                               agree on one at the destination */
+    uint32_t takeover_ms;   /* so long after its last sign of life; default 60 s */
 };
 
 /* Everything of *ret lives in the arena. Errors name the member: REPL_EBADINPUT. */

@@ -105,6 +105,7 @@ static void on_tick(void *arg)
         yield_places(e);
     }
     engine_limits_apply(e);
+    engine_arrivals_tick(e);
     engine_claim_soon(e);
 }
 
@@ -148,6 +149,13 @@ static int load_features(struct engine *e, struct backend *b, struct fail *f)
         } else if (status != REPL_ENOTFOUND) {
             break;
         }
+        engine_conditional_name(ep->name, name);
+        status = b->ops->value_get(b, &a, span_str(name), &value);
+        if (status == 0) {
+            engine_conditional_apply(ep, value);
+        } else if (status != REPL_ENOTFOUND) {
+            break;
+        }
         status = 0;
     }
     arena_done(&a);
@@ -167,7 +175,8 @@ static int load_state(struct engine *e, struct fail *f)
     if (status != 0) {
         fail_set(f, status, "journal cannot be read");
     } else {
-        status = load_features(e, b, f);
+        status = engine_id_load(e, b) == 0 ? load_features(e, b, f)
+                                           : fail_set(f, REPL_EJOURNAL, "journal cannot be read");
         if (status == 0) {
             status = engine_rules_load(e, b, f);
         }
@@ -190,15 +199,19 @@ static int open_endpoints(struct engine *e, struct fail *f)
 
 static void start_work(struct engine *e)
 {
+    engine_id_save(e);
+    engine_events_start(e);
     for (size_t i = 0; e->run_feeds && i < e->conf->outbox_count; i++) {
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
+    engine_queues_start(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
             engine_rule_purge(r);
         } else {
             engine_listing_start(r);
+            engine_notify_start(r);
         }
     }
     timer_start(&e->tick, 1000);
@@ -222,7 +235,9 @@ static struct engine *make(const struct engine_options *options)
     e->lost_arg = options->lost_arg;
     list_init(&e->endpoints);
     list_init(&e->rules);
-    list_init(&e->outboxes);
+    list_init(&e->targets);
+    list_init(&e->feeds);
+    list_init(&e->arrivals);
     list_init(&e->ops);
     list_init(&e->puts);
     list_init(&e->finishes);
@@ -268,6 +283,9 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
     if (status == 0) {
         status = load_state(e, f);
     }
+    if (status == 0) {
+        status = engine_webhook_start(e, f);
+    }
     if (status != 0) {
         undo_new(e);
         return status;
@@ -287,6 +305,7 @@ void engine_free(struct engine *e)
     timer_stop(&e->lag_timer);
     timer_stop(&e->upload_timer);
     engine_claim_done(e);
+    engine_arrivals_free(e);
     LIST_FOR_SAFE (link, &e->rules) {
         engine_rule_free(CONTAINER_OF(link, struct engine_rule, link));
     }

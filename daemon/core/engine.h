@@ -8,6 +8,7 @@
 #include "daemon/base/stat.h"
 #include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
+#include "daemon/feeds/setup.h"
 #include "journal/journal.h"
 #include "transfer/copy/sched.h"
 
@@ -77,6 +78,63 @@ struct outbox_status {
 /* The outbox at this place in the configuration; false behind the last one. */
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
+/* A feed of the configuration; what is pointed at is valid until the next turn. */
+struct feed_report {
+    const char *name;     /* "webhook:minio" */
+    const char *kind;     /* "webhook" */
+    const char *endpoint; /* NULL = of any */
+    const char *bucket;
+    bool is_up; /* false: fail says why, or it has only just started */
+    struct fail fail;
+    uint64_t astray; /* changes of places that no rule copies from */
+    struct quarantine_counts quarantined;
+};
+/* False behind the last one. */
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret);
+/* Where the webhook listens, NULL when it does not. */
+const char *engine_webhook_address(const struct engine *e);
+/* Bodies in quarantine of a feed, by id or with id 0 all of them: are read again and, where they
+ * can be now, appended and dropped; or are dropped by the operator's word, which the log keeps. */
+void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, engine_done_fn *done,
+                              void *arg);
+void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
+                            engine_done_fn *done, void *arg);
+
+struct queue_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t waiting; /* messages in it, approximately */
+    uint64_t in_hand; /* received and not deleted yet */
+    uint64_t bad_messages;
+    uint64_t astray_changes; /* of places that no rule copies from */
+    int64_t complete_through_ms;
+    struct fail fail;
+};
+/* The queue at this place in the configuration; false behind the last one. */
+bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret);
+/* What the source side of a rule needs so that the webhook hears of its changes. plan:
+ * REPL_ENOTFOUND when there is no rule or no source for it; hook_url and arn are the caller's to
+ * fill. apply: does it with the endpoint's keys, as far as the sender has an API for it. */
+int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, struct fail *f);
+struct engine_setup {
+    const char *rule;
+    enum setup_sender sender; /* SETUP_UNKNOWN: as the endpoint tells */
+    const char *arn;          /* where the bucket is to send to; NULL: as the sender has it */
+};
+void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
+                        void *arg);
+struct event_status {
+    const char *name; /* valid until the next turn */
+    uint64_t waiting; /* as of the last request */
+    uint64_t dropped; /* ever, since too many waited */
+    int64_t oldest_ms;
+    uint64_t sent; /* in this life */
+    unsigned failures;
+    struct fail fail; /* of the last request; code 0 = it went well */
+};
+/* The target of events at this place; false behind the last one. */
+bool engine_event_status(struct engine *e, size_t at, struct event_status *ret);
+
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
@@ -91,13 +149,24 @@ enum lag_blocker {
     LAG_BRAKE
 };
 
+/* The newest of the changes that came later than the watermark; feed "" = there was none. */
+struct lag_late {
+    char key[160];
+    char feed[96];
+    int64_t event_time_ms;
+    int64_t accepted_ms;
+};
+
 struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
+    int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
     char waits_for[320]; /* a sentence: what the watermark waits for */
+    char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
+    struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;
     bool listing; /* existing objects are being listed */
     uint64_t listed;
@@ -113,6 +182,25 @@ struct rule_lag {
     bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+
+struct prefix_status {
+    const char *prefix; /* as the rule names it; valid until the next turn */
+    int64_t watermark_ms;
+    int64_t lag_ms;
+    int64_t proven_ms;
+    enum lag_blocker blocker;
+    char waits_for[320];
+};
+/* The prefix at this place in the rule's watermark_prefixes; false behind the last one. */
+bool engine_prefix_status(struct engine *e, const char *rule, size_t at, struct prefix_status *ret);
+/* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
+ * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
+ * the epoch is still the same one. 0 = not ours. */
+uint64_t engine_owner_epoch(struct engine *e, const char *rule);
+bool engine_owns(struct engine *e, const char *rule);
+/* Whose it is as far as we know ("" = not known), and what is in the way of knowing or being it
+ * ("" = nothing); valid until the next turn. */
+const char *engine_owner(struct engine *e, const char *rule, const char **ret_trouble);
 /* Wall time, but it never goes back, and is later than every watermark, whatever happens to the
  * clock: changes are accepted at it, and "now" in a question about the watermark means it. */
 int64_t engine_now_ms(struct engine *e);
@@ -122,9 +210,12 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    const char *prefix;  /* one of watermark_prefixes; NULL = the whole rule */
+    bool proven;         /* not the watermark, but what scans have confirmed */
 };
-/* done when the watermark of the rule is >= until_ms, or after the timeout (UV_ETIMEDOUT), or
- * REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects failed. */
+/* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout
+ * (UV_ETIMEDOUT), or REPL_ENOTFOUND when the rule is gone, or REPL_ECONFLICT when existing objects
+ * failed. */
 void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
                  void *arg);
 

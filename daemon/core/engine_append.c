@@ -36,16 +36,6 @@ static int run_append(struct backend *b, struct journal_call *call)
     return status;
 }
 
-/* A change older than the watermark holds it where it is; the operator sees that it happened. */
-static void count_late(struct engine_rule *r, const struct append_entry *entry)
-{
-    int64_t t = entry->change.event_time_ms;
-    if (!r->deleting && entry->origin == TASK_LIVE && t > 0 && r->lag_known &&
-        t <= r->watermark_ms) {
-        stat_add(r->stats[STAT_RULE_LATE_CHANGES], 1);
-    }
-}
-
 static void wake_rules(struct append_call *c)
 {
     struct engine_rule *r = NULL;
@@ -55,7 +45,6 @@ static void wake_rules(struct append_call *c)
         }
         if (r != NULL) {
             r->ready = true;
-            count_late(r, &c->entries[i]);
         }
     }
     for (size_t i = 0; i < c->skipped_count; i++) {

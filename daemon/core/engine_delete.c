@@ -91,6 +91,7 @@ static void let_go(struct engine_rule *r)
     engine_stats_drop(r);
     engine_waits_end(e, r->rule.name, REPL_ENOTFOUND, "the rule was deleted");
     engine_listing_stop(r);
+    engine_notify_stop(r, true);
     engine_work_cancel_rule(r, 0);
     engine_uploads_soon(e);
     timer_start(&r->purge_timer, 0);

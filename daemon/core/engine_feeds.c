@@ -16,21 +16,24 @@ struct host_append {
     void *arg;
 };
 
-/* A crawler that names a bucket or endpoint otherwise than the rules do would never hear of it. */
+/* A sender or crawler that names a bucket or endpoint otherwise than the rules do would never hear
+ * of it. */
 static void tell_astray(struct engine_feed *ef, const struct engine_append_result *result)
 {
     ef->astray += result->astray;
     stat_add(ef->astray_stat, (double)result->astray);
-    LOG_WARNING(ef->engine->log, "outbox",
-                "outbox %s: no rule copies from %s, rows are passed over rows=%" PRIu64, ef->name,
-                result->astray_place, result->astray);
+    const char *kind = feed_kind_name(ef->feed->kind);
+    LOG_WARNING(ef->engine->log, kind,
+                "%s %s: no rule copies from %s, %s are passed over rows=%" PRIu64, kind, ef->name,
+                result->astray_place, ef->feed->kind == FEED_OUTBOX ? "rows" : "changes",
+                result->astray);
 }
 
 static void host_appended(void *arg, int status, const struct fail *f,
                           const struct engine_append_result *result)
 {
     struct host_append *h = arg;
-    if (status == 0 && result->astray > 0 && h->feed->rule == 0) {
+    if (status == 0 && result->astray > 0 && h->feed->astray_stat != NULL) {
         tell_astray(h->feed, result);
     }
     h->done(h->arg, status, f);
@@ -51,6 +54,9 @@ static void host_append(void *arg, const struct change *changes, size_t count,
     if (r != NULL) {
         r->handed_over += count;
         r->listed_ahead += count;
+    }
+    if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_events(ef, changes, count);
     }
     engine_append_to(e, ef->rule, changes, count, ef->rule != 0 ? TASK_BACKFILL : TASK_LIVE,
                      cursor_name, cursor, host_appended, h);
@@ -101,7 +107,8 @@ static void host_load(void *arg, struct span cursor_name, feed_value_fn *done, v
 static size_t listing_room(const struct engine_rule *r)
 {
     uint64_t ahead = r->counts.backfill_objects + r->listed_ahead;
-    if (!r->rule.enabled || !r->lag_known || ahead >= LISTED_AHEAD) {
+    if (!engine_owns(r->engine, r->rule.name) || !r->rule.enabled || !r->lag_known ||
+        ahead >= LISTED_AHEAD) {
         return 0;
     }
     return LISTED_AHEAD - (size_t)ahead;
@@ -134,6 +141,17 @@ static void host_news(void *arg)
     engine_lag_soon(ef->engine);
 }
 
+static void host_quarantine(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                            void *done_arg)
+{
+    engine_quarantine_put(arg, body, reason, done, done_arg);
+}
+
+static void host_own(void *arg, const struct change *change)
+{
+    engine_arrivals_canary(arg, change);
+}
+
 static bool host_takes(void *arg, struct span key)
 {
     struct engine_feed *ef = arg;
@@ -148,27 +166,35 @@ static struct span host_map(void *arg, struct span key, struct arena *a)
     return r != NULL ? rules_map_key(&r->rule, key, a) : key;
 }
 
-static struct feed_host host_of(struct engine_feed *ef)
+struct feed_host engine_feed_host(struct engine_feed *ef)
 {
     return (struct feed_host){.arg = ef,
                               .append = host_append,
+                              .quarantine = host_quarantine,
                               .load = host_load,
                               .room = host_room,
                               .now_ms = host_now_ms,
                               .news = host_news,
+                              .own = host_own,
                               .takes = host_takes,
                               .map = host_map};
 }
 
 /* ---- life ---- */
 
-static struct engine_feed *new_feed(struct engine *e, uint32_t rule, const char *name)
+struct engine_feed *engine_feed_new(struct engine *e, uint32_t rule, const char *name)
 {
     struct engine_feed *ef = MEM_NEW(struct engine_feed);
     ef->engine = e;
     ef->rule = rule;
     ef->name = mem_strdup(name);
     return ef;
+}
+
+void engine_feed_start(struct engine_feed *ef, struct feed *feed)
+{
+    ef->feed = feed;
+    list_push_back(&ef->engine->feeds, &ef->link);
 }
 
 static void feed_is_closed(void *arg)
@@ -204,27 +230,49 @@ void engine_outbox_start(struct engine *e, const struct conf_outbox *conf)
 {
     static const char *const labels[] = {"outbox", NULL};
     const char *values[] = {conf->name, NULL};
-    struct engine_feed *ef = new_feed(e, 0, conf->name);
+    struct engine_feed *ef = engine_feed_new(e, 0, conf->name);
     ef->astray_stat =
         stat_get(stat_family(e->stats, STAT_COUNTER, "repl_outbox_astray_rows_total",
                              "Rows of an endpoint and bucket that no rule copies from.", labels),
                  values);
-    ef->feed = outbox_feed_new(&(struct outbox_feed_options){
-        .loop = e->loop, .log = e->log, .stats = e->stats, .conf = conf, .host = host_of(ef)});
-    list_push_back(&e->outboxes, &ef->link);
+    engine_feed_start(ef,
+                      outbox_feed_new(&(struct outbox_feed_options){.loop = e->loop,
+                                                                    .log = e->log,
+                                                                    .stats = e->stats,
+                                                                    .conf = conf,
+                                                                    .host = engine_feed_host(ef)}));
 }
 
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret)
 {
-    LIST_FOR (link, &e->outboxes) {
+    LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (at-- == 0) {
+        if (ef->feed->kind == FEED_OUTBOX && at-- == 0) {
             const struct feed_status *s = &ef->feed->status;
             *ret = (struct outbox_status){.name = ef->name,
                                           .is_read = s->state == FEED_UP,
                                           .bad_rows = s->bad_rows,
                                           .astray_rows = ef->astray,
                                           .fail = s->fail};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
+{
+    LIST_FOR (link, &e->feeds) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (at-- == 0) {
+            *ret = (struct feed_report){.name = ef->feed->name,
+                                        .kind = feed_kind_name(ef->feed->kind),
+                                        .endpoint = ef->feed->endpoint,
+                                        .bucket = ef->feed->bucket,
+                                        .is_up = ef->feed->status.state == FEED_UP,
+                                        .fail = ef->feed->status.fail,
+                                        .astray = ef->astray,
+                                        .quarantined = ef->quarantined};
             return true;
         }
     }
@@ -238,14 +286,14 @@ void engine_listing_start(struct engine_rule *r)
         r->from == NULL || r->to == NULL) {
         return;
     }
-    struct engine_feed *ef = new_feed(e, r->rule.number, r->rule.name);
+    struct engine_feed *ef = engine_feed_new(e, r->rule.number, r->rule.name);
     r->listing = ef;
     ef->feed = listing_feed_new(&(struct listing_feed_options){.loop = e->loop,
                                                                .log = e->log,
                                                                .from = r->from->store,
                                                                .to = r->to->store,
                                                                .rule = &r->rule,
-                                                               .host = host_of(ef)});
+                                                               .host = engine_feed_host(ef)});
 }
 
 void engine_listing_stop(struct engine_rule *r)
@@ -255,14 +303,33 @@ void engine_listing_stop(struct engine_rule *r)
     }
 }
 
-int64_t engine_complete_through(struct engine *e, const struct engine_feed **ret_feed)
+static bool meets(const char *of_feed, const char *of_rule)
+{
+    return of_feed == NULL || strcmp(of_feed, of_rule) == 0;
+}
+
+bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return meets(ef->feed->endpoint, r->rule.source.endpoint) &&
+           meets(ef->feed->bucket, r->rule.source.bucket);
+}
+
+static int64_t through_of(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return ef->feed->kind == FEED_WEBHOOK ? engine_arrivals_through(ef, r)
+                                          : ef->feed->status.complete_through_ms;
+}
+
+int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
+                                const struct engine_feed **ret_feed)
 {
     /* What is appended now is given this very millisecond at the earliest. */
     int64_t through = engine_now_ms(e) - 1;
-    LIST_FOR (link, &e->outboxes) {
+    LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (ef->feed->status.complete_through_ms < through) {
-            through = ef->feed->status.complete_through_ms;
+        int64_t of_feed = engine_feed_serves(ef, r) ? through_of(ef, r) : through;
+        if (of_feed < through) {
+            through = of_feed;
             if (ret_feed != NULL) {
                 *ret_feed = ef;
             }

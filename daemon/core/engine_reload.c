@@ -47,7 +47,7 @@ static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpo
            a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
            same(a->credentials_name, b->credentials_name) &&
            same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
-           same(a->congestion, b->congestion) && same(a->check, b->check) &&
+           same(a->congestion, b->congestion) && a->http == b->http && same(a->check, b->check) &&
            a->reupload_safe == b->reupload_safe;
 }
 
@@ -117,6 +117,8 @@ static void retire_old(struct engine *e, const struct conf *conf)
         struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
         const struct conf_endpoint *c = conf_endpoint_find(conf, ep->name);
         if (c != NULL && same_endpoint(ep->conf, c)) {
+            struct fail ignored; /* a store without paths has none to free */
+            (void)store_order(ep->store, NULL, NET_FREE, &ignored);
             ep->conf = c;
             continue;
         }
@@ -148,8 +150,11 @@ static const struct conf_outbox *find_outbox(const struct conf *conf, const char
 
 static void change_outboxes(struct engine *e, const struct conf *conf)
 {
-    LIST_FOR_SAFE (link, &e->outboxes) {
+    LIST_FOR_SAFE (link, &e->feeds) {
         struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (ef->feed->kind != FEED_OUTBOX) {
+            continue;
+        }
         const struct conf_outbox *old = find_outbox(e->conf, ef->name);
         const struct conf_outbox *now = find_outbox(conf, ef->name);
         if (old == NULL || now == NULL || !same_outbox(old, now)) {
@@ -212,6 +217,9 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     if (status == 0) {
         status = open_changed(e, conf, &opened, f);
     }
+    if (status == 0) {
+        status = engine_webhook_reload(e, conf, f);
+    }
     if (status != 0) {
         drop_all(&opened);
         return status;
@@ -219,8 +227,11 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     retire_old(e, conf);
     move_all(&opened, &e->endpoints);
     change_outboxes(e, conf);
+    engine_queues_change(e, conf);
     bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
     e->conf = conf;
+    engine_events_stop(e);
+    engine_events_start(e);
     if (e->sched != NULL) {
         unsigned shares[COPY_CLASSES];
         engine_shares(e, shares);

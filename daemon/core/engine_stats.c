@@ -39,8 +39,12 @@ static const struct {
                                     "Changes replicated later than the rule's objective."},
     [STAT_RULE_LATENCY] = {STAT_HISTOGRAM, "repl_rule_replication_latency_seconds",
                            "From the change to its verification at the destination."},
+    [STAT_RULE_PROVEN] = {STAT_GAUGE, "repl_rule_proven_timestamp_seconds",
+                          "A complete scan has confirmed every change up to this moment."},
     [STAT_RULE_LATE_CHANGES] = {STAT_COUNTER, "repl_rule_late_changes_total",
                                 "Changes that arrived with a time before the watermark."},
+    [STAT_RULE_OWNER] = {STAT_GAUGE, "repl_rule_owner",
+                         "1 on the host that looks at the whole bucket of the rule."},
     [STAT_RULE_HELD_DELETES] = {STAT_GAUGE, "repl_rule_held_deletes",
                                 "Deletes that the brake holds until an operator confirms them."},
     [STAT_RULE_BRAKE] = {STAT_GAUGE, "repl_rule_delete_brake",
@@ -109,6 +113,7 @@ void engine_stats_show(struct engine_rule *r)
         return;
     }
     stat_put(r->stats[STAT_RULE_WATERMARK], seconds(r->watermark_ms));
+    stat_put(r->stats[STAT_RULE_PROVEN], seconds(r->proven_ms));
     stat_put(r->stats[STAT_RULE_LAG], seconds(now - r->watermark_ms));
     stat_put(r->stats[STAT_RULE_PENDING_OBJECTS], (double)n->pending_objects);
     stat_put(r->stats[STAT_RULE_PENDING_BYTES], (double)n->pending_bytes);
@@ -116,14 +121,16 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_LATE_BYTES], (double)n->late_bytes);
     stat_put(r->stats[STAT_RULE_BACKFILL_OBJECTS], (double)n->backfill_objects);
     stat_put(r->stats[STAT_RULE_BACKFILL_BYTES], (double)n->backfill_bytes);
-    stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->any ? seconds(now - r->oldest_ms) : 0);
+    stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->oldest.any ? seconds(now - r->oldest.ms) : 0);
     stat_put(r->stats[STAT_RULE_FAILED_OBJECTS], (double)n->failed_objects);
     stat_put(r->stats[STAT_RULE_REPLICATED_OBJECTS], (double)n->done_objects);
     stat_put(r->stats[STAT_RULE_REPLICATED_BYTES], (double)n->done_bytes);
     stat_put(r->stats[STAT_RULE_SENT_BYTES], (double)n->sent_bytes);
     stat_put(r->stats[STAT_RULE_DELETED_OBJECTS], (double)n->deleted_objects);
     stat_put(r->stats[STAT_RULE_SKIPPED_OBJECTS], (double)(n->skipped_objects + r->skipped_here));
+    stat_put(r->stats[STAT_RULE_OWNER], engine_owns(r->engine, r->rule.name));
     stat_put(r->stats[STAT_RULE_RETRIES], (double)n->retries);
+    stat_put(r->stats[STAT_RULE_LATE_CHANGES], (double)n->late_changes);
     stat_put(r->stats[STAT_RULE_HELD_DELETES], (double)n->held_objects);
     stat_put(r->stats[STAT_RULE_BRAKE], r->brake.since_ms != 0);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);

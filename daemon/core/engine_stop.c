@@ -55,12 +55,14 @@ static void look(void *arg)
 
 static void stop_feeds(struct engine *e)
 {
-    LIST_FOR_SAFE (link, &e->outboxes) {
+    engine_webhook_stop(e);
+    LIST_FOR_SAFE (link, &e->feeds) {
         engine_feed_stop(CONTAINER_OF(link, struct engine_feed, link));
     }
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         engine_listing_stop(r);
+        engine_notify_stop(r, false);
         timer_stop(&r->purge_timer);
     }
 }
@@ -85,6 +87,7 @@ void engine_stop(struct engine *e, loop_fn *stopped, void *arg)
     timer_stop(&e->history_timer);
     engine_waits_end(e, NULL, REPL_ECLOSED, "repld is stopping");
     stop_feeds(e);
+    engine_events_stop(e);
     cancel_ops(e);
     engine_finish_stop(e);
     if (!e->sched_stopping) {

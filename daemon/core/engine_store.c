@@ -21,16 +21,14 @@ static enum store_check parse_check(const char *name)
     return STORE_CHECK_AUTO;
 }
 
-static struct creds_source creds_of(const struct conf_endpoint *conf)
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file)
 {
     static const enum creds_kind kinds[] = {[CONF_CREDS_ENV] = CREDS_ENV,
                                             [CONF_CREDS_PROFILE] = CREDS_PROFILE,
                                             [CONF_CREDS_FILE] = CREDS_FILE,
                                             [CONF_CREDS_SYSTEMD] = CREDS_SYSTEMD,
                                             [CONF_CREDS_ANONYMOUS] = CREDS_ANONYMOUS};
-    return (struct creds_source){.kind = kinds[conf->credentials],
-                                 .name = conf->credentials_name,
-                                 .path = conf->credentials_file};
+    return (struct creds_source){.kind = kinds[kind], .name = name, .path = file};
 }
 
 static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct store **ret,
@@ -39,6 +37,8 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
     static const enum net_use uses[] = {[CONF_USE_AUTO] = NET_USE_AUTO,
                                         [CONF_USE_ALWAYS] = NET_USE_ALWAYS,
                                         [CONF_USE_NEVER] = NET_USE_NEVER};
+    static const enum net_http https[] = {
+        [CONF_HTTP_AUTO] = NET_HTTP_AUTO, [CONF_HTTP_1] = NET_HTTP_1, [CONF_HTTP_2] = NET_HTTP_2};
     struct s3_path paths[CONF_PATHS_MAX];
     for (size_t i = 0; i < conf->path_count; i++) {
         const struct conf_path *p = &conf->paths[i];
@@ -48,7 +48,8 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
                                     .use = uses[p->use],
                                     .cost = p->cost};
     }
-    struct creds_source creds = creds_of(conf);
+    struct creds_source creds =
+        engine_creds(conf->credentials, conf->credentials_name, conf->credentials_file);
     struct s3_options options = {.name = conf->name,
                                  .paths = paths,
                                  .path_count = conf->path_count,
@@ -58,6 +59,7 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
                                  .creds = &creds,
                                  .connections = conf->connections,
                                  .congestion = conf->congestion,
+                                 .http = https[conf->http],
                                  .check = parse_check(conf->check),
                                  .reupload_safe = conf->reupload_safe};
     return s3_new(e->loop, e->log, e->stats, &options, ret, f);
@@ -156,6 +158,13 @@ static void features_done(struct journal_call *call)
     mem_free(CONTAINER_OF(call, struct features_call, call));
 }
 
+static void save(struct engine *e, struct features_call *c)
+{
+    c->call.run = run_features;
+    c->call.done = features_done;
+    journal_submit(e->journal, &c->call);
+}
+
 void engine_features_save(struct engine *e, const struct store *store)
 {
     const struct engine_endpoint *ep = engine_endpoint_find(e, store->name);
@@ -166,7 +175,36 @@ void engine_features_save(struct engine *e, const struct store *store)
     engine_features_name(store->name, c->name);
     snprintf(c->value, sizeof(c->value), "%s %.1024s", check_name(store->features.check),
              ep->conf->url);
-    c->call.run = run_features;
-    c->call.done = features_done;
-    journal_submit(e->journal, &c->call);
+    save(e, c);
+}
+
+/* ---- conditional writes: only what is good is kept, the rest is tried again ---- */
+
+void engine_conditional_name(const char *endpoint, char to[96])
+{
+    snprintf(to, 96, "endpoint:%s:conditional", endpoint);
+}
+
+void engine_conditional_apply(struct engine_endpoint *ep, struct span value)
+{
+    struct span url = value;
+    struct span how = span_cut(&url, ' ');
+    if (span_eq_str(url, ep->conf->url)) {
+        ep->store->features.conditional = span_eq_str(how, "quoted") ? STORE_CONDITIONAL_QUOTED
+                                          : span_eq_str(how, "bare") ? STORE_CONDITIONAL_BARE
+                                                                     : STORE_CONDITIONAL_UNKNOWN;
+    }
+}
+
+void engine_conditional_save(struct engine *e, const struct store *store)
+{
+    const struct engine_endpoint *ep = engine_endpoint_find(e, store->name);
+    if (!store_can_condition(store) || ep == NULL) {
+        return;
+    }
+    struct features_call *c = MEM_NEW(struct features_call);
+    bool bare = store->features.conditional == STORE_CONDITIONAL_BARE;
+    engine_conditional_name(store->name, c->name);
+    snprintf(c->value, sizeof(c->value), "%s %.1024s", bare ? "bare" : "quoted", ep->conf->url);
+    save(e, c);
 }

@@ -1,39 +1,58 @@
-/* Watermark: the least of what the feeds have brought and what is unfinished. It is stored in the
- * transaction that reads what is unfinished, and shown only after that. */
+/* Watermark: the least of what the feeds have brought and what is unfinished, or what a complete
+ * scan has proven when that is later. It is stored in the transaction that reads what is
+ * unfinished, and shown only after that. */
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <uv.h>
+#include <string.h>
 
-#define REFRESH_SOON_MS 50
-#define REFRESH_IDLE_MS 1000
-#define LATE_PAGE       20000 /* tasks that are counted as late a refresh, about */
+#define REFRESH_SOON_MS  50
+#define REFRESH_IDLE_MS  1000
+#define ADVANCE_EVERY_MS 10000 /* an event of it, at most */
+#define LATE_PAGE        20000 /* tasks that are counted as late a refresh, about */
+
+/* A feed that serves a rule: a body of it in quarantine holds the watermark where it can have been
+ * when the body came. */
+struct lag_hold {
+    const char *feed;
+    int64_t margin_ms; /* a change can be so much older than the body that told it */
+};
 
 struct lag_row {
     uint32_t rule;
-    bool frozen;        /* paused, or its feeds have brought nothing yet */
-    int64_t through_ms; /* of the feeds */
+    bool paused;
+    int64_t through_ms; /* of the feeds; 0 = they have brought nothing yet */
+    int64_t scan_ms;    /* start of the last complete scan; 0 = none */
     int64_t late_before_ms;
     uint64_t handed_over;
+    struct lag_hold *holds;
+    size_t hold_count;
+    struct engine_prefix *prefixes; /* whole keys' */
+    size_t prefix_count;
+    struct event_plan missed;  /* for each task that turns late */
+    struct event_plan advance; /* count 0: nobody wants it, or not yet again */
     /* Answers. */
+    bool advanced;
     struct rule_counts counts;
     struct frontier frontier; /* key not used */
-    char key[160];
+    struct engine_oldest oldest;
     int64_t watermark_ms;
+    struct lag_late late;
+    int64_t held_ms; /* by a body in quarantine; 0 = by none */
+    char held_by[96];
 };
 
 struct lag_call {
     struct journal_call call;
     struct engine *engine;
+    struct arena arena; /* of holds */
     struct lag_row *rows;
     size_t count;
 };
 
 /* ---- refresh, on the journal's thread ---- */
 
-static void print_key(struct span key, char *to, size_t size)
+void engine_print_key(struct span key, char *to, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; i < key.len && n + 4 < size; i++) {
@@ -46,24 +65,134 @@ static void print_key(struct span key, char *to, size_t size)
     }
 }
 
-static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
+/* What the feeds have brought, but for what is in quarantine. */
+static int64_t through(const struct lag_row *row)
 {
-    int status = b->ops->frontier(b, a, row->rule, &row->frontier);
-    if (status != 0) {
-        return status;
+    return row->held_ms > 0 && row->held_ms < row->through_ms ? row->held_ms : row->through_ms;
+}
+
+/* Where the watermark may stand; 0 = not known. */
+static int64_t reached(const struct lag_row *row)
+{
+    int64_t t = through(row);
+    if (row->paused) {
+        return 0;
     }
-    print_key(row->frontier.key, row->key, sizeof(row->key));
-    row->watermark_ms = row->frontier.watermark_ms;
-    int64_t t = row->through_ms;
     if (row->frontier.any && row->frontier.oldest_ms - 1 < t) {
         t = row->frontier.oldest_ms - 1;
     }
-    if (!row->frozen && t > row->watermark_ms) {
+    return t > row->frontier.proven_ms ? t : row->frontier.proven_ms;
+}
+
+static int find_hold(struct backend *b, struct lag_row *row)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < row->hold_count; i++) {
+        const struct lag_hold *h = &row->holds[i];
+        int64_t oldest_ms = 0;
+        status =
+            b->ops->quarantine_oldest(b, span_str(h->feed), row->frontier.proven_ms, &oldest_ms);
+        int64_t held_ms = oldest_ms > h->margin_ms ? oldest_ms - h->margin_ms : 1;
+        if (oldest_ms > 0 && (row->held_ms == 0 || held_ms < row->held_ms)) {
+            row->held_ms = held_ms;
+            engine_print_key(span_str(h->feed), row->held_by, sizeof(row->held_by));
+        }
+    }
+    return status;
+}
+
+static int last_late(struct backend *b, struct arena *a, struct lag_row *row)
+{
+    struct late_change *late;
+    size_t n = 0;
+    int status = b->ops->late_page(b, a, row->rule, 1, &late, &n);
+    if (n > 0) {
+        engine_print_key(late->key, row->late.key, sizeof(row->late.key));
+        engine_print_key(late->feed, row->late.feed, sizeof(row->late.feed));
+        row->late.event_time_ms = late->event_time_ms;
+        row->late.accepted_ms = late->accepted_ms;
+    }
+    return status;
+}
+
+static int refresh_prefixes(struct backend *b, struct arena *a, struct lag_row *row)
+{
+    struct engine_reach reach = {.rule = row->rule,
+                                 .paused = row->paused,
+                                 .through_ms = through(row),
+                                 .scan_ms = row->scan_ms,
+                                 .watermark_ms = row->watermark_ms,
+                                 .proven_ms = row->frontier.proven_ms};
+    return engine_prefixes_refresh(b, a, &reach, row->prefixes, row->prefix_count);
+}
+
+/* ---- events ---- */
+
+static int tell_missed(struct backend *b, struct arena *a, const struct lag_row *row)
+{
+    struct task *tasks = NULL;
+    size_t n = 0;
+    int status = b->ops->late_next(b, a, row->rule, row->late_before_ms, LATE_PAGE, &tasks, &n);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        struct event_plan plan = row->missed;
+        plan.out.source.key = tasks[i].key;
+        plan.out.source.etag = tasks[i].etag;
+        plan.out.source.version = tasks[i].version_id;
+        plan.out.size = tasks[i].size;
+        plan.out.change_ms = tasks[i].oldest_ms;
+        status = engine_event_write(b, &plan);
+    }
+    return status;
+}
+
+static int tell_advance(struct backend *b, const struct lag_row *row)
+{
+    struct event_plan plan = row->advance;
+    plan.out.watermark_ms = row->watermark_ms;
+    return engine_event_write(b, &plan);
+}
+
+/* ---- */
+
+static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
+{
+    int status = 0;
+    if (row->scan_ms > 0 && !row->paused) {
+        status = b->ops->prove(b, row->rule, row->scan_ms);
+    }
+    if (status == 0) {
+        status = b->ops->frontier(b, a, row->rule, &row->frontier);
+    }
+    if (status == 0) {
+        status = find_hold(b, row);
+    }
+    if (status != 0) {
+        return status;
+    }
+    row->oldest = (struct engine_oldest){
+        .any = row->frontier.any, .ms = row->frontier.oldest_ms, .state = row->frontier.state};
+    engine_print_key(row->frontier.key, row->oldest.key, sizeof(row->oldest.key));
+    row->watermark_ms = row->frontier.watermark_ms;
+    int64_t t = reached(row);
+    if (t > row->watermark_ms) {
         status = b->ops->watermark_put(b, row->rule, t);
         row->watermark_ms = t;
+        row->advanced = true;
+    }
+    if (status == 0 && row->advanced && row->advance.count > 0) {
+        status = tell_advance(b, row);
+    }
+    if (status == 0 && row->missed.count > 0) {
+        status = tell_missed(b, a, row);
     }
     if (status == 0) {
         status = b->ops->late(b, row->rule, row->late_before_ms, LATE_PAGE);
+    }
+    if (status == 0) {
+        status = last_late(b, a, row);
+    }
+    if (status == 0 && row->prefix_count > 0) {
+        status = refresh_prefixes(b, a, row);
     }
     return status == 0 ? b->ops->counts(b, row->rule, &row->counts) : status;
 }
@@ -91,13 +220,22 @@ static void show(struct engine *e, const struct lag_row *row)
     }
     r->lag_known = true;
     r->counts = row->counts;
-    r->any = row->frontier.any;
-    r->oldest_ms = row->frontier.oldest_ms;
-    r->oldest_state = row->frontier.state;
-    memcpy(r->oldest_key, row->key, sizeof(r->oldest_key));
+    r->oldest = row->oldest;
+    engine_prefixes_show(r, row->prefixes, row->prefix_count);
     r->watermark_ms = row->watermark_ms;
+    r->proven_ms = row->frontier.proven_ms;
+    r->last_late = row->late;
+    r->held_ms = row->held_ms;
+    memcpy(r->held_by, row->held_by, sizeof(r->held_by));
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
+    engine_notify_lag(r);
+    if (row->advanced && row->advance.count > 0) {
+        r->advance_told_ms = loop_now_ms(e->loop);
+    }
+    if (row->advance.count + row->missed.count > 0) {
+        engine_events_news(e);
+    }
 }
 
 static void schedule(struct engine *e, uint64_t ms)
@@ -115,6 +253,7 @@ static void refresh_done(struct journal_call *call)
     for (size_t i = 0; call->status == 0 && i < c->count; i++) {
         show(e, &c->rows[i]);
     }
+    arena_done(&c->arena);
     mem_free(c->rows);
     mem_free(c);
     schedule(e, e->lag_again ? REFRESH_SOON_MS : REFRESH_IDLE_MS);
@@ -122,10 +261,64 @@ static void refresh_done(struct journal_call *call)
     engine_waits_check(e);
 }
 
-static size_t fill_rows(struct engine *e, struct lag_row *rows)
+int64_t engine_scan_ms(const struct engine_rule *r)
+{
+    const struct engine_feed *listing = r->listing;
+    return listing != NULL && listing->feed != NULL && !listing->closing
+               ? listing->feed->status.proven_ms
+               : 0;
+}
+
+/* Not outboxes: these pass over what they cannot read, and count it. */
+static void fill_holds(const struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    struct engine *e = r->engine;
+    size_t room = 0;
+    LIST_FOR (link, &e->feeds) {
+        room++;
+    }
+    row->holds = arena_alloc(a, (room + 1) * sizeof(*row->holds));
+    LIST_FOR (link, &e->feeds) {
+        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        enum feed_kind kind = ef->feed->kind;
+        if (kind != FEED_OUTBOX && engine_feed_serves(ef, r)) {
+            row->holds[row->hold_count++] = (struct lag_hold){
+                .feed = arena_strdup(a, ef->feed->name),
+                .margin_ms =
+                    kind == FEED_WEBHOOK ? engine_arrivals_margin(ef, r) : LATENESS_LEAST_MS,
+            };
+        }
+    }
+}
+
+static void fill_prefixes(const struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    struct span *keys;
+    row->prefix_count = engine_prefixes_keys(&r->rule, a, &keys);
+    row->prefixes = arena_alloc(a, (row->prefix_count + 1) * sizeof(*row->prefixes));
+    for (size_t i = 0; i < row->prefix_count; i++) {
+        row->prefixes[i] = (struct engine_prefix){.prefix = arena_strdup(a, keys[i].ptr)};
+    }
+}
+
+static void plan_events(struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    uint64_t now = loop_now_ms(r->engine->loop);
+    bool is_due = r->advance_told_ms == 0 || now - r->advance_told_ms >= ADVANCE_EVERY_MS;
+    if (r->engine->conf->event_count == 0) {
+        return;
+    }
+    if (engine_event_plan(r, EVENT_MISSED, a, &row->missed)) {
+        row->missed.out.objective_ms = r->rule.objective_ms;
+    }
+    if (is_due) {
+        engine_event_plan(r, EVENT_WATERMARK, a, &row->advance);
+    }
+}
+
+static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
 {
     size_t n = 0;
-    int64_t through = engine_complete_through(e, NULL);
     int64_t now_ms = engine_now_ms(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
@@ -134,10 +327,14 @@ static size_t fill_rows(struct engine *e, struct lag_row *rows)
         }
         if (rows != NULL) {
             rows[n] = (struct lag_row){.rule = r->rule.number,
-                                       .frozen = !r->rule.enabled || through == 0,
-                                       .through_ms = through,
+                                       .paused = !r->rule.enabled,
+                                       .through_ms = engine_complete_through(e, r, NULL),
+                                       .scan_ms = engine_scan_ms(r),
                                        .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over};
+            fill_holds(r, a, &rows[n]);
+            fill_prefixes(r, a, &rows[n]);
+            plan_events(r, a, &rows[n]);
         }
         n++;
     }
@@ -152,9 +349,10 @@ static void refresh(void *arg)
     }
     struct lag_call *c = MEM_NEW(struct lag_call);
     c->engine = e;
-    c->count = fill_rows(e, NULL);
+    arena_init(&c->arena);
+    c->count = fill_rows(e, NULL, NULL);
     c->rows = mem_array(c->count + 1, sizeof(*c->rows));
-    fill_rows(e, c->rows);
+    fill_rows(e, &c->arena, c->rows);
     c->call.run = run_refresh;
     c->call.done = refresh_done;
     e->lag_running = true;
@@ -175,89 +373,4 @@ void engine_lag_init(struct engine *e)
 {
     list_init(&e->waits);
     timer_init(&e->lag_timer, e->loop, refresh, e);
-}
-
-/* ---- waits ---- */
-
-static void end_wait(struct engine_wait *w, int status, const char *why)
-{
-    struct fail f = {0};
-    if (status != 0) {
-        fail_set(&f, status, "%s", why);
-    }
-    list_remove(&w->link);
-    timer_stop(&w->timer);
-    engine_done_later(w->engine, w->done, w->arg, status, &f);
-    mem_free(w->rule);
-    mem_free(w);
-}
-
-static void wait_timed_out(void *arg)
-{
-    struct engine_wait *w = arg;
-    struct rule_lag lag;
-    char text[400] = "rule is gone";
-    if (engine_lag(w->engine, w->rule, &lag) == 0) {
-        snprintf(text, sizeof(text), "still waiting: %s",
-                 lag.waits_for[0] == '\0' && w->existing ? lag.existing : lag.waits_for);
-    }
-    end_wait(w, UV_ETIMEDOUT, text);
-}
-
-static void end_reached(struct engine_wait *w, const struct engine_rule *r)
-{
-    char text[120];
-    if (!w->existing || r->existing_failed == 0) {
-        end_wait(w, 0, NULL);
-        return;
-    }
-    snprintf(text, sizeof(text), "%" PRIu64 "%s existing objects failed", r->existing_failed,
-             r->existing_failed == FRONTIER_FAILED_MAX ? " or more" : "");
-    end_wait(w, REPL_ECONFLICT, text);
-}
-
-void engine_waits_check(struct engine *e)
-{
-    LIST_FOR_SAFE (link, &e->waits) {
-        struct engine_wait *w = CONTAINER_OF(link, struct engine_wait, link);
-        struct engine_rule *r = engine_rule_by_name(e, w->rule);
-        if (r == NULL) {
-            end_wait(w, REPL_ENOTFOUND, "the rule was deleted");
-        } else if (r->lag_known && r->watermark_ms >= w->until_ms &&
-                   (!w->existing || engine_existing_is_done(r))) {
-            end_reached(w, r);
-        }
-    }
-}
-
-void engine_waits_end(struct engine *e, const char *rule, int status, const char *why)
-{
-    LIST_FOR_SAFE (link, &e->waits) {
-        struct engine_wait *w = CONTAINER_OF(link, struct engine_wait, link);
-        if (rule == NULL || strcmp(rule, w->rule) == 0) {
-            end_wait(w, status, why);
-        }
-    }
-}
-
-void engine_wait(struct engine *e, const struct engine_wait_options *what, engine_done_fn *done,
-                 void *arg)
-{
-    struct engine_wait *w = MEM_NEW(struct engine_wait);
-    w->engine = e;
-    w->rule = mem_strdup(what->rule);
-    w->until_ms = what->until_ms != 0 ? what->until_ms : engine_now_ms(e);
-    w->existing = what->existing;
-    w->done = done;
-    w->arg = arg;
-    list_push_back(&e->waits, &w->link);
-    timer_init(&w->timer, e->loop, wait_timed_out, w);
-    if (engine_rule_by_name(e, w->rule) == NULL) {
-        end_wait(w, REPL_ENOTFOUND, "there is no such rule");
-        return;
-    }
-    if (what->timeout_ms > 0) {
-        timer_start(&w->timer, what->timeout_ms);
-    }
-    engine_lag_soon(e);
 }

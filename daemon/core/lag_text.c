@@ -40,20 +40,20 @@ const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f
     return r != NULL && engine_endpoint_blocks(r, f, &name) ? name : NULL;
 }
 
-static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
+static void text_of_task(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
 {
     char when[32], copy[96];
-    time_iso(r->oldest_ms, when);
+    time_iso(o->ms, when);
     struct fail f = {0};
     const char *name = NULL;
-    if (r->oldest_state == TASK_FAILED) {
+    if (o->state == TASK_FAILED) {
         lag->blocker = LAG_FAILED_TASK;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "object %s, changed %s, failed and waits for a decision to retry or drop it",
-                 r->oldest_key, when);
+                 o->key, when);
         return;
     }
-    if (r->oldest_state == TASK_HELD) {
+    if (o->state == TASK_HELD) {
         lag->blocker = LAG_BRAKE;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
@@ -68,40 +68,68 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
         return;
     }
     const char *what =
-        engine_copy_text(r->engine, r->rule.number, span_str(r->oldest_key), copy, sizeof(copy));
+        engine_copy_text(r->engine, r->rule.number, span_str(o->key), copy, sizeof(copy));
     if (what == NULL) {
-        what = r->oldest_state == TASK_WAITING ? "waiting for its next try" : "queued";
+        what = o->state == TASK_WAITING ? "waiting for its next try" : "queued";
     }
     lag->blocker = LAG_TASK;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", r->oldest_key,
-             when, r->oldest_ms <= r->watermark_ms ? ", told late" : "", what);
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", o->key, when,
+             o->ms <= lag->watermark_ms ? ", told late" : "", what);
 }
 
-static void text_of_feed(const struct engine_feed *ef, struct rule_lag *lag)
+static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
+                         struct rule_lag *lag)
 {
     lag->blocker = LAG_FEED;
     const struct feed_status *s = &ef->feed->status;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "outbox %s: %s", ef->name,
-             s->state == FEED_DOWN ? s->fail.text : "not read to its end yet");
+    char text[200] = "";
+    const char *why = "not read to its end yet";
+    if (s->state == FEED_DOWN) {
+        why = s->fail.text;
+    } else if (ef->feed->kind == FEED_WEBHOOK) {
+        engine_arrivals_why(ef, r, text, sizeof(text));
+        why = text[0] != 0 ? text : "waits for the event of a canary";
+    } else if (s->waiting_for[0] != 0) {
+        why = s->waiting_for;
+    }
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "%s %s: %s", feed_kind_name(ef->feed->kind),
+             ef->name, why);
 }
 
-void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
+/* "webhook:minio" is written "webhook minio" elsewhere; here the name is what replctl takes. */
+static void text_of_quarantine(const struct engine_rule *r, struct rule_lag *lag)
+{
+    lag->blocker = LAG_FEED;
+    snprintf(
+        lag->waits_for, sizeof(lag->waits_for),
+        "a body of %s in quarantine, which may tell of changes: replay or drop it, see replctl "
+        "feed show",
+        r->held_by);
+}
+
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
-    int64_t through = engine_complete_through(r->engine, &feed);
-    bool behind = engine_now_ms(r->engine) - through > BEHIND_MS;
+    int64_t through = engine_complete_through(r->engine, r, &feed);
+    int64_t usual = BEHIND_MS;
+    if (feed != NULL && feed->feed->kind == FEED_WEBHOOK) {
+        usual += engine_arrivals_usual(feed, r);
+    }
+    bool behind = engine_now_ms(r->engine) - through > usual;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
     if (!r->rule.enabled) {
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "the rule is paused; its watermark stands still until it is resumed");
-    } else if (r->any && r->oldest_ms - 1 <= through) {
-        text_of_task(r, lag);
+    } else if (o->any && o->ms - 1 <= through && (r->held_ms == 0 || o->ms <= r->held_ms)) {
+        text_of_task(r, o, lag);
+    } else if (r->held_ms > 0 && r->held_ms <= through && lag->proven_ms < r->held_ms) {
+        text_of_quarantine(r, lag);
     } else if (behind && feed != NULL) {
-        text_of_feed(feed, lag);
-    } else if (r->any) {
-        text_of_task(r, lag);
+        text_of_feed(feed, r, lag);
+    } else if (o->any) {
+        text_of_task(r, o, lag);
     }
 }
 
@@ -162,6 +190,26 @@ static void copy_listing(const struct engine_rule *r, struct rule_lag *lag)
     lag->listing_fail = s->state == FEED_DOWN ? s->fail : (struct fail){0};
 }
 
+static void text_of_proof(const struct engine_rule *r, struct rule_lag *lag)
+{
+    char when[32];
+    int64_t scan_ms = engine_scan_ms(r);
+    time_iso(scan_ms, when);
+    if (!r->rule.enabled) {
+        snprintf(lag->proof, sizeof(lag->proof), "the rule is paused");
+    } else if (scan_ms == 0) {
+        snprintf(lag->proof, sizeof(lag->proof), "%s",
+                 lag->listing ? "no scan has come to its end yet"
+                              : "no complete scan of the source is known");
+    } else if (r->proven_ms < scan_ms) {
+        snprintf(lag->proof, sizeof(lag->proof),
+                 "not everything up to the scan that began %s is at the destination", when);
+    } else {
+        snprintf(lag->proof, sizeof(lag->proof),
+                 "waits for the end of a scan that begins later than %s", when);
+    }
+}
+
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
 {
     struct engine_rule *r = engine_rule_by_name(e, rule);
@@ -171,8 +219,10 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     memset(ret, 0, sizeof(*ret));
     ret->known = r->lag_known;
     ret->watermark_ms = r->watermark_ms;
+    ret->proven_ms = r->proven_ms;
+    ret->last_late = r->last_late;
     ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
-    ret->oldest_ms = r->any ? r->oldest_ms : 0;
+    ret->oldest_ms = r->oldest.any ? r->oldest.ms : 0;
     ret->counts = r->counts;
     ret->brake_since_ms = r->brake.since_ms;
     snprintf(ret->brake_why, sizeof(ret->brake_why), "%s", r->brake.why);
@@ -183,9 +233,10 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->latency_p50_s = stat_quantile(latency, 0.50);
     ret->latency_p90_s = stat_quantile(latency, 0.90);
     ret->latency_p99_s = stat_quantile(latency, 0.99);
-    engine_lag_text(r, ret);
+    engine_lag_text(r, &r->oldest, ret);
     copy_listing(r, ret);
     text_of_existing(r, ret);
+    text_of_proof(r, ret);
     if (engine_endpoint_blocks(r, &ret->endpoint_fail, NULL) && ret->endpoint_fail.code == 0) {
         fail_set(&ret->endpoint_fail, REPL_EUNREACHABLE, "endpoint does not answer");
     }

@@ -24,6 +24,9 @@ struct feed_host {
     /* Copies the changes; done(0) when they and the cursor are durable. count may be 0. */
     void (*append)(void *arg, const struct change *changes, size_t count, struct span cursor_name,
                    struct span cursor, feed_done_fn *done, void *done_arg);
+    /* Copies a body that cannot be read; done(0) when it is durable in the feed's quarantine. */
+    void (*quarantine)(void *arg, struct span body, struct span reason, feed_done_fn *done,
+                       void *done_arg);
     /* A cursor as it was stored last. */
     void (*load)(void *arg, struct span cursor_name, feed_value_fn *done, void *done_arg);
     /* How many changes may come now; 0 = not now (journal failing, enough work ahead). */
@@ -32,6 +35,9 @@ struct feed_host {
     int64_t (*now_ms)(void *arg);
     /* The status is another one. */
     void (*news)(void *arg);
+    /* Webhook only: a change of a key of ours came (event.h), which no append() takes. Called when
+       what came with it or before it is durable. */
+    void (*own)(void *arg, const struct change *change);
     /* Listing only: whether the rule takes the key. */
     bool (*takes)(void *arg, struct span key);
     /* Listing only: its destination key. */
@@ -52,12 +58,27 @@ struct feed_status {
     struct fail fail;            /* FEED_DOWN */
     int64_t complete_through_ms; /* every change up to then was handed over; 0 = none yet.
                                     Listings do not count: their work is backfill */
-    uint64_t bad_rows;
-    uint64_t listed; /* objects that the rule takes, over all runs */
+    int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
+                          0 = none yet */
+    uint64_t bad_rows; /* and messages */
+    uint64_t waiting;  /* queue: messages in it, approximately */
+    uint64_t in_hand;  /* queue: received and not deleted yet */
+    uint64_t listed;   /* objects that the rule takes, over all runs */
     uint64_t listed_bytes;
     uint64_t equal; /* of those: at the destination already */
     uint64_t equal_bytes;
+    /* A sentence, lower case, without a period: why complete_through_ms stands still; "" = it
+       moves, or fail says it. */
+    char waiting_for[160];
 };
+
+enum feed_kind { FEED_OUTBOX, FEED_WEBHOOK, FEED_QUEUE, FEED_LISTING };
+
+static inline const char *feed_kind_name(enum feed_kind kind)
+{
+    static const char *const names[] = {"outbox", "webhook", "queue", "listing"};
+    return names[kind];
+}
 
 struct feed;
 
@@ -68,7 +89,16 @@ struct feed_ops {
 
 struct feed {
     const struct feed_ops *ops;
+    enum feed_kind kind;
     char *name; /* "outbox:crawler", "listing:7" */
+    /* Whose changes it brings: an endpoint of the configuration, a bucket of it. NULL = of any.
+       Rules with such a source have no watermark beyond what it has brought. */
+    const char *endpoint;
+    const char *bucket;
+    /* Webhook only, as configured: the host knows by canaries, or else by the events of the last
+       late_ms, up to when everything has come; status.complete_through_ms is not used. */
+    bool canary;
+    int64_t late_ms;
     struct feed_status status;
 };
 
@@ -89,6 +119,22 @@ struct outbox_feed_options {
 
 /* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken. */
 struct feed *outbox_feed_new(const struct outbox_feed_options *options);
+
+/* ---- queue: receives messages of SQS, and deletes them when they are durable ---- */
+
+struct sqs;
+
+struct queue_feed_options {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    const struct conf_queue *conf; /* copied */
+    struct sqs *sqs;               /* the feed's from now on: it closes it */
+    struct feed_host host;
+};
+
+/* No cursor: the queue keeps what is not durable. Redelivered messages do no harm. */
+struct feed *queue_feed_new(const struct queue_feed_options *options);
 
 /* ---- listing: existing objects of a rule's source, page by page ---- */
 

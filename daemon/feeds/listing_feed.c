@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define PAGE_KEYS    1000
-#define ROOM_WAIT_MS 200
+#define ROOM_WAIT_MS 50
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 
@@ -436,6 +436,7 @@ struct feed *listing_feed_new(const struct listing_feed_options *options)
 {
     struct listing_feed *l = MEM_NEW(struct listing_feed);
     l->feed.ops = &listing_feed_ops;
+    l->feed.kind = FEED_LISTING;
     l->feed.name = mem_printf("listing:%" PRIu32, options->rule->number);
     l->loop = options->loop;
     l->log = options->log;

@@ -328,6 +328,7 @@ struct feed *outbox_feed_new(const struct outbox_feed_options *options)
 {
     struct outbox_feed *o = MEM_NEW(struct outbox_feed);
     o->feed.ops = &outbox_feed_ops;
+    o->feed.kind = FEED_OUTBOX; /* of any place: its rows may name another than the default */
     o->loop = options->loop;
     o->log = options->log;
     o->host = options->host;

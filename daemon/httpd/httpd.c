@@ -4,6 +4,7 @@
 #include "daemon/httpd/httpd_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -42,6 +43,9 @@ static void run(void *arg)
     if (connection_count(h) < before) {
         deferred_call(&h->pump);
     }
+    if (h->newer != NULL && connection_count(h) == 0) {
+        deferred_call(&h->gone);
+    }
     schedule(h);
 }
 
@@ -78,11 +82,44 @@ static void apply_defaults(struct httpd_options *options)
     }
 }
 
+static void keep_pem(struct httpd *h)
+{
+    const struct httpd_tls *tls = h->options.tls;
+    if (tls != NULL) {
+        h->pem[0] = mem_dup_span(tls->certificate);
+        h->pem[1] = mem_dup_span(tls->key);
+        h->pem[2] = mem_dup_span(tls->client_ca);
+        h->tls = (struct httpd_tls){span_str(h->pem[0]), span_str(h->pem[1]), span_str(h->pem[2])};
+        h->options.tls = &h->tls;
+    }
+}
+
+static void drop_pem(struct httpd *h)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (h->pem[i] != NULL) {
+            explicit_bzero(h->pem[i], strlen(h->pem[i]));
+            mem_free(h->pem[i]);
+        }
+    }
+}
+
 static int start_mhd(struct httpd *h, struct fail *f)
 {
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem tls[5] = {{MHD_OPTION_END, 0, NULL}};
+    if (h->options.tls != NULL) {
+        static char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+        flags |= MHD_USE_TLS;
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, h->pem[0]};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, h->pem[1]};
+        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, versions};
+        tls[3] = (struct MHD_OptionItem){
+            h->pem[2] != NULL ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, h->pem[2]};
+    }
     /* clang-format off */
     h->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        flags, 0, NULL, NULL,
         httpd_request_feed, h,
         MHD_OPTION_EXTERNAL_LOGGER, log_line, h, /* first, to hear of the others */
         MHD_OPTION_LISTEN_SOCKET, h->listener.fd,
@@ -92,8 +129,13 @@ static int start_mhd(struct httpd *h, struct fail *f)
         MHD_OPTION_URI_LOG_CALLBACK, httpd_request_begin, h,
         MHD_OPTION_NOTIFY_CONNECTION, httpd_connection_notify, h,
         MHD_OPTION_NOTIFY_COMPLETED, httpd_request_completed, h,
+        MHD_OPTION_ARRAY, tls,
         MHD_OPTION_END);
     /* clang-format on */
+    if (h->mhd == NULL && h->options.tls != NULL) {
+        return fail_set(f, REPL_EBADINPUT, "listener %s: certificate or key cannot be used",
+                        h->options.name);
+    }
     return h->mhd != NULL ? 0
                           : fail_set(f, REPL_EINTERNAL, "listener %s: the server does not start",
                                      h->options.name);
@@ -122,49 +164,100 @@ static int start_poll(struct httpd *h, struct fail *f)
     return 0;
 }
 
+static void stop(struct httpd *h);
+
+static void end_older(void *arg)
+{
+    struct httpd *h = arg;
+    h->newer->older = h->older;
+    if (h->older != NULL) {
+        h->older->newer = h->newer;
+    }
+    stop(h);
+}
+
+static struct httpd *make(const struct httpd_options *options)
+{
+    struct httpd *h = MEM_NEW(struct httpd);
+    h->options = *options;
+    apply_defaults(&h->options);
+    keep_pem(h);
+    list_init(&h->requests);
+    httpd_connections_init(h);
+    deferred_init(&h->pump, options->loop, run, h);
+    deferred_init(&h->gone, options->loop, end_older, h);
+    timer_init(&h->timeout, options->loop, run, h);
+    return h;
+}
+
+static void free_httpd(struct httpd *h)
+{
+    drop_pem(h);
+    mem_free(h);
+}
+
+/* Serves what comes to the listening socket, which is the server's from now on. */
+static int start(struct httpd *h, struct fail *f)
+{
+    int rc = start_mhd(h, f);
+    if (rc != 0) {
+        close(h->listener.fd);
+        return rc;
+    }
+    rc = start_poll(h, f);
+    if (rc != 0) {
+        MHD_stop_daemon(h->mhd);
+    }
+    return rc;
+}
+
 int httpd_open(const struct httpd_options *options, struct httpd **ret, struct fail *f)
 {
     if (loop_uv(options->loop) == NULL) {
         return fail_set(f, -ENOTSUP, "a virtual loop has no sockets");
     }
-    struct httpd *h = MEM_NEW(struct httpd);
-    h->options = *options;
-    apply_defaults(&h->options);
-    list_init(&h->requests);
-    httpd_connections_init(h);
-    deferred_init(&h->pump, options->loop, run, h);
-    timer_init(&h->timeout, options->loop, run, h);
+    struct httpd *h = make(options);
     int rc = httpd_listen(&h->options, &h->listener, f);
-    if (rc != 0) {
-        goto out;
+    if (rc == 0) {
+        rc = start(h, f);
+        if (rc != 0) {
+            httpd_listen_remove(&h->listener);
+        }
     }
-    rc = start_mhd(h, f);
     if (rc != 0) {
-        close(h->listener.fd);
-        httpd_listen_remove(&h->listener);
-        goto out;
-    }
-    rc = start_poll(h, f);
-    if (rc != 0) {
-        MHD_stop_daemon(h->mhd);
-        httpd_listen_remove(&h->listener);
-        goto out;
+        free_httpd(h);
+        return rc;
     }
     LOG_NOTICE(options->log, "httpd", "%s listens address=%s", h->options.name,
                h->listener.address);
     *ret = h;
-out:
-    if (rc != 0) {
-        mem_free(h);
-    }
-    return rc;
+    return 0;
 }
 
-void httpd_close(struct httpd *h)
+int httpd_renew(struct httpd **server, const struct httpd_options *options, struct fail *f)
 {
-    if (h == NULL) {
-        return;
+    struct httpd *old = *server;
+    struct httpd *h = make(options);
+    h->listener = old->listener;
+    h->listener.fd = fcntl(old->listener.fd, F_DUPFD_CLOEXEC, 0);
+    int rc = h->listener.fd >= 0
+                 ? start(h, f)
+                 : fail_set(f, -errno, "listener %s: %s", h->options.name, strerror(errno));
+    if (rc != 0) {
+        free_httpd(h);
+        return rc;
     }
+    close(MHD_quiesce_daemon(old->mhd));
+    old->listener.created.st_ino = 0; /* the socket file is the new one's */
+    old->newer = h;
+    h->older = old;
+    deferred_call(&old->pump);
+    *server = h;
+    return 0;
+}
+
+static void stop(struct httpd *h)
+{
     httpd_listen_remove(&h->listener);
     LIST_FOR (node, &h->requests) {
         struct httpd_request *r = CONTAINER_OF(node, struct httpd_request, in_server);
@@ -174,13 +267,23 @@ void httpd_close(struct httpd *h)
     uv_close((uv_handle_t *)h->poll, close_done);
     MHD_stop_daemon(h->mhd);
     deferred_cancel(&h->pump);
+    deferred_cancel(&h->gone);
     timer_stop(&h->timeout);
     timer_stop(&h->sweep);
     while (!list_is_empty(&h->requests)) {
         httpd_request_abandon(
             CONTAINER_OF(list_first(&h->requests), struct httpd_request, in_server));
     }
-    mem_free(h);
+    free_httpd(h);
+}
+
+void httpd_close(struct httpd *h)
+{
+    while (h != NULL) {
+        struct httpd *older = h->older;
+        stop(h);
+        h = older;
+    }
 }
 
 const char *httpd_address(const struct httpd *h)

@@ -3,6 +3,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/httpd/httpd_internal.h"
 
+#include <gnutls/x509.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -20,7 +21,8 @@ struct httpd_connection {
     struct MHD_Connection *connection;
     uint64_t since_ms; /* it owes us a request since then; 0 = it does not */
     int fd;
-    bool is_ended; /* its last answer may have closed it */
+    bool is_ended;   /* its last answer may have closed it */
+    bool is_trusted; /* its certificate was looked at */
 };
 
 /* Makes libmicrohttpd look at a connection that is not suspended, whatever it knows of its socket.
@@ -143,4 +145,29 @@ void httpd_connection_ended(struct MHD_Connection *connection)
         c->is_ended = true;
         c->server->has_ended = true;
     }
+}
+
+static bool has_good_certificate(struct MHD_Connection *connection)
+{
+    unsigned status = 0;
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info != NULL &&
+           gnutls_certificate_verify_peers(info->tls_session, &purpose, 1, &status) == 0 &&
+           status == 0;
+}
+
+bool httpd_connection_is_trusted(struct MHD_Connection *connection)
+{
+    struct httpd_connection *c = connection_of(connection);
+    const struct httpd_tls *tls = c->server->options.tls;
+    if (tls == NULL || tls->client_ca.ptr == NULL) {
+        return true;
+    }
+    if (!c->is_trusted) {
+        c->is_trusted = has_good_certificate(connection);
+    }
+    return c->is_trusted;
 }

@@ -17,13 +17,19 @@ struct httpd {
     struct httpd_options options;
     struct httpd_listener listener;
     struct MHD_Daemon *mhd;
+    struct httpd_tls tls; /* options.tls; views of … */
+    char *pem[3];         /* certificate, key, client CA: libmicrohttpd keeps the pointers */
     uv_poll_t *poll;      /* of libmicrohttpd's epoll descriptor */
     struct deferred pump; /* runs libmicrohttpd on the next turn */
     struct timer timeout; /* runs it when its own time comes */
     struct timer sweep;   /* ends connections that never finish their request */
     struct list requests;
     struct list connections;
-    bool has_ended; /* one of them, see httpd_connection_ended() */
+    bool has_ended;       /* one of them, see httpd_connection_ended() */
+    size_t bodies;        /* bytes that requests hold */
+    struct httpd *older;  /* serves connections that it had before httpd_renew() … */
+    struct httpd *newer;  /* … put this one in its place */
+    struct deferred gone; /* an older one without connections ends */
 };
 
 /* A request has two holders, libmicrohttpd (while connection is set) and the user (from the call
@@ -40,7 +46,8 @@ struct httpd_request {
     struct buf body;
     size_t discarded; /* bytes of a body that is refused */
     unsigned refused; /* the status, 0 = it goes to the handler */
-    char allow[64];   /* methods of the path, for 405 */
+    unsigned retry_after_s;
+    char allow[64]; /* methods of the path, for 405 */
 
     bool is_waiting; /* the connection is suspended */
     bool is_handed;  /* the handler was called */
@@ -77,6 +84,9 @@ void httpd_connections_settle(struct httpd *h);
 /* The client is to send a request from now on, or has sent it whole. */
 void httpd_connection_owes(struct MHD_Connection *connection);
 void httpd_connection_paid(struct MHD_Connection *connection);
+/* Whether the client has shown a certificate that options.tls.client_ca answers for; true where
+ * none is asked for. */
+bool httpd_connection_is_trusted(struct MHD_Connection *connection);
 /* The answer ended in a way that may have closed the connection. */
 void httpd_connection_ended(struct MHD_Connection *connection);
 
@@ -90,8 +100,9 @@ void httpd_request_end(struct httpd_request *r);
 /* Answers {"error":{"code":…,"text":…}} for what never reaches a handler. */
 enum MHD_Result httpd_refuse(struct httpd_request *r);
 
-/* Adds the content type; NULL = JSON. */
-void httpd_response_type(struct MHD_Response *response, const char *content_type);
+/* Adds the content type (NULL = JSON) and what else the request's answer is to carry. */
+void httpd_response_head(const struct httpd_request *r, struct MHD_Response *response,
+                         const char *content_type);
 /* Hands the response to the suspended connection. */
 void httpd_respond(struct httpd_request *r, unsigned status, struct MHD_Response *response);
 

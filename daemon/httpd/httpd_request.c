@@ -10,6 +10,14 @@
  * bytes unread resets the connection. Beyond this many times the limit it is reset. */
 #define DISCARD_FACTOR 8
 
+static void drop_body(struct httpd_request *r)
+{
+    if (r->server != NULL) {
+        r->server->bodies -= r->body.len;
+    }
+    buf_done(&r->body);
+}
+
 static void request_free(struct httpd_request *r)
 {
     list_remove(&r->in_server);
@@ -18,7 +26,7 @@ static void request_free(struct httpd_request *r)
     if (r->response != NULL) {
         MHD_destroy_response(r->response);
     }
-    buf_done(&r->body);
+    drop_body(r);
     buf_done(&r->queue);
     mem_free(r->method);
     mem_free(r->path);
@@ -103,19 +111,32 @@ static void find_route(struct httpd_request *r)
     r->refused = r->allow[0] != '\0' ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
 }
 
+static unsigned admit(struct httpd_request *r)
+{
+    const struct httpd_options *options = &r->server->options;
+    unsigned long long length = 0;
+    const char *announced = httpd_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (!httpd_connection_is_trusted(r->connection)) {
+        return MHD_HTTP_FORBIDDEN;
+    }
+    unsigned status = options->admit != NULL ? options->admit(options->arg, r) : 0;
+    if (status == 0 && announced != NULL && span_to_u64(span_str(announced), &length) == 0 &&
+        length > options->body_max) {
+        status = MHD_HTTP_CONTENT_TOO_LARGE;
+    }
+    return status;
+}
+
 /* The head is complete. A client that asks before it sends a body gets its refusal now. */
 static enum MHD_Result take_head(struct httpd_request *r, const char *url, const char *method)
 {
-    unsigned long long length = 0;
-    const char *announced = httpd_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
     r->method = mem_strdup(method);
     r->path = mem_strdup(url);
     if (r->refused == 0) {
         find_route(r);
     }
-    if (r->refused == 0 && announced != NULL && span_to_u64(span_str(announced), &length) == 0 &&
-        length > r->server->options.body_max) {
-        r->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    if (r->refused == 0) {
+        r->refused = admit(r);
     }
     bool asks = httpd_header(r, MHD_HTTP_HEADER_EXPECT) != NULL;
     return r->refused != 0 && asks ? httpd_refuse(r) : MHD_YES;
@@ -123,12 +144,19 @@ static enum MHD_Result take_head(struct httpd_request *r, const char *url, const
 
 static enum MHD_Result take_body(struct httpd_request *r, const char *data, size_t size)
 {
+    struct httpd *h = r->server;
+    if (r->refused == 0 && h->options.bodies_max > 0 && size > h->options.bodies_max - h->bodies) {
+        r->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+        r->retry_after_s = 1;
+        drop_body(r);
+    }
     if (r->refused == 0) {
         buf_append(&r->body, data, size);
         if (buf_error(&r->body) == 0) {
+            h->bodies += size;
             return MHD_YES;
         }
-        buf_done(&r->body);
+        drop_body(r);
         r->refused = MHD_HTTP_CONTENT_TOO_LARGE;
     }
     r->discarded += size;
@@ -318,6 +346,28 @@ const char *httpd_query(const struct httpd_request *r, const char *name)
 const char *httpd_header(const struct httpd_request *r, const char *name)
 {
     return value_of(r, MHD_HEADER_KIND, name);
+}
+
+struct each_header {
+    httpd_header_fn *fn;
+    void *arg;
+};
+
+static enum MHD_Result give_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_size, const char *value, size_t value_size)
+{
+    const struct each_header *each = cls;
+    (void)kind;
+    each->fn(each->arg, span_of(name, name_size), span_of(value != NULL ? value : "", value_size));
+    return MHD_YES;
+}
+
+void httpd_headers(const struct httpd_request *r, httpd_header_fn *each, void *arg)
+{
+    struct each_header e = {each, arg};
+    if (r->connection != NULL) {
+        MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, give_header, &e);
+    }
 }
 
 struct span httpd_body(const struct httpd_request *r)

@@ -44,7 +44,7 @@ void httpd_stream(struct httpd_request *r, unsigned status, const char *content_
     if (r->connection != NULL) {
         struct MHD_Response *response = response_of(r);
         r->is_stream = true;
-        httpd_response_type(response, content_type);
+        httpd_response_head(r, response, content_type);
         httpd_respond(r, status, response);
     }
 }

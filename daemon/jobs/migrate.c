@@ -240,6 +240,8 @@ static int copy_rule(struct migrate *m, const struct rule *in, struct fail *f)
     m->rule.existing = !m->dry_run;
     m->rule.deletes = RULE_DELETES_IGNORE;
     m->rule.enabled = true;
+    m->rule.publish_ms = 0;
+    m->rule.shared = false;
     return status;
 }
 
@@ -305,6 +307,7 @@ int migrate_start(const struct migrate_options *options, migrate_ended_fn *ended
     m->log = options->log;
     m->conf = *options->conf;
     m->conf.outbox_count = 0;
+    m->conf.webhook = (struct conf_webhook){0};
     m->dry_run = options->dry_run;
     m->ended = ended;
     m->arg = arg;

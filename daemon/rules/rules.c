@@ -10,6 +10,16 @@ static bool any_glob(const char *const *globs, size_t count, struct span text)
     return false;
 }
 
+/* Also where only both parts together begin with it: what is ours at the destination is not to be
+ * overwritten by an object that happens to be called so. */
+static bool maps_to_reserved(struct span prefix, struct span rest)
+{
+    struct span reserved = span_str(RULES_RESERVED_PREFIX);
+    size_t n = prefix.len < reserved.len ? prefix.len : reserved.len;
+    return memcmp(prefix.ptr, reserved.ptr, n) == 0 &&
+           span_starts_with(rest, span_skip(reserved, n));
+}
+
 bool rules_takes_key(const struct rule *rule, struct span key)
 {
     struct span prefix = span_str(rule->source.prefix);
@@ -19,6 +29,9 @@ bool rules_takes_key(const struct rule *rule, struct span key)
     struct span rest = span_skip(key, prefix.len);
     if (rest.len == 0 && rule->destination.prefix[0] == '\0') {
         return false; /* its destination key would be empty */
+    }
+    if (maps_to_reserved(span_str(rule->destination.prefix), rest)) {
+        return false;
     }
     if (rule->include_count > 0 && !any_glob(rule->include, rule->include_count, rest)) {
         return false;

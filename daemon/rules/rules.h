@@ -12,7 +12,8 @@
 /* A glob on bytes: ? one byte but '/', * any but '/', ** any, [a-z] [!a-z] classes, \ quotes. */
 bool rules_glob(struct span pattern, struct span text);
 
-/* Whether the rule takes this key of its source bucket (prefix, include, exclude, reserved). */
+/* Whether the rule takes this key of its source bucket (prefix, include, exclude; reserved, there
+ * or at the destination). */
 bool rules_takes_key(const struct rule *rule, struct span key);
 /* Whether the change is of the rule's source and key; an absent endpoint is any. */
 bool rules_matches(const struct rule *rule, const struct change *change);

@@ -111,12 +111,12 @@ class Mover:
 
 
 class Replctl(Mover):
-    """`replctl migrate`; options are of the destination's endpoint."""
+    """`replctl migrate`; memory is its budget, options are of the destination's endpoint."""
 
     program = name = "replctl"
 
-    def __init__(self, log_level="warning", **options):
-        self.log_level, self.options = log_level, options
+    def __init__(self, log_level="warning", memory="512MiB", **options):
+        self.log_level, self.memory, self.options = log_level, memory, options
 
     def command(self, job):
         ends = {"near": job.source, "far": job.destination}
@@ -128,7 +128,7 @@ class Replctl(Mover):
         conf.write_text(yaml.safe_dump({"endpoints": endpoints}))
         return [BUILD / "cli/replctl", "migrate", f"near/{job.bucket}/", f"far/{job.target}/",
                 "--config", conf, "--journal", job.work / f"{job.target}.db", "--json",
-                "--log-level", self.log_level]
+                "--memory", self.memory, "--log-level", self.log_level]
 
 
 class Rclone(Mover):

@@ -79,6 +79,10 @@ def empty_bucket(server, name):
             client.delete_object(Bucket=name, Key=item["Key"])
     for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
         client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+    if client.get_bucket_versioning(Bucket=name).get("Status"):
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
+            for item in page.get("Versions", []) + page.get("DeleteMarkers", []):
+                client.delete_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])
     client.delete_bucket(Bucket=name)
 
 
@@ -254,6 +258,19 @@ def make_certificates(folder, address="127.0.0.1"):
     run(openssl, "x509", "-req", "-days", "2", "-in", request, "-CA", ca, "-CAkey", ca_key,
         "-CAcreateserial", "-extfile", names, "-out", cert)
     return ca, cert, key
+
+
+def make_client_certificate(folder):
+    """A client's certificate of the CA that make_certificates() made there; returns (cert, key)."""
+    openssl = need("openssl")
+    cert, key, request = folder / "client.pem", folder / "client.key", folder / "client.csr"
+    names = folder / "client.ext"
+    names.write_text("basicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n")
+    run(openssl, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-subj", "/CN=sender", "-keyout", key, "-out", request)
+    run(openssl, "x509", "-req", "-days", "2", "-in", request, "-CA", folder / "ca.pem", "-CAkey",
+        folder / "ca.key", "-CAcreateserial", "-extfile", names, "-out", cert)
+    return cert, key
 
 
 class Nghttpx(Server):

@@ -127,16 +127,25 @@ void copy_delete_fill(struct copy *c, struct copy_op *o)
     copy_fill_dest(c, &o->op, STORE_DELETE);
 }
 
+static void deleted(struct copy *c)
+{
+    if (c->job.shared) {
+        copy_ask(c, STEP_RIVAL_EVIDENCE);
+    } else {
+        copy_end(c, COPY_DELETED);
+    }
+}
+
 void copy_delete_good(struct copy *c, struct copy_op *o)
 {
     c->outcome.dest = o->op.object;
-    copy_end(c, COPY_DELETED);
+    deleted(c);
 }
 
 void copy_delete_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
-        copy_end(c, COPY_DELETED);
+        deleted(c);
     } else {
         copy_again_as(c, o, first_question(c)); /* the key may be there again by then */
     }

@@ -75,7 +75,7 @@ static void go_on(struct copy *c)
 {
     c->peer_for = arena_span(&c->arena, c->source.etag);
     if (c->peer_before_complete) {
-        copy_note(c, COPY_COMPLETING, 0);
+        copy_complete_past_peer(c);
     } else {
         copy_read_start(c);
     }

@@ -6,6 +6,7 @@
 
 #define PLAN_PART_DEFAULT ((uint64_t)8 * 1024 * 1024)  /* bytes, while no rate is known */
 #define PLAN_PART_LIMIT   ((uint64_t)64 * 1024 * 1024) /* bytes, unless the part count needs more */
+#define PLAN_RATE_OTHER   ((uint64_t)1024 * 1024)      /* bytes a second: a guess, without BBR */
 #define PLAN_PART_SECONDS 4                            /* a part is so long on one lane */
 
 struct plan_input {

@@ -311,10 +311,20 @@ static uint64_t limited(uint64_t rate_bps, const struct valves *v)
     return limit > 0 && expected > most ? most : rate_bps;
 }
 
+/* Before a lane has shown its rate. Without BBR one lane brings little over a path that loses
+ * (1 %, 150 ms: 0.12 MB/s), and it is their number that counts: the smaller the parts, the more of
+ * them does the memory hold. */
+static uint64_t first_rate(const struct store *to)
+{
+    const char *congestion = store_congestion(to);
+    return congestion[0] != '\0' && strcmp(congestion, "bbr") != 0 ? PLAN_RATE_OTHER : 0;
+}
+
 struct plan_input sched_plan_input(const struct copy *c)
 {
     const struct endpoint *to = c->at[COPY_DEST];
-    uint64_t rate_bps = limited((uint64_t)to->rate_bps, &to->valves);
+    uint64_t rate_bps = to->rate_bps > 0 ? (uint64_t)to->rate_bps : first_rate(c->job.to);
+    rate_bps = limited(rate_bps, &to->valves);
     return (struct plan_input){.rate_bps = limited(rate_bps, &c->group->valves),
                                .part_max = c->job.part_max,
                                .memory_bytes = c->sched->o.memory_bytes,

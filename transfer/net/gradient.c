@@ -67,7 +67,7 @@ static void update_usual(struct gradient *g, double now_us)
 static double grown(const struct gradient *g)
 {
     if (g->is_calm) {
-        return 2 * g->limit;
+        return g->limit; /* has grown with each answer */
     }
     if (g->flat >= FLAT_AGAIN) {
         return 1.25 * g->limit;
@@ -78,6 +78,8 @@ static double grown(const struct gradient *g)
 static void window_ends(struct gradient *g)
 {
     double now_us = median_us(g);
+    g->seen_us = now_us;
+    g->windows++;
     bool is_used = g->in_flight >= g->limit / 2;
     update_usual(g, now_us);
     double slope = fmax(0.5, fmin(1, TOLERANCE * g->usual_us / now_us));
@@ -92,11 +94,19 @@ static void window_ends(struct gradient *g)
     g->limit = fmax(fmin(GRADIENT_LEAST, g->most), fmin(g->limit, g->most));
 }
 
+void gradient_answered(struct gradient *g, unsigned in_flight)
+{
+    if (g->is_calm && in_flight >= g->limit / 2) {
+        g->limit = fmin(g->limit + 1, g->most);
+    }
+}
+
 unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, unsigned in_flight)
 {
     if (g->window_us == 0) {
         g->window_us = now_us;
     }
+    gradient_answered(g, in_flight);
     g->kept_us[g->count++ % GRADIENT_KEPT] = latency_us;
     g->in_flight = in_flight > g->in_flight ? in_flight : g->in_flight;
     double span_us = fmax(WINDOW_US, fmax(g->usual_us, latency_us));

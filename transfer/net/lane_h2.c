@@ -114,13 +114,23 @@ static void pump(struct lane_h2 *l)
     }
 }
 
+/* Where HTTP/2 is all that may be spoken, nothing goes until the server agrees. */
+static void refuse(const struct lane_h2 *l, struct fail *f)
+{
+    bool is_wanted = l->common->http == NET_HTTP_2;
+    fail_set(f, is_wanted ? REPL_ETLS : REPL_EPROTO, "server does not agree to HTTP/2");
+    if (is_wanted) {
+        fail_hint(f, "leave `http: 2` out of the endpoint's configuration");
+    }
+}
+
 static void on_ready(void *arg)
 {
     struct lane_h2 *l = arg;
     l->is_ready = true;
     if (strcmp(tls_alpn(conn_tls(l->conn)), "h2") != 0) {
         struct fail f;
-        fail_set(&f, REPL_EPROTO, "server does not agree to HTTP/2");
+        refuse(l, &f);
         lose(l, &f);
         tell_ended(l);
         return;

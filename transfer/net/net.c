@@ -13,15 +13,27 @@ static void finish_close(void *arg);
 
 static void start_waiting(struct net *n);
 
+/* Where a part takes a minute, nothing may end for long. */
+static void steer(struct net *n)
+{
+    unsigned before = net_slots(n, NET_BULK);
+    for (size_t i = 0; i < n->path_count; i++) {
+        path_sample(&n->paths[i]);
+        path_steer(&n->paths[i]);
+    }
+    if (n->more != NULL && net_slots(n, NET_BULK) > before) {
+        n->more(n->more_arg);
+    }
+}
+
 static void tick(void *arg)
 {
     struct net *n = arg;
     pool_close_old(n);
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
-        path_sample(&n->paths[i]);
-        path_steer(&n->paths[i]);
     }
+    steer(n);
     late_check(n);
     start_waiting(n);
     if (n->lanes > 0) {
@@ -75,10 +87,13 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     n->common.ca_file = o->ca_file != NULL ? mem_strdup(o->ca_file) : NULL;
     n->common.tls_insecure = o->tls_insecure;
     n->common.congestion = mem_strdup(o->congestion != NULL ? o->congestion : "auto");
+    n->common.http = o->http;
     n->common.share = curl_share_init();
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     n->name = mem_strdup(o->name);
+    n->more = o->more;
+    n->more_arg = o->more_arg;
     n->lane_limit = o->lanes > 0 ? o->lanes : 1;
     make_paths(n, o);
     timer_init(&n->tick, o->loop, tick, n);
@@ -114,6 +129,37 @@ size_t net_pick(const struct net *n, enum net_class class)
     return route_pick(n->routes, free_slots, n->path_count, class, loop_now_ms(n->common.loop));
 }
 
+static void order_all(struct net *n, size_t which, enum net_order order, struct fail *f)
+{
+    static const char *const said[] = {"free", "fixed", "forbidden"};
+    struct route *all[NET_PATHS_MAX];
+    for (size_t i = 0; i < n->path_count; i++) {
+        all[i] = &n->paths[i].route;
+    }
+    if (!route_order(all, n->path_count, which, order)) {
+        fail_set(f, REPL_ECONFLICT, "endpoint %s would have no path left", n->name);
+        fail_hint(f, "free another path first");
+        return;
+    }
+    LOG_NOTICE(n->common.log, "path", "%s/%s is %s", n->name, n->paths[which].name, said[order]);
+}
+
+int net_order(struct net *n, const char *path, enum net_order order, struct fail *f)
+{
+    bool is_found = path == NULL;
+    fail_clear(f);
+    for (size_t i = 0; i < n->path_count; i++) {
+        bool is_meant = path != NULL ? strcmp(path, n->paths[i].name) == 0
+                                     : n->paths[i].route.order != NET_FREE;
+        is_found = is_found || is_meant;
+        if (is_meant) {
+            order_all(n, i, order, f);
+        }
+    }
+    return is_found ? f->code
+                    : fail_set(f, REPL_ENOTFOUND, "endpoint %s has no path \"%s\"", n->name, path);
+}
+
 const char *net_congestion(const struct net *n)
 {
     return n->grant.congestion;
@@ -126,6 +172,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
+    r->is_first = !l->is_proven;
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }
@@ -170,11 +217,20 @@ static void note_loss(struct net_request *r, const struct lane *l)
     r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
 }
 
+/* Bulk has left HTTP/2, and the host speaks nothing else. */
+static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
+{
+    bool is_first = !l->is_h2 && !l->is_proven && l->host->http == HOST_HTTP_2;
+    return is_first && (f->code == REPL_ETLS || f->code == REPL_EPROTO || f->code == REPL_ENET);
+}
+
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
+    } else if (is_refusal_of_h1(l, &r->fail)) {
+        host_refuses_h1(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
         note_loss(r, l);
     }

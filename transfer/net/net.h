@@ -22,6 +22,13 @@ struct host;
 /* What the operator says of a path. */
 enum net_use { NET_USE_AUTO, NET_USE_ALWAYS, NET_USE_NEVER };
 
+/* What he says of it while the daemon runs: nothing, only this one, or not this one. */
+enum net_order { NET_FREE, NET_FIXED, NET_FORBIDDEN };
+
+/* What is spoken over TLS: what the host offers, with a way back to HTTP/1.1; or one and nothing
+ * else, without a question. Without TLS it is HTTP/1.1. */
+enum net_http { NET_HTTP_AUTO, NET_HTTP_1, NET_HTTP_2 };
+
 struct net_path_options {
     const char *name; /* "direct" */
     enum net_use use;
@@ -37,6 +44,9 @@ struct net_options {
     bool tls_insecure;
     unsigned lanes;         /* at most, over all paths; at least 1 */
     const char *congestion; /* "auto" (also NULL): bbr where it is allowed; or one by name */
+    enum net_http http;
+    loop_fn *more; /* net_slots() of bulk has grown, though no request has ended; NULL: not told */
+    void *more_arg;
     const struct net_path_options *paths;
     size_t path_count; /* 1 … NET_PATHS_MAX */
 };
@@ -97,6 +107,7 @@ struct net_request {
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */
+    bool is_first;       /* the lane had brought no answer then */
     struct deferred failed;
 };
 
@@ -114,10 +125,16 @@ void net_cancel(struct net *n, struct net_request *r);
  * submitted; they wait for a lane. */
 unsigned net_slots(const struct net *n, enum net_class class);
 
+/* The operator's word on a path, until it is freed: requests that begin from now on obey. path NULL
+ * with NET_FREE: all of them. A path that is fixed frees another one that was. REPL_ENOTFOUND;
+ * REPL_ECONFLICT when no path could be used. */
+int net_order(struct net *n, const char *path, enum net_order order, struct fail *f);
+
 /* What is measured, for people and metrics. Views valid during the call. */
 struct net_path_report {
     const char *path;
-    enum net_use use;
+    enum net_use use; /* as configured */
+    enum net_order order;
     bool is_left;                /* for others; it is tried now and then */
     unsigned lanes;              /* open */
     unsigned slots[NET_CLASSES]; /* requests that it is worth */

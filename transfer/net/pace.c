@@ -89,6 +89,12 @@ static bool is_flat(struct pace *p, const struct pace_sample *s, uint64_t span_u
     return before > 0 && p->slice_goodput <= before * RISING;
 }
 
+/* With few of the lanes at work, it is the work that is measured. */
+static bool are_at_work(const struct pace *p, const struct pace_sample *s)
+{
+    return s->lanes * 5 >= p->wanted * 4;
+}
+
 static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
     uint64_t passed = p->now_us - p->state_us;
@@ -101,13 +107,15 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
     }
     if ((flat && passed >= settle_us(p)) || passed >= SETTLE_MAX * settle_us(p)) {
         pace_enter(p, PACE_MEASURING);
+        if (p->move == PACE_GROW && !are_at_work(p, s)) {
+            pace_cut_step(p, s->lanes);
+        }
     }
 }
 
-/* With few of the lanes at work, it is the work that is measured. */
 static bool is_usable(const struct pace *p, const struct pace_sample *s)
 {
-    return !s->is_starved && s->lanes * 5 >= p->wanted * 4;
+    return !s->is_starved && are_at_work(p, s);
 }
 
 static void epoch_ends(struct pace *p)

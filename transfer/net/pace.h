@@ -12,7 +12,10 @@
  *   any ──► SILENT ──► SETTLING   nothing acknowledged: an outage; the number stays as it was
  *
  * Most jobs last less than a minute. Therefore BBR starts with as many lanes as are enough on every
- * path measured (8: 474 of 500 Mbit/s with 2 % repeated; 4 start as well but later), epochs are
+ * path measured. Of steady flows 8 are (474 of 500 Mbit/s with 2 % repeated), but a lane rests two
+ * round trips between parts, until what was lost at the end of one has come, and the answer: with
+ * parts of 8 MiB at 1 % loss 8 lanes bring 0.90 of that, 10 lanes 0.97, 12 lanes 0.99 with 2.5 %
+ * repeated, 16 as much with 6 %. (Parts of 16 MiB need as many lanes, and end later.) Epochs are
  * short until a first move was undone, and steps become long while goodput is linear in the lanes.
  * A gain that noise or the path could explain is measured twice, and taken back for a trial when
  * the climb has ended. The excess that is worth a trial with fewer lanes is low (5 points), since a
@@ -24,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACE_BBR_START   8  /* as fast as more of them on every path measured, wasting little */
+#define PACE_BBR_START   12 /* see above */
 #define PACE_BBR_LEAST   2  /* a single one sometimes leaves its start too early */
 #define PACE_BBR_MOST    32 /* but for a peer's window */
 #define PACE_OTHER_START 16 /* CUBIC, Reno */

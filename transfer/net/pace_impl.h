@@ -24,6 +24,8 @@ unsigned pace_most(const struct pace *p);
 void pace_steady(struct pace *p, const struct pace_seen *seen);
 /* An epoch of a move is over. */
 void pace_judge(struct pace *p, const struct pace_seen *seen);
+/* Memory or the work does not allow the whole of a step, but so many lanes. */
+void pace_cut_step(struct pace *p, unsigned lanes);
 /* Back to the lanes before the move under way, without a verdict. */
 void pace_undo(struct pace *p, enum pace_reason reason);
 /* What was learnt of the goodput is of another time. */

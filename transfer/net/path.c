@@ -50,6 +50,7 @@ struct host *path_host(struct path *p, const char *url)
     h->name = mem_dup_span(name);
     h->port = port;
     h->tls = tls;
+    host_init(h);
     list_init(&h->lanes);
     resolve_init(&h->names, h, p->net->common.loop);
     list_push_back(&p->hosts, &h->link);
@@ -107,10 +108,37 @@ static bool is_starved(const struct path *p)
     return p->under_way[NET_BULK] * 5 < p->pace.wanted * 4;
 }
 
+/* What pace has decided, and from what: the goodput, repeats and holding that it had seen before.
+ */
+static void trace_bulk(const struct path *p, const struct pace *before,
+                       const struct pace_sample *in)
+{
+    const struct pace *now = &p->pace;
+    if (now->reason == before->reason && now->wanted == before->wanted) {
+        return;
+    }
+    LOG_TRACE(p->net->common.log, "pace",
+              "%s/%s bulk: %s wanted=%u before=%u lanes=%u limit=%u MB/s=%.2f repeats=%.4f "
+              "held=%.2f own_loss=%.4f min_rtt_ms=%.1f rtt_ms=%.1f starved=%d",
+              p->net->name, p->name, pace_reason_text(now->reason), now->wanted, before->wanted,
+              in->lanes, in->limit, now->base.goodput / 1e6, now->base.repeats, now->base.held,
+              now->own_loss, in->min_rtt_us / 1e3, in->rtt_us / 1e3, in->is_starved);
+}
+
+static void trace_small(const struct path *p, unsigned before, unsigned in_flight)
+{
+    const struct gradient *g = &p->gradient;
+    LOG_TRACE(p->net->common.log, "pace",
+              "%s/%s small: wanted=%u before=%u in_flight=%u median_ms=%.1f usual_ms=%.1f calm=%d "
+              "most=%.0f lanes=%u",
+              p->net->name, p->name, gradient_limit(g), before, in_flight, g->seen_us / 1e3,
+              g->usual_us / 1e3, g->is_calm, g->most, p->lanes);
+}
+
 void path_steer(struct path *p)
 {
     const struct path_sample *s = &p->sample;
-    enum pace_reason before = p->pace.reason;
+    struct pace before = p->pace;
     p->gradient.most = small_most(p);
     struct pace_sample in = {
         .now_us = p->sampled_us,
@@ -129,7 +157,8 @@ void path_steer(struct path *p)
         pace_sample(&p->pace, &in);
     }
     show_decision(p);
-    if (p->pace.reason != before) {
+    trace_bulk(p, &before, &in);
+    if (p->pace.reason != before.reason) {
         LOG_DEBUG(p->net->common.log, "path", "%s/%s: %u bulk requests at a time: %s, %.1f MB/s",
                   p->net->name, p->name, p->pace.wanted, pace_reason_text(p->pace.reason),
                   p->pace.base.goodput / 1e6);
@@ -176,13 +205,22 @@ static void was_lost(struct path *p, const struct net_request *r)
 /* Refusals come faster than answers: they say nothing. */
 static void learn_latency(struct path *p, const struct net_request *r)
 {
-    if (r->class == NET_SMALL && r->status < 400 && r->sent_us != 0 && r->first_us > r->sent_us) {
-        uint64_t latency = r->first_us - r->sent_us;
-        uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
-        gradient_add(&p->gradient, loop_now_us(p->net->common.loop), us,
-                     p->under_way[NET_SMALL] + 1);
-        firstbyte_came(&p->firstbyte, us, p->sample.rtt_us);
+    unsigned in_flight = p->under_way[NET_SMALL] + 1;
+    if (r->class != NET_SMALL || r->status >= 400 || r->sent_us == 0 || r->first_us <= r->sent_us) {
+        return;
     }
+    if (r->is_first) {
+        gradient_answered(&p->gradient, in_flight);
+        return;
+    }
+    uint64_t latency = r->first_us - r->sent_us;
+    uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
+    unsigned before = gradient_limit(&p->gradient), windows = p->gradient.windows;
+    gradient_add(&p->gradient, loop_now_us(p->net->common.loop), us, in_flight);
+    if (p->gradient.windows != windows) {
+        trace_small(p, before, in_flight);
+    }
+    firstbyte_came(&p->firstbyte, us, p->sample.rtt_us);
 }
 
 void path_started(struct path *p, const struct net_request *r)

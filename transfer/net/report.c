@@ -32,7 +32,8 @@ static void report_path(const struct path *p, const struct net_reporter *to)
     const struct path_sample *s = &p->sample;
     struct net_path_report report = {
         .path = p->name,
-        .use = p->route.use,
+        .use = p->route.wish,
+        .order = p->route.order,
         .is_left = p->route.down_ms != 0,
         .lanes = p->lanes,
         .rate_bps = s->span_us > 0 ? s->moved_bytes * 1000000 / s->span_us : 0,

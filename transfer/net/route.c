@@ -6,7 +6,40 @@ void route_init(struct route *r, enum net_use use)
 {
     memset(r, 0, sizeof(*r));
     r->use = use;
+    r->wish = use;
     r->back_ms = ROUTE_BACK_MS;
+}
+
+static enum net_use obey(enum net_use wish, enum net_order order, bool is_any_fixed)
+{
+    switch (order) {
+    case NET_FIXED:
+        return NET_USE_ALWAYS;
+    case NET_FORBIDDEN:
+        return NET_USE_NEVER;
+    case NET_FREE:
+        break;
+    }
+    return is_any_fixed && wish == NET_USE_ALWAYS ? NET_USE_AUTO : wish;
+}
+
+bool route_order(struct route *const *all, size_t count, size_t which, enum net_order order)
+{
+    enum net_order orders[NET_PATHS_MAX];
+    bool is_any_fixed = false, is_usable = false;
+    for (size_t i = 0; i < count; i++) {
+        bool is_replaced = order == NET_FIXED && all[i]->order == NET_FIXED;
+        orders[i] = i == which ? order : is_replaced ? NET_FREE : all[i]->order;
+        is_any_fixed = is_any_fixed || orders[i] == NET_FIXED;
+    }
+    for (size_t i = 0; i < count; i++) {
+        is_usable = is_usable || obey(all[i]->wish, orders[i], is_any_fixed) != NET_USE_NEVER;
+    }
+    for (size_t i = 0; i < count && is_usable; i++) {
+        all[i]->order = orders[i];
+        all[i]->use = obey(all[i]->wish, orders[i], is_any_fixed);
+    }
+    return is_usable;
 }
 
 void route_started(struct route *r, uint64_t now_ms)

@@ -14,7 +14,9 @@
 #define ROUTE_BACK_MAX 30000 /* … up to this */
 
 struct route {
-    enum net_use use;
+    enum net_use use;  /* in force */
+    enum net_use wish; /* as configured */
+    enum net_order order;
     unsigned under_way;
     struct {
         double rate;          /* bytes a second of one request (small: requests), smoothed */
@@ -27,6 +29,8 @@ struct route {
 };
 
 void route_init(struct route *r, enum net_use use);
+/* False, and nothing is changed, when none could be used then. */
+bool route_order(struct route *const *all, size_t count, size_t which, enum net_order order);
 void route_started(struct route *r, uint64_t now_ms);
 /* A request has ended well after `us` microseconds. */
 void route_good(struct route *r, enum net_class class, uint64_t bytes, uint64_t us,

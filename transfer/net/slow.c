@@ -60,3 +60,12 @@ int slow_find(struct slow_lane *lanes, size_t count, uint64_t now_us, uint32_t r
     }
     return found;
 }
+
+bool slow_is_sooner_anew(const struct slow_rest *r, uint32_t rtt_us)
+{
+    if (r->other_bps == 0) {
+        return false;
+    }
+    double anew_s = (double)r->size / (double)r->other_bps + SLOW_ANEW_RTTS * rtt_us / 1e6;
+    return (double)r->left > SLOW_SOONER * anew_s * (double)r->rate_bps;
+}

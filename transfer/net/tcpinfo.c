@@ -36,6 +36,7 @@ void tcpinfo_parse(const void *raw, size_t len, uint64_t now_us, struct tcpinfo 
                             .cwnd_bytes = k.tcpi_snd_cwnd * k.tcpi_snd_mss};
     if (has & TCPINFO_ACKED) {
         ret->acked_bytes = k.tcpi_bytes_acked;
+        ret->pacing_bps = k.tcpi_pacing_rate;
     }
     if (has & TCPINFO_MIN_RTT) {
         ret->min_rtt_us = k.tcpi_min_rtt != UINT32_MAX ? k.tcpi_min_rtt : 0;

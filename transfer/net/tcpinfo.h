@@ -10,7 +10,7 @@
 
 /* Groups of members that came with one kernel; those of a group that is not there are 0. */
 enum tcpinfo_group {
-    TCPINFO_ACKED = 1,   /* Linux 4.1: acked_bytes */
+    TCPINFO_ACKED = 1,   /* Linux 4.1: acked_bytes, pacing_bps */
     TCPINFO_MIN_RTT = 2, /* 4.6: min_rtt_us, notsent_bytes */
     TCPINFO_RATE = 4,    /* 4.9: delivery_rate_bps, app_limited */
     TCPINFO_LIMITS = 8,  /* 4.10: busy_us, rwnd_limited_us, sndbuf_limited_us */
@@ -24,6 +24,7 @@ struct tcpinfo {
     uint32_t rtt_us;
     uint32_t min_rtt_us; /* 0: not measured yet */
     uint32_t cwnd_bytes;
+    uint64_t pacing_bps; /* bytes a second at which it may leave; UINT64_MAX: as fast as it can */
     uint32_t notsent_bytes; /* in the kernel, never sent yet */
     uint64_t acked_bytes;   /* the SYN counts as one */
     uint64_t sent_bytes;    /* repeats included */

@@ -19,10 +19,15 @@ static const struct s3_verb *const verbs[] = {
     [STORE_DELETE] = &s3_verb_delete,
     [STORE_DELETE_MANY] = &s3_verb_delete_many,
     [STORE_LIST] = &s3_verb_list,
+    [STORE_LIST_VERSIONS] = &s3_verb_list_versions,
     [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
+    [STORE_GET_NOTIFICATION] = &s3_verb_get_notification,
+    [STORE_PUT_NOTIFICATION] = &s3_verb_put_notification,
+    [STORE_CREATE_TOPIC] = &s3_verb_create_topic,
     [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
+    [STORE_GET_VERSIONING] = &s3_verb_get_versioning,
 };
 
 /* ---- one operation ---- */
@@ -184,6 +189,7 @@ static void clear_result(struct store_op *op)
     op->upload_count = 0;
     op->key_fails = NULL;
     op->tags = NULL;
+    op->ret_text = span_of(NULL, 0);
     op->tag_count = 0;
     op->wire_sent = 0;
 }
@@ -228,6 +234,11 @@ static const char *congestion(const struct store *store)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
     return net_congestion(s->net);
+}
+
+static int order(struct store *store, const char *path, enum net_order order, struct fail *f)
+{
+    return net_order(s3_of(store)->net, path, order, f);
 }
 
 static void report(const struct store *store, const struct net_reporter *to)
@@ -311,6 +322,12 @@ static int add_way(struct s3 *s, const struct s3_path *path, struct fail *f)
     return 0;
 }
 
+static void has_more(void *arg)
+{
+    struct s3 *s = arg;
+    store_has_more(&s->base);
+}
+
 static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *stats,
                     struct fail *f)
 {
@@ -329,7 +346,10 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .ca_file = o->ca_file,
                               .tls_insecure = o->tls_insecure,
                               .congestion = o->congestion,
+                              .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
+                              .more = has_more,
+                              .more_arg = s,
                               .paths = paths,
                               .path_count = o->path_count};
     return net_new(&net, &s->net, f);
@@ -359,6 +379,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
                                          .cancel = cancel,
                                          .slots = slots,
                                          .congestion = congestion,
+                                         .order = order,
                                          .report = report,
                                          .close = close_s3};
     struct s3 *s = MEM_NEW(struct s3);

@@ -28,6 +28,7 @@ struct s3_options {
     const struct creds_source *creds;
     unsigned connections;   /* lanes at most; 0 = 256 */
     const char *congestion; /* "auto" (also NULL): bbr where it is allowed; or one by name */
+    enum net_http http;
     enum store_check check; /* AUTO unless the operator fixed it */
     bool reupload_safe;
 };

@@ -33,11 +33,15 @@ static int build_list(struct s3_call *c)
     return 0;
 }
 
+static void next_entry(struct object_page *p)
+{
+    p->at = p->op->entry_count < p->room ? &p->op->entries[p->op->entry_count++] : NULL;
+}
+
 static void list_start(void *arg, const char *path)
 {
-    struct object_page *p = arg;
     if (strcmp(path, "ListBucketResult/Contents") == 0) {
-        p->at = p->op->entry_count < p->room ? &p->op->entries[p->op->entry_count++] : NULL;
+        next_entry(arg);
     }
 }
 
@@ -56,49 +60,186 @@ static void list_member(struct object_page *p, const char *name, struct span tex
         time_parse(text.ptr != NULL ? text.ptr : "", text.len, &p->at->mtime_ms);
     } else if (strcmp(name, "StorageClass") == 0) {
         p->at->storage_class = arena_span(a, text);
+    } else if (strcmp(name, "VersionId") == 0) {
+        p->at->version_id = arena_span(a, text);
+    } else if (strcmp(name, "IsLatest") == 0) {
+        p->at->is_latest = span_eq_nocase(text, "true");
     }
+}
+
+/* What both listings have of the page itself. */
+static void page_member(struct object_page *p, const char *name, struct span text)
+{
+    if (strcmp(name, "IsTruncated") == 0) {
+        p->truncated = span_eq_nocase(text, "true");
+    } else if (strcmp(name, "NextContinuationToken") == 0 ||
+               strcmp(name, "NextVersionIdMarker") == 0) {
+        p->op->next_token = arena_span(p->op->arena, text);
+    } else if (strcmp(name, "NextKeyMarker") == 0) {
+        p->op->next_key = arena_span(p->op->arena, text);
+    } else if (strcmp(name, "EncodingType") == 0) {
+        p->url = span_eq_nocase(text, "url");
+    }
+}
+
+/* Whether the path goes on behind this; *ret_rest is what follows. */
+static bool is_below(const char *path, const char *start, const char **ret_rest)
+{
+    size_t len = strlen(start);
+    *ret_rest = path + len;
+    return strncmp(path, start, len) == 0;
 }
 
 static void list_end(void *arg, const char *path, struct span text)
 {
     struct object_page *p = arg;
-    static const char contents[] = "ListBucketResult/Contents/";
-    if (strncmp(path, contents, sizeof(contents) - 1) == 0) {
+    const char *name;
+    if (is_below(path, "ListBucketResult/Contents/", &name)) {
         if (p->at != NULL) {
-            list_member(p, path + sizeof(contents) - 1, text);
+            list_member(p, name, text);
         }
-    } else if (strcmp(path, "ListBucketResult/IsTruncated") == 0) {
-        p->truncated = span_eq_nocase(text, "true");
-    } else if (strcmp(path, "ListBucketResult/NextContinuationToken") == 0) {
-        p->op->next_token = arena_span(p->op->arena, text);
-    } else if (strcmp(path, "ListBucketResult/EncodingType") == 0) {
-        p->url = span_eq_nocase(text, "url");
+    } else if (is_below(path, "ListBucketResult/", &name)) {
+        page_member(p, name, text);
     } else if (strcmp(path, "ListBucketResult") == 0) {
         p->complete = true;
     }
+}
+
+/* Reads a whole page of either listing; false: it was cut off, which has been said. */
+static bool parse_page(struct s3_call *c, const struct xml_handler *handler, struct object_page *p)
+{
+    struct store_op *op = c->op;
+    *p = (struct object_page){.op = op, .room = op->max_keys > 0 ? op->max_keys : 1000};
+    op->entries = arena_alloc(op->arena, p->room * sizeof(struct store_entry));
+    op->entry_count = 0;
+    op->next_token = span_of(NULL, 0);
+    op->next_key = span_of(NULL, 0);
+    if (xml_parse(c->net.text, handler, p) < 0 || !p->complete) {
+        op->entry_count = 0;
+        fail_set(&op->fail, REPL_EPROTO, "%s: the listing was cut off", store_op_name(op->kind));
+        return false;
+    }
+    for (size_t i = 0; p->url && i < op->entry_count; i++) {
+        op->entries[i].key = uri_decode(op->arena, op->entries[i].key);
+    }
+    return true;
 }
 
 static int parse_list(struct s3_call *c)
 {
     static const struct xml_handler handler = {.start = list_start, .end = list_end};
     struct store_op *op = c->op;
-    struct object_page p = {.op = op, .room = op->max_keys > 0 ? op->max_keys : 1000};
-    op->entries = arena_alloc(op->arena, p.room * sizeof(struct store_entry));
-    op->entry_count = 0;
-    op->next_token = span_of(NULL, 0);
-    if (xml_parse(c->net.text, &handler, &p) < 0 || !p.complete) {
-        op->entry_count = 0;
-        fail_set(&op->fail, REPL_EPROTO, "ListObjectsV2: the listing was cut off");
+    struct object_page p;
+    if (!parse_page(c, &handler, &p)) {
         return 0;
-    }
-    for (size_t i = 0; p.url && i < op->entry_count; i++) {
-        op->entries[i].key = uri_decode(op->arena, op->entries[i].key);
     }
     if (!p.truncated) {
         op->next_token = span_of(NULL, 0);
     } else if (op->next_token.len == 0 || span_eq(op->next_token, op->token)) {
         fail_set(&op->fail, REPL_EPROTO,
                  "ListObjectsV2: the listing goes on but has no token of its own");
+    }
+    return 0;
+}
+
+/* ---- versions ---- */
+
+static int build_list_versions(struct s3_call *c)
+{
+    struct store_op *op = c->op;
+    c->bucket_only = true;
+    s3_param(c, "versions", span_of("", 0));
+    s3_param(c, "encoding-type", span_str("url"));
+    s3_param_u64(c, "max-keys", op->max_keys > 0 ? op->max_keys : 1000);
+    s3_param(c, "prefix", op->key.ptr != NULL ? op->key : span_of("", 0));
+    if (op->start_after.len > 0) {
+        s3_param(c, "key-marker", op->start_after);
+    }
+    if (op->start_after.len > 0 && op->token.len > 0) {
+        s3_param(c, "version-id-marker", op->token);
+    }
+    return 0;
+}
+
+static void versions_start(void *arg, const char *path)
+{
+    struct object_page *p = arg;
+    bool is_marker = strcmp(path, "ListVersionsResult/DeleteMarker") == 0;
+    if (is_marker || strcmp(path, "ListVersionsResult/Version") == 0) {
+        next_entry(p);
+        if (p->at != NULL) {
+            p->at->is_marker = is_marker;
+        }
+    }
+}
+
+static void versions_end(void *arg, const char *path, struct span text)
+{
+    struct object_page *p = arg;
+    const char *name;
+    if (is_below(path, "ListVersionsResult/Version/", &name) ||
+        is_below(path, "ListVersionsResult/DeleteMarker/", &name)) {
+        if (p->at != NULL) {
+            list_member(p, name, text);
+        }
+    } else if (is_below(path, "ListVersionsResult/", &name)) {
+        page_member(p, name, text);
+    } else if (strcmp(path, "ListVersionsResult") == 0) {
+        p->complete = true;
+    }
+}
+
+static int parse_list_versions(struct s3_call *c)
+{
+    static const struct xml_handler handler = {.start = versions_start, .end = versions_end};
+    struct store_op *op = c->op;
+    struct object_page p;
+    if (!parse_page(c, &handler, &p)) {
+        return 0;
+    }
+    if (!p.truncated) {
+        op->next_token = span_of(NULL, 0);
+        op->next_key = span_of(NULL, 0);
+        return 0;
+    }
+    op->next_key = p.url ? uri_decode(op->arena, op->next_key) : op->next_key;
+    bool stands = span_eq(op->next_key, op->start_after) && span_eq(op->next_token, op->token);
+    if (op->next_key.len == 0 || stands) {
+        fail_set(&op->fail, REPL_EPROTO,
+                 "ListObjectVersions: the listing goes on but has no markers of its own");
+    }
+    return 0;
+}
+
+static int build_get_versioning(struct s3_call *c)
+{
+    c->bucket_only = true;
+    s3_param(c, "versioning", span_of("", 0));
+    return 0;
+}
+
+struct versioning_answer {
+    struct store_op *op;
+    bool complete;
+};
+
+static void versioning_end(void *arg, const char *path, struct span text)
+{
+    struct versioning_answer *v = arg;
+    if (strcmp(path, "VersioningConfiguration/Status") == 0) {
+        v->op->versioning = span_eq_nocase(text, "Enabled");
+    } else if (strcmp(path, "VersioningConfiguration") == 0) {
+        v->complete = true;
+    }
+}
+
+static int parse_get_versioning(struct s3_call *c)
+{
+    static const struct xml_handler handler = {.end = versioning_end};
+    struct versioning_answer v = {.op = c->op};
+    c->op->versioning = false;
+    if (xml_parse(c->net.text, &handler, &v) < 0 || !v.complete) {
+        fail_set(&c->op->fail, REPL_EPROTO, "GetBucketVersioning: the answer was cut off");
     }
     return 0;
 }
@@ -318,6 +459,10 @@ static int refused_delete_many(struct s3_call *c)
 }
 
 const struct s3_verb s3_verb_list = {.method = "GET", .build = build_list, .parse = parse_list};
+const struct s3_verb s3_verb_list_versions = {
+    .method = "GET", .build = build_list_versions, .parse = parse_list_versions};
+const struct s3_verb s3_verb_get_versioning = {
+    .method = "GET", .build = build_get_versioning, .parse = parse_get_versioning};
 const struct s3_verb s3_verb_list_uploads = {
     .method = "GET", .build = build_list_uploads, .parse = parse_list_uploads};
 const struct s3_verb s3_verb_delete_many = {.method = "POST",

@@ -144,6 +144,10 @@ static int build_put(struct s3_call *c)
     if (c->op->if_none_match) {
         s3_header(c, "if-none-match", span_str("*"));
     }
+    if (c->op->if_match.len > 0) {
+        bool bare = c->s3->base.features.conditional == STORE_CONDITIONAL_BARE;
+        s3_header(c, "if-match", bare ? c->op->if_match : s3_quote(c, c->op->if_match));
+    }
     return 0;
 }
 

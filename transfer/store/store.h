@@ -26,12 +26,17 @@ enum store_op_kind {
     STORE_ABORT,
     STORE_LIST_PARTS, /* all pages */
     STORE_DELETE,
-    STORE_DELETE_MANY,  /* `keys`, at most 1,000; falls back to single deletes where it must */
-    STORE_LIST,         /* one page of objects, in the server's order */
-    STORE_LIST_UPLOADS, /* all uploads whose key starts with `key` (at most 1,000) */
+    STORE_DELETE_MANY,   /* `keys`, at most 1,000; falls back to single deletes where it must */
+    STORE_LIST,          /* one page of objects, in the server's order */
+    STORE_LIST_VERSIONS, /* one page of versions and delete markers, a key's newest first */
+    STORE_LIST_UPLOADS,  /* all uploads whose key starts with `key` (at most 1,000) */
     STORE_GET_TAGS,
     STORE_PUT_TAGS,
+    STORE_GET_NOTIFICATION, /* the bucket's configuration, as XML in ret_text */
+    STORE_PUT_NOTIFICATION, /* `body`, XML, is put in its place */
+    STORE_CREATE_TOPIC,     /* of the server itself (Ceph RGW): `body` is a form; bucket is empty */
     STORE_HEAD_BUCKET,
+    STORE_GET_VERSIONING, /* whether the bucket keeps versions now */
 };
 
 /* A header or tag that travels with an object; values are bytes as read. */
@@ -78,12 +83,15 @@ struct store_part {
     struct span checksum; /* "crc64nvme:BASE64" or absent */
 };
 
-struct store_entry { /* of STORE_LIST */
+struct store_entry { /* of STORE_LIST and STORE_LIST_VERSIONS */
     struct span key;
     struct span etag;
     struct span storage_class;
     uint64_t size;
     int64_t mtime_ms;
+    struct span version_id; /* LIST_VERSIONS: "null" where it has none */
+    bool is_latest;         /* LIST_VERSIONS */
+    bool is_marker;         /* LIST_VERSIONS: a delete marker, without ETag and size */
 };
 
 struct store_upload { /* of STORE_LIST_UPLOADS */
@@ -102,6 +110,15 @@ enum store_check {
     STORE_CHECK_MD5,    /* Content-MD5 and unsigned payload, TLS only */
 };
 
+/* Whether a PUT obeys If-Match and If-None-Match, and how the ETag has to be written there: Ceph
+ * RGW of before 2023 compares it with its quotes. */
+enum store_conditional {
+    STORE_CONDITIONAL_UNKNOWN,
+    STORE_CONDITIONAL_NONE,
+    STORE_CONDITIONAL_QUOTED,
+    STORE_CONDITIONAL_BARE,
+};
+
 struct store_op;
 typedef void store_done_fn(struct store_op *op);
 
@@ -111,7 +128,7 @@ struct store_op {
     struct span bucket;
     struct span key;        /* or the prefix of the LISTs */
     struct span version_id; /* GET, HEAD, DELETE: exactly this version */
-    struct span if_match;   /* ETag without quotes: GET, HEAD, DELETE */
+    struct span if_match;   /* ETag without quotes: GET, HEAD, DELETE; PUT: only over this one */
     bool if_none_match;     /* PUT, COMPLETE: only when the key does not exist */
     bool ranged;            /* GET: bytes [offset, offset + length) */
     uint64_t offset;
@@ -128,10 +145,10 @@ struct store_op {
     size_t part_count;
     const struct span *keys; /* DELETE_MANY */
     size_t key_count;
-    struct span start_after; /* LIST: absent = from the beginning */
-    struct span token;       /* LIST: of the page before, wins over start_after */
-    struct span tags_query;  /* unused by callers; see meta.tags */
-    uint32_t max_keys;       /* LIST: 0 = 1,000 */
+    struct span start_after; /* LISTs: absent = from the beginning; LIST_VERSIONS: the next_key … */
+    struct span token; /* LIST: of the page before, wins over start_after; … and next_token */
+    struct span tags_query; /* unused by callers; see meta.tags */
+    uint32_t max_keys;      /* LISTs: 0 = 1,000 */
     store_done_fn *done;
     void *arg;
     struct arena *arena; /* results live here; the caller's, alive until it is done with them */
@@ -146,14 +163,17 @@ struct store_op {
     struct store_part part;       /* PART: as accepted */
     struct store_part *ret_parts; /* LIST_PARTS, ascending */
     size_t ret_part_count;
-    struct store_entry *entries; /* LIST */
+    struct store_entry *entries; /* LIST, LIST_VERSIONS */
     size_t entry_count;
     struct span next_token;       /* LIST: absent at the end */
+    struct span next_key;         /* LIST_VERSIONS: absent at the end, and not without next_token */
     struct store_upload *uploads; /* LIST_UPLOADS */
     size_t upload_count;
     struct fail *key_fails;  /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
     struct store_pair *tags; /* GET_TAGS */
+    struct span ret_text;    /* GET_NOTIFICATION, CREATE_TOPIC */
     size_t tag_count;
+    bool versioning;    /* GET_VERSIONING: enabled; not while it is suspended */
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
     uint32_t rtt_us;    /* of that connection; 0: not known */
@@ -171,9 +191,10 @@ enum store_class { STORE_SMALL, STORE_BULK, STORE_CLASSES };
 
 /* What is known of the server; read by planning, updated by the probe. */
 struct store_features {
-    enum store_check check; /* what PUT and PART use */
-    bool put_etag_is_md5;   /* the PUT's own ETag answers for the bytes */
-    bool returns_checksum;  /* PUT and HEAD carry the checksum back */
+    enum store_check check;             /* what PUT and PART use */
+    enum store_conditional conditional; /* as tried out */
+    bool put_etag_is_md5;               /* the PUT's own ETag answers for the bytes */
+    bool returns_checksum;              /* PUT and HEAD carry the checksum back */
     bool delete_many;
     bool tags;
     bool list_v2;
@@ -197,6 +218,8 @@ struct store_ops {
     unsigned (*slots)(const struct store *s, enum store_class class);
     /* Congestion control of the newest connection, "" while there is none; NULL: knows of none. */
     const char *(*congestion)(const struct store *s);
+    /* See net_order(); NULL: it has no paths. */
+    int (*order)(struct store *s, const char *path, enum net_order order, struct fail *f);
     /* Its paths and lanes; NULL: it has none. */
     void (*report)(const struct store *s, const struct net_reporter *to);
     /* closed(arg) from the loop, after every done(). */
@@ -207,7 +230,17 @@ struct store {
     const struct store_ops *ops;
     const char *name; /* of the endpoint, for logs and metrics */
     struct store_features features;
+    /* Of the scheduler: there are more slots than a moment ago, though nothing has ended. */
+    void (*more)(void *arg);
+    void *more_arg;
 };
+
+static inline void store_has_more(struct store *s)
+{
+    if (s->more != NULL) {
+        s->more(s->more_arg);
+    }
+}
 
 static inline void store_submit(struct store *s, struct store_op *op)
 {
@@ -231,6 +264,14 @@ static inline void store_report(const struct store *s, const struct net_reporter
     }
 }
 
+static inline int store_order(struct store *s, const char *path, enum net_order order,
+                              struct fail *f)
+{
+    return s->ops->order != NULL
+               ? s->ops->order(s, path, order, f)
+               : fail_set(f, REPL_EUNSUPPORTED, "endpoint %s has no paths", s->name);
+}
+
 static inline const char *store_congestion(const struct store *s)
 {
     return s->ops->congestion != NULL ? s->ops->congestion(s) : "";
@@ -239,6 +280,11 @@ static inline const char *store_congestion(const struct store *s)
 static inline void store_close(struct store *s, void (*closed)(void *arg), void *arg)
 {
     s->ops->close(s, closed, arg);
+}
+
+static inline bool store_can_condition(const struct store *s)
+{
+    return s->features.conditional >= STORE_CONDITIONAL_QUOTED;
 }
 
 const char *store_op_name(enum store_op_kind kind); /* "GetObject" */

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Callable
 
-from . import bulk, crawl, fault, fresh, loopback, small, window
+from . import bulk, crawl, fault, fresh, loopback, memory, small, window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,8 @@ ROWS = {
                     {"times": 8, "peer": 1.5, "loss": "1%"}),
     "crawler": Row("20,000 x 16 KiB and 16 x 128 MiB appear within 10 s", crawl.burst,
                    {"times": 1.5, "loss": "1%"}),
+    "memory": Row("4,527 objects of 16 KiB to 256 MiB, 1 % loss, budgets of 64 and 512 MiB",
+                  memory.mixed, {"over_mib": 64, "loss": "1%"}),
     "window-64k": Row("an HTTP/2 server with windows of 64 KiB", window.measure,
                       {"share": 0.8, "cpu": 0.1}),
     "fresh": Row("five small objects a second for 120 s while bulk saturates the path",

@@ -889,6 +889,84 @@ static size_t replicas_left(struct world *w, uint32_t rule, const char *prefix, 
     return n;
 }
 
+/* ---- versions ---- */
+
+static int finish_version(struct world *w, const struct task *t, enum finish_outcome outcome,
+                          const char *id, bool goes_on)
+{
+    static const struct replica replica = {.source_etag = {"e1", 2}, .size = 10};
+    struct version_mark mark = {.version_id = span_str(id), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(t, outcome);
+    f.replica = outcome == FINISH_DONE ? &replica : NULL;
+    f.bytes = 10;
+    f.version = &mark;
+    f.goes_on = goes_on;
+    int status = ops(w)->finish(w->b, &f, &r);
+    assert_int_equal(r.pending, goes_on && status == 0);
+    return status;
+}
+
+static void assert_mark(struct world *w, const char *id)
+{
+    struct version_mark mark;
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark), 0);
+    assert_true(span_eq_str(mark.version_id, id));
+    assert_int_equal(mark.mtime_ms, NOW);
+}
+
+static void versions_are_done_one_after_the_other(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, t.key, &mark), REPL_ENOTFOUND);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
+    assert_mark(w, "v2");
+    assert_int_equal(counts(w).pending_objects, 1);
+    assert_int_equal(counts(w).replicas, 0);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v3", false), 0);
+    assert_mark(w, "v3");
+    assert_int_equal(counts(w).pending_objects, 0);
+    assert_int_equal(counts(w).done_objects, 2);
+    assert_int_equal(counts(w).deleted_objects, 1);
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v4", true), REPL_ENOTFOUND);
+    assert_mark(w, "v3");
+}
+
+static void a_failure_moves_no_mark(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_SKIPPED, "v1", true), 0);
+    struct version_mark mark = {.version_id = span_str("v2"), .mtime_ms = NOW};
+    struct finish_result r = {0};
+    struct finish f = finish_of(&t, FINISH_FAILED);
+    f.version = &mark;
+    f.goes_on = true;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    assert_mark(w, "v1");
+    assert_int_equal(counts(w).failed_objects, 1);
+}
+
+static void marks_go_with_their_rule(void **state)
+{
+    struct world *w = *state;
+    struct version_mark mark;
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v1", false), 0);
+    assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
+    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark),
+                     REPL_ENOTFOUND);
+    assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
+}
+
 static void replicas_are_purged_a_few_at_a_time(void **state)
 {
     struct world *w = *state;
@@ -974,6 +1052,180 @@ static void the_watermark_never_goes_back(void **state)
     assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
     assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1), 0);
     assert_int_equal(frontier(w).watermark_ms, NOW);
+}
+
+/* ---- what came later than the watermark ---- */
+
+static size_t late_page(struct world *w, struct late_change **ret)
+{
+    size_t n;
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, 10, ret, &n), 0);
+    return n;
+}
+
+static void late_changes_are_counted_and_named(void **state)
+{
+    struct world *w = *state;
+    struct late_change *late;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW - 1000), 0);
+    append_put(w, "in-time", NOW - 999);
+    struct append_entry e = put_of(w, "listed", NOW - 5000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    assert_int_equal(late_page(w, &late), 0);
+    append_put(w, "late", NOW - 1000);
+    append_put(w, "later", NOW - 3000);
+    append_put(w, "later", NOW - 3000); /* told twice, pending */
+    assert_int_equal(counts(w).late_changes, 2);
+    assert_int_equal(late_page(w, &late), 2);
+    assert_true(span_eq_str(late[0].key, "later"));
+    assert_true(span_eq_str(late[0].feed, "append"));
+    assert_int_equal(late[0].event_time_ms, NOW - 3000);
+    assert_int_equal(late[0].accepted_ms, NOW);
+    assert_int_equal(late[0].watermark_ms, NOW - 1000);
+    assert_true(span_eq_str(late[1].key, "late"));
+    assert_int_equal(frontier(w).oldest_ms, NOW - 3000);
+}
+
+/* The watermark passed it rightly: the destination held it. */
+static void what_is_told_again_is_not_late(void **state)
+{
+    struct world *w = *state;
+    append_put(w, "a", NOW - 3000);
+    append_put(w, "b", NOW - 3000);
+    struct task_list list = claim(w, TASK_LIVE, 2);
+    assert_int_equal(finish(w, &list.tasks[0], FINISH_DONE), 0);
+    assert_int_equal(finish(w, &list.tasks[1], FINISH_DELETED), 0);
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    struct append_entry e = put_of(w, "a", NOW - 3000);
+    e.change.etag = span_str("e1"); /* the replica's */
+    append(w, &e, NOW);
+    append_put(w, "b", NOW - 3000);
+    assert_int_equal(counts(w).late_changes, 0);
+    e = put_of(w, "a", NOW - 2000);
+    e.change.etag = span_str("e2"); /* written since */
+    append(w, &e, NOW);
+    assert_int_equal(counts(w).late_changes, 1);
+}
+
+static void late_changes_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct append_entry entries[100];
+    struct append_result r;
+    struct late_change *late;
+    size_t n;
+    assert_int_equal(ops(w)->watermark_put(w->b, w->rule, NOW), 0);
+    for (int call = 0; call < 15; call++) {
+        for (int i = 0; i < 100; i++) {
+            entries[i] = put_of(w, arena_printf(&w->arena, "%d-%d", call, i), NOW - 10);
+        }
+        assert_int_equal(ops(w)->append(w->b, entries, 100, NOW, &r), 0);
+    }
+    assert_int_equal(counts(w).late_changes, 1500);
+    assert_int_equal(ops(w)->late_page(w->b, &w->arena, w->rule, LATE_CHANGES_MAX + 100, &late, &n),
+                     0);
+    assert_int_equal(n, LATE_CHANGES_MAX);
+    assert_true(span_eq_str(late[0].key, "14-99"));
+}
+
+/* ---- what a complete scan confirms ---- */
+
+static void a_scan_proves_up_to_what_is_unfinished(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "old", NOW - 9000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "new", NOW - 500);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    assert_int_equal(finish(w, &t, FINISH_FAILED), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 9001); /* given up is not there */
+    assert_int_equal(ops(w)->task_drop(w->b, w->rule, span_str("old"), span_str("x"), NOW), 0);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW - 1000), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000);
+    append_put(w, "late", NOW - 20000);
+    assert_int_equal(ops(w)->prove(w->b, w->rule, NOW), 0);
+    assert_int_equal(frontier(w).proven_ms, NOW - 1000); /* never back */
+}
+
+/* ---- watermarks of prefixes ---- */
+
+static struct prefix_list prefixes(struct world *w)
+{
+    struct prefix_list list;
+    assert_int_equal(ops(w)->prefixes_list(w->b, &w->arena, w->rule, &list), 0);
+    return list;
+}
+
+static void set_prefixes(struct world *w, const struct span *names, size_t n)
+{
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, names, n), 0);
+    for (int i = 0; i < 100 && prefixes(w).sorting; i++) {
+        assert_int_equal(ops(w)->prefixes_mark(w->b, w->rule, 2), 0);
+    }
+    assert_false(prefixes(w).sorting);
+}
+
+static void prefixes_know_their_oldest(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("b/"), span_str("a/x/"), span_str("a/")};
+    append_put(w, "a/x/1", NOW - 300); /* before and after the prefixes are known */
+    append_put(w, "a/y", NOW - 200);
+    append_put(w, "c", NOW - 900);
+    set_prefixes(w, names, 3);
+    append_put(w, "b/1", NOW - 100);
+    struct append_entry e = put_of(w, "a/x/0", NOW - 800);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.prefixes[0].prefix, "a/"));
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300); /* of the one within it */
+    assert_true(span_eq_str(list.prefixes[0].key, "a/x/1"));
+    assert_int_equal(list.prefixes[0].unfinished_ms, NOW - 800);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[2].oldest_ms, NOW - 100);
+    assert_int_equal(list.prefixes[2].unfinished_ms, NOW - 100);
+}
+
+static void prefixes_that_stay_keep_their_watermark(void **state)
+{
+    struct world *w = *state;
+    const struct span first[] = {span_str("a/"), span_str("b/")};
+    const struct span then[] = {span_str("a/x/"), span_str("b/")};
+    append_put(w, "a/x/1", NOW - 300);
+    append_put(w, "b/1", NOW - 100);
+    set_prefixes(w, first, 2);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 101, NOW - 500), 0);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 200, NOW - 600), 0);
+    set_prefixes(w, then, 2);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.prefixes[0].watermark_ms, 0);
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[1].watermark_ms, NOW - 101);
+    assert_int_equal(list.prefixes[1].proven_ms, NOW - 500);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 100);
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, then, 2), 0);
+    assert_false(prefixes(w).sorting); /* nothing has changed */
+    set_prefixes(w, NULL, 0);
+    assert_int_equal(prefixes(w).count, 0);
+}
+
+static void a_change_is_late_for_its_prefix(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("a/")};
+    set_prefixes(w, names, 1);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("a/"), NOW - 100, 0), 0);
+    append_put(w, "b/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 0);
+    append_put(w, "a/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 1);
 }
 
 static void history_is_trimmed_by_age(void **state)
@@ -1154,6 +1406,234 @@ static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
     assert_int_equal(counts(w).pending_objects, 2);
 }
 
+/* ---- events ---- */
+
+static void add_event(struct world *w, const char *target, const char *body, bool optional,
+                      bool only_newest)
+{
+    struct event_record rec = {.target = span_str(target),
+                               .kind = span_str(only_newest ? "watermark" : "replicated"),
+                               .rule = w->rule,
+                               .optional = optional,
+                               .only_newest = only_newest,
+                               .at_ms = NOW,
+                               .body = span_str(body)};
+    assert_int_equal(ops(w)->event_add(w->b, &rec, 4), 0);
+}
+
+/* Bodies of those that wait, separated by blanks. */
+static const char *events_of(struct world *w, const char *target, uint64_t *ret_last)
+{
+    static char text[256];
+    struct event_record *rows;
+    size_t n;
+    text[0] = 0;
+    assert_int_equal(
+        ops(w)->event_page(w->b, &w->arena, span_str(target), BACKEND_PAGE_MAX, &rows, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
+                 SPAN_ARG(rows[i].body));
+        assert_true(i == 0 || rows[i].number > rows[i - 1].number);
+    }
+    if (ret_last != NULL) {
+        *ret_last = n > 0 ? rows[n - 1].number : 0;
+    }
+    return text;
+}
+
+static struct event_counts event_counts(struct world *w, const char *target)
+{
+    struct event_counts c = {0};
+    assert_int_equal(ops(w)->event_counts(w->b, span_str(target), &c), 0);
+    return c;
+}
+
+static void events_wait_in_order_until_told(void **state)
+{
+    struct world *w = *state;
+    uint64_t last;
+    add_event(w, "a", "1", false, false);
+    add_event(w, "b", "other", false, false);
+    add_event(w, "a", "2", false, false);
+    assert_string_equal(events_of(w, "a", &last), "1 2");
+    add_event(w, "a", "3", false, false);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_string_equal(events_of(w, "a", NULL), "3");
+    assert_string_equal(events_of(w, "b", NULL), "other");
+    assert_int_equal(event_counts(w, "a").waiting, 1);
+    assert_int_equal(event_counts(w, "a").oldest_ms, NOW);
+    assert_int_equal(event_counts(w, "none").waiting, 0);
+    struct span keep = span_str("b");
+    assert_int_equal(ops(w)->event_keep(w->b, &keep, 1), 0);
+    assert_string_equal(events_of(w, "a", NULL), "");
+    assert_int_equal(event_counts(w, "a").waiting, 0);
+    assert_string_equal(events_of(w, "b", NULL), "other");
+}
+
+static void too_many_events_lose_the_optional_ones_first(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "must1", false, false);
+    add_event(w, "a", "may1", true, false);
+    add_event(w, "a", "may2", true, false);
+    add_event(w, "a", "must2", false, false);
+    add_event(w, "a", "must3", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must1 may2 must2 must3");
+    add_event(w, "a", "must4", false, false);
+    add_event(w, "a", "must5", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must2 must3 must4 must5");
+    assert_int_equal(event_counts(w, "a").dropped, 3);
+    assert_int_equal(event_counts(w, "a").waiting, 4);
+}
+
+static void only_the_newest_advance_waits(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "t1", false, true);
+    add_event(w, "a", "x", false, false);
+    add_event(w, "a", "t2", false, true);
+    assert_string_equal(events_of(w, "a", NULL), "x t2");
+    assert_int_equal(event_counts(w, "a").waiting, 2);
+    assert_int_equal(event_counts(w, "a").dropped, 0);
+}
+
+/* ---- quarantine ---- */
+
+static void quarantine(struct world *w, const char *feed, int64_t received_ms, struct span body)
+{
+    struct quarantined q = {.feed = span_str(feed),
+                            .received_ms = received_ms,
+                            .reason = span_str("no JSON"),
+                            .body = body};
+    assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+}
+
+static struct quarantine_counts quarantine_counts(struct world *w, const char *feed)
+{
+    struct quarantine_counts c = {0};
+    assert_int_equal(ops(w)->quarantine_counts(w->b, span_str(feed), &c), 0);
+    return c;
+}
+
+static int64_t quarantine_oldest(struct world *w, const char *feed)
+{
+    int64_t ms = -1;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
+    return ms;
+}
+
+static uint64_t quarantine_drop(struct world *w, const char *feed, uint64_t id, int64_t before_ms)
+{
+    uint64_t n = 99;
+    assert_int_equal(ops(w)->quarantine_drop(w->b, span_str(feed), id, before_ms, &n), 0);
+    return n;
+}
+
+static void a_body_in_quarantine_is_as_it_came(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page, one;
+    size_t n = 0;
+    quarantine(w, "webhook:a", NOW + 5, span_of("a\0b", 3));
+    quarantine(w, "webhook:b", NOW, span_str(""));
+    assert_int_equal(ops(w)->quarantine_page(w->b, &w->arena, (struct span){0}, 0, 10, &page, &n),
+                     0);
+    assert_int_equal(n, 2);
+    assert_true(span_eq_str(page[0].feed, "webhook:a") && span_eq_str(page[0].reason, "no JSON"));
+    assert_int_equal(page[0].size, 3);
+    assert_int_equal(page[0].received_ms, NOW + 5);
+    assert_null(page[0].body.ptr);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[0].id, &one), 0);
+    assert_true(span_eq(one.body, span_of("a\0b", 3)));
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id, &one), 0);
+    assert_true(one.body.ptr != NULL && one.body.len == 0);
+    assert_int_equal(ops(w)->quarantine_get(w->b, &w->arena, page[1].id + 1, &one), REPL_ENOTFOUND);
+}
+
+static void quarantine_pages_and_feeds(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    for (int i = 0; i < 5; i++) {
+        quarantine(w, i % 2 == 0 ? "webhook:a" : "webhook:b", NOW + i, span_str("x"));
+    }
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 2, &page, &n), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(page[1].received_ms, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), page[1].id, 2, &page, &n),
+        0);
+    assert_int_equal(n, 1);
+    assert_int_equal(page[0].received_ms, NOW + 4);
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 2);
+}
+
+static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
+{
+    struct world *w = *state;
+    struct quarantined *page;
+    size_t n = 0;
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    for (int i = 0; i < 4; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:b", NOW - 9, span_str("x"));
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
+    int64_t after_scan;
+    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
+                     0);
+    assert_int_equal(after_scan, NOW + 2);
+    assert_int_equal(
+        ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
+    assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", page[0].id, 0), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 1);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 3), 2);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 3);
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, INT64_MAX), 1);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), 0);
+    assert_int_equal(quarantine_oldest(w, "webhook:b"), NOW - 9);
+}
+
+static void quarantine_is_bounded_and_says_what_it_lost(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < QUARANTINE_BODIES_MAX; i++) {
+        quarantine(w, "webhook:a", NOW + i, span_str("x"));
+    }
+    quarantine(w, "webhook:a", NOW + 5000, span_str("x"));
+    quarantine(w, "webhook:a", NOW + 6000, span_str("x"));
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.bytes, QUARANTINE_BODIES_MAX);
+    assert_int_equal(c.lost, 2);
+    quarantine(w, "webhook:b", NOW, span_str("x"));
+    assert_int_equal(quarantine_counts(w, "webhook:b").bodies, 1);
+    /* What was lost holds the watermark when all bodies are decided. */
+    assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 5000), QUARANTINE_BODIES_MAX);
+    assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 5000);
+}
+
+static void quarantine_is_bounded_in_bytes(void **state)
+{
+    struct world *w = *state;
+    size_t half = QUARANTINE_BYTES_MAX / 2;
+    char *large = mem_alloc(half + 1);
+    quarantine(w, "webhook:a", NOW, span_of(large, half));
+    quarantine(w, "webhook:a", NOW + 1, span_of(large, half + 1));
+    quarantine(w, "webhook:a", NOW + 2, span_of(large, half));
+    mem_free(large);
+    struct quarantine_counts c = quarantine_counts(w, "webhook:a");
+    assert_int_equal(c.bodies, 2);
+    assert_int_equal(c.bytes, QUARANTINE_BYTES_MAX);
+    assert_int_equal(c.lost, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1194,15 +1674,33 @@ int main(void)
         TEST(a_recorded_upload_is_found_at_its_place),
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
+        TEST(versions_are_done_one_after_the_other),
+        TEST(a_failure_moves_no_mark),
+        TEST(marks_go_with_their_rule),
         TEST(failed_tasks_come_in_pages_by_key),
         TEST(values),
         TEST(the_watermark_never_goes_back),
+        TEST(late_changes_are_counted_and_named),
+        TEST(what_is_told_again_is_not_late),
+        TEST(late_changes_are_bounded),
+        TEST(a_scan_proves_up_to_what_is_unfinished),
+        TEST(prefixes_know_their_oldest),
+        TEST(prefixes_that_stay_keep_their_watermark),
+        TEST(a_change_is_late_for_its_prefix),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
         TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
+        TEST(events_wait_in_order_until_told),
+        TEST(too_many_events_lose_the_optional_ones_first),
+        TEST(only_the_newest_advance_waits),
+        TEST(a_body_in_quarantine_is_as_it_came),
+        TEST(quarantine_pages_and_feeds),
+        TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),
+        TEST(quarantine_is_bounded_and_says_what_it_lost),
+        TEST(quarantine_is_bounded_in_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

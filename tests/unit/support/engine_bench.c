@@ -143,6 +143,7 @@ struct rule engine_bench_rule(const char *name)
                          .keep_replicas = true,
                          .marker = true,
                          .objective_ms = 600000,
+                         .takeover_ms = 60000,
                          .priority = 50};
 }
 

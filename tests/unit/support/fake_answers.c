@@ -70,6 +70,19 @@ static void do_get(struct fake *f, struct bucket *b, struct store_op *op, bool s
     fake_describe_all(f, op, v);
 }
 
+static bool condition_holds(struct bucket *b, struct store_op *op)
+{
+    const struct version *v = fake_version_latest(b, op->key);
+    if (op->if_none_match && v != NULL) {
+        fake_refuse(op, REPL_EEXISTS, 412, "PreconditionFailed");
+    } else if (op->if_match.len > 0 && v == NULL) {
+        fake_refuse(op, REPL_ENOKEY, 404, "NoSuchKey");
+    } else if (op->if_match.len > 0 && !span_eq(op->if_match, v->etag)) {
+        fake_refuse(op, REPL_ECHANGED, 412, "PreconditionFailed");
+    }
+    return op->fail.code == 0;
+}
+
 static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
 {
     char md5[16];
@@ -78,8 +91,7 @@ static void do_put(struct fake *f, struct bucket *b, struct store_op *op)
         fake_refuse(op, REPL_ECHECKSUM, 400, "BadDigest");
         return;
     }
-    if (op->if_none_match && fake_version_latest(b, op->key) != NULL) {
-        fake_refuse(op, REPL_EEXISTS, 412, "PreconditionFailed");
+    if (!f->o.ignores_conditions && !condition_holds(b, op)) {
         return;
     }
     f->body_bytes += op->body.len;
@@ -110,6 +122,53 @@ static void do_list(struct bucket *b, struct store_op *op)
                                  .storage_class = fake_dup(op->arena, v->meta.storage_class),
                                  .size = v->body.len,
                                  .mtime_ms = v->mtime_ms};
+    }
+}
+
+static bool is_behind(const struct store_op *op, struct span key, struct span id, bool *passed)
+{
+    int order = span_cmp(key, op->start_after);
+    if (op->start_after.len == 0 || order > 0 || *passed) {
+        return true;
+    }
+    *passed = order == 0 && op->token.len > 0 && span_eq(id, op->token);
+    return false;
+}
+
+static void list_versions_of(const struct object *o, struct store_op *op, size_t most)
+{
+    bool passed = false;
+    LIST_FOR (node, &o->versions) {
+        const struct version *v = CONTAINER_OF(node, struct version, link);
+        struct span id = v->id.len > 0 ? v->id : span_str("null");
+        if (!is_behind(op, o->key, id, &passed) || op->next_key.len > 0) {
+            continue;
+        }
+        if (op->entry_count == most) {
+            op->next_key = op->entries[most - 1].key;
+            op->next_token = op->entries[most - 1].version_id;
+            return;
+        }
+        op->entries[op->entry_count++] = (struct store_entry){
+            .key = arena_span(op->arena, o->key),
+            .etag = v->is_marker ? (struct span){0} : arena_span(op->arena, v->etag),
+            .size = v->body.len,
+            .mtime_ms = v->mtime_ms,
+            .version_id = arena_span(op->arena, id),
+            .is_latest = node == o->versions.next,
+            .is_marker = v->is_marker};
+    }
+}
+
+static void do_list_versions(struct bucket *b, struct store_op *op)
+{
+    size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
+    op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
+    LIST_FOR (node, &b->objects) {
+        const struct object *o = CONTAINER_OF(node, struct object, link);
+        if (span_starts_with(o->key, op->key) && op->next_key.len == 0) {
+            list_versions_of(o, op, most);
+        }
     }
 }
 
@@ -197,6 +256,9 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
     case STORE_LIST:
         do_list(b, op);
         break;
+    case STORE_LIST_VERSIONS:
+        do_list_versions(b, op);
+        break;
     case STORE_LIST_UPLOADS:
         fake_do_list_uploads(f, b, op);
         break;
@@ -204,7 +266,13 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
     case STORE_PUT_TAGS:
         do_tags(f, b, op);
         break;
+    case STORE_GET_NOTIFICATION:
+    case STORE_PUT_NOTIFICATION:
+    case STORE_CREATE_TOPIC:
     case STORE_HEAD_BUCKET:
+        break;
+    case STORE_GET_VERSIONING:
+        op->versioning = f->o.versions && !f->o.suspended;
         break;
     }
 }

@@ -13,26 +13,27 @@
 #include "daemon/base/loop.h"
 #include "transfer/store/store.h"
 
-#define FAKE_KINDS   (STORE_HEAD_BUCKET + 1)
+#define FAKE_KINDS   (STORE_GET_VERSIONING + 1)
 #define FAKE_ADDRESS 7 /* failed_at of what the network lost */
 
 struct fake;
 
 struct fake_options {
     struct loop *loop;
-    const char *name;    /* NULL = "fake" */
-    bool versions;       /* buckets keep versions */
-    bool suspended;      /* they do no longer: every object has the version "null" */
-    bool throttles;      /* more than `slots` / 2 at a time are asked to slow down */
-    uint64_t latency_ms; /* of every operation … */
-    uint64_t jitter_ms;  /* … and up to so much more */
-    uint64_t rate_bps;   /* body bytes per second of one operation; 0 = no limit */
-    unsigned slots;      /* of each class; 0 = 16 */
-    uint64_t part_min;   /* 0 = 1 */
-    bool reupload_safe;  /* the same part may be in flight twice */
-    bool no_put_etag;    /* features.put_etag_is_md5 off */
-    bool odd_etags;      /* ETags look like MD5 and are not (encrypted with a key of its own) */
-    bool ignores_pins;   /* If-Match has no effect */
+    const char *name;        /* NULL = "fake" */
+    bool versions;           /* buckets keep versions */
+    bool suspended;          /* they do no longer: every object has the version "null" */
+    bool throttles;          /* more than `slots` / 2 at a time are asked to slow down */
+    uint64_t latency_ms;     /* of every operation … */
+    uint64_t jitter_ms;      /* … and up to so much more */
+    uint64_t rate_bps;       /* body bytes per second of one operation; 0 = no limit */
+    unsigned slots;          /* of each class; 0 = 16 */
+    uint64_t part_min;       /* 0 = 1 */
+    bool reupload_safe;      /* the same part may be in flight twice */
+    bool no_put_etag;        /* features.put_etag_is_md5 off */
+    bool odd_etags;          /* ETags look like MD5 and are not (encrypted with a key of its own) */
+    bool ignores_pins;       /* If-Match has no effect on reads */
+    bool ignores_conditions; /* nor on writes, nor has If-None-Match */
 };
 
 /* A fault hits operations that match; the first one programmed wins. */
@@ -80,6 +81,8 @@ struct span fake_put(struct fake *f, const char *bucket, struct span key, struct
 struct span fake_put_random(struct fake *f, const char *bucket, const char *key, size_t size,
                             uint64_t seed);
 void fake_remove(struct fake *f, const char *bucket, struct span key);
+/* For good, as lifecycle rules do. */
+void fake_remove_version(struct fake *f, const char *bucket, struct span key, struct span id);
 struct fake_object {
     struct span body;
     struct span etag;

@@ -149,10 +149,18 @@ void fluid_want(struct fluid *f, unsigned n)
 
 /* ---- rates ---- */
 
-/* Bytes a second that n flows get at most, together. */
+static double busy(const struct fluid *f)
+{
+    return f->path.busy > 0 ? f->path.busy : 1;
+}
+
+/* Bytes a second that n flows get at most, together. What is free while some rest others take, the
+ * better the more there are: of 500 Mbit/s 8 lanes had 0.90, 10 0.97, 12 0.99 of what 8 flows have.
+ */
 static double ceiling(const struct fluid *f, unsigned n)
 {
     double rate = f->path.rate_bps * f->factor * (f->path.share > 0 ? f->path.share : 1);
+    rate *= 1 - pow(1 - busy(f), n / 4.5);
     return rate * (f->path.is_bbr ? bbr_reach(f->path.loss, n) : 1 - 1 / (1.0 + 3 * n));
 }
 
@@ -238,7 +246,7 @@ static void count(struct fluid *f, double sum, double most, unsigned n, double s
     double repeats = f->path.loss;
     bool by_loss = f->path.is_bbr && bbr_reach(f->path.loss, n == 0 ? 1 : n) < 0.85;
     if (is_full && !by_loss) {
-        repeats += f->path.is_bbr ? waste_of(f->path.waste, n)
+        repeats += f->path.is_bbr ? waste_of(f->path.waste, n * busy(f))
                                   : pow(1.22 * MSS / (f->path.rtt_s * most / n), 2);
         repeats += 0.5 * fmax(0, (sum - 1.1 * most) / sum);
     }

@@ -26,6 +26,7 @@ struct fluid_path {
     double share;        /* of the rate that is ever reached; 0 = 1 */
     double window_bytes; /* of the peer, a flow; 0 = none */
     double server_bps;   /* bytes a second that the server takes of a flow; 0 = no bound */
+    double busy;         /* share of its time that a flow sends; it rests between requests; 0 = 1 */
     bool is_bbr;
     const double *waste;
 };

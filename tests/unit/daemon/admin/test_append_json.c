@@ -1,6 +1,5 @@
-/* JSON lines into changes, base64, and JSON out. */
+/* JSON lines into changes, and JSON out. */
 #include "daemon/admin/append_json.h"
-#include "daemon/admin/base64.h"
 #include "daemon/admin/json_out.h"
 #include "daemon/admin/proto.h"
 
@@ -89,31 +88,6 @@ static void test_too_many_lines(void **state)
     buf_done(&text);
 }
 
-static void test_base64_round_trip(void **state)
-{
-    (void)state;
-    static const char *const vectors[][2] = {{"", ""},
-                                             {"f", "Zg=="},
-                                             {"fo", "Zm8="},
-                                             {"foo", "Zm9v"},
-                                             {"foob", "Zm9vYg=="},
-                                             {"fooba", "Zm9vYmE="},
-                                             {"foobar", "Zm9vYmFy"}};
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-        struct buf text = {0};
-        base64_encode(span_str(vectors[i][0]), &text);
-        assert_string_equal(buf_cstr(&text), vectors[i][1]);
-        buf_reset(&text);
-        assert_int_equal(base64_decode(span_str(vectors[i][1]), &text), 0);
-        assert_string_equal(buf_cstr(&text), vectors[i][0]);
-        buf_done(&text);
-    }
-    struct buf none = {0};
-    assert_int_equal(base64_decode(span_str("Zg==Zg=="), &none), REPL_EBADINPUT);
-    assert_int_equal(base64_decode(span_str("Z-=="), &none), REPL_EBADINPUT);
-    buf_done(&none);
-}
-
 static void test_keys_that_json_cannot_hold(void **state)
 {
     (void)state;
@@ -137,7 +111,6 @@ int main(void)
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_too_many_lines),
-        cmocka_unit_test(test_base64_round_trip),
         cmocka_unit_test(test_keys_that_json_cannot_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,6 +116,22 @@ static void test_call_site_is_limited(void **state)
     log_free(log);
 }
 
+static void test_traces_are_whole(void **state)
+{
+    (void)state;
+    struct collected got = {0};
+    struct log *log = log_new(LOG_FORMAT_TEXT, LOG_LEVEL_DEBUG);
+    log_set_sink(log, collect, &got);
+    LOG_TRACE(log, "pace", "not asked for");
+    assert_int_equal(got.count, 0);
+    assert_int_equal(log_set_levels(log, "pace=trace"), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        LOG_TRACE(log, "pace", "line %u", i);
+    }
+    assert_int_equal(got.count, 50);
+    log_free(log);
+}
+
 static void test_long_line_is_cut(void **state)
 {
     (void)state;
@@ -230,10 +246,15 @@ static void test_lines_of_threads_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),           cmocka_unit_test(test_levels_of_subjects),
-        cmocka_unit_test(test_names_of_levels),  cmocka_unit_test(test_call_site_is_limited),
-        cmocka_unit_test(test_long_line_is_cut), cmocka_unit_test(test_text_cannot_be_forged),
-        cmocka_unit_test(test_json_is_json),     cmocka_unit_test(test_lines_of_threads_do_not_mix),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_levels_of_subjects),
+        cmocka_unit_test(test_names_of_levels),
+        cmocka_unit_test(test_call_site_is_limited),
+        cmocka_unit_test(test_traces_are_whole),
+        cmocka_unit_test(test_long_line_is_cut),
+        cmocka_unit_test(test_text_cannot_be_forged),
+        cmocka_unit_test(test_json_is_json),
+        cmocka_unit_test(test_lines_of_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

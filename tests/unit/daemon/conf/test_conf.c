@@ -45,11 +45,17 @@ static const struct bad bads[] = {
     {"endpoints:\n  home:\n    url: ftp://x\n", "c.yaml:3: ", "http:// or https://", NULL},
     {"endpoints:\n  home:\n    url: https://u:p@x\n", "c.yaml:3: ", "user or password", NULL},
     {"endpoints:\n  home:\n    url: https://x/y\n", "c.yaml:3: ", "path or query", NULL},
+    {"endpoints:\n  home:\n    url: https://x:99999\n", "c.yaml:3: ", "port of 1 to 65535", NULL},
+    {"endpoints:\n  home:\n    url: 'https://x:'\n", "c.yaml:3: ", "port of 1 to 65535", NULL},
+    {"endpoints:\n  home:\n    url: https://[::1]:0\n", "c.yaml:3: ", "port of 1", NULL},
     {EP "    tls_verify: 0\n", "c.yaml:4: ", "neither true nor false", "without quotes"},
     {EP "    tls_verify: \"false\"\n", "c.yaml:4: ", "neither true nor false", NULL},
     {EP "    kind: gcs\n", "c.yaml:4: ", "\"gcs\" is not known", "one of: s3"},
     {EP "    connections: 257\n", "c.yaml:4: ", "above the most, 256", NULL},
     {EP "    congestion: b b r\n", "c.yaml:4: ", "name a congestion control", NULL},
+    {EP "    http: 3\n", "c.yaml:4: ", "\"3\" is not known", "one of: auto, 1.1, 2"},
+    {"endpoints:\n  home:\n    url: http://x\n    http: 2\n", "c.yaml:4: ", "does not use TLS",
+     "https"},
     {EP "    credentials:\n      profile: a\n      systemd: b\n      anonymous: true\n",
      "c.yaml:4: ", "more than one source", "anonymous"},
     {EP "    credentials:\n      secret: hunter2\n", "c.yaml:5: ", "unknown key \"secret\"",
@@ -59,6 +65,18 @@ static const struct bad bads[] = {
     {EP "  home:\n    url: https://y\n", "c.yaml:4: ", "stands here twice", NULL},
     {EP "outboxes:\n  o:\n    path: /a.db\n    endpoint: hmoe\n",
      "c.yaml:7: ", "\"hmoe\" is not among", "endpoints:"},
+    {EP "queues:\n  q:\n    endpoint: hmoe\n    url: https://sqs.x/1/q\n",
+     "c.yaml:6: ", "\"hmoe\" is not among", "endpoints:"},
+    {EP "queues:\n  q: {endpoint: home, url: 'https://sqs.x'}\n", "c.yaml:5: ", "/ACCOUNT/NAME",
+     NULL},
+    {EP "queues:\n  q: {endpoint: home, url: 'ftp://sqs.x/1/q'}\n", "c.yaml:5: ", "https://", NULL},
+    {EP "queues:\n  a: {endpoint: home, url: 'https://s/1/q'}\n"
+        "  b: {endpoint: home, url: 'https://s/1/q'}\n",
+     "c.yaml:6: ", "queue \"a\" reads it already", NULL},
+    {EP "queues:\n  q: {endpoint: home, url: 'http://s/1/q', ca_file: /c}\n",
+     "c.yaml:5: ", "does not use TLS", "https"},
+    {EP "queues:\n  q: {endpoint: home, url: 'http://s/1/q', receivers: 17}\n",
+     "c.yaml:5: ", "above the most, 16", NULL},
     {EP "    paths:\n      fast: {use: auto}\n", "c.yaml:5: ", "\"fast\" has no url", "leads"},
     {EP "    paths:\n      direct: {url: https://x}\n", "c.yaml:5: ", "the endpoint's url", NULL},
     {EP "    paths:\n      fast: {url: http://x}\n", "c.yaml:5: ", "in TLS", "https"},
@@ -69,6 +87,26 @@ static const struct bad bads[] = {
         "d: {url: https://x}}\n",
      "c.yaml:4: ", "more than 4", NULL},
     {"outboxes:\n  o: {path: /a.db}\n  p: {path: /a.db}\n", "c.yaml:3: ", "reads this file", NULL},
+    {EP "webhook:\n  sources:\n    a: {endpoint: home, token: {file: /t}}\n",
+     "c.yaml:5: ", "sources and no listen", "0.0.0.0"},
+    {EP "webhook: {listen: ':1', key: /k}\n", "c.yaml:4: ", "no TLS without", NULL},
+    {EP "webhook: {listen: ':1', client_ca: /k}\n", "c.yaml:4: ", "no TLS without", NULL},
+    {EP "webhook: {listen: ':1', max_body: 2MiB}\n", "c.yaml:4: ", "above the most", NULL},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a: {endpoint: hmoe, token: {file: /t}}\n",
+     "c.yaml:7: ", "\"hmoe\" is not among", "endpoints:"},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a: {endpoint: home}\n",
+     "c.yaml:7: ", "\"a\" has none", "environment"},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a:\n      endpoint: home\n"
+        "      token: {file: /t, systemd: t}\n",
+     "c.yaml:9: ", "more than one place", NULL},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a: {endpoint: home, token: {file: /t}}\n"
+        "    b: {endpoint: home, path: /a/b, token: {file: /t}}\n",
+     "c.yaml:8: ", "cannot be told", NULL},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a: {endpoint: home, path: /a%20, token: {}}\n",
+     "c.yaml:7: ", "must be a path", NULL},
+    {EP "webhook:\n  listen: ':1'\n  sources:\n    a:\n      endpoint: home\n"
+        "      token: hunter2\n",
+     "c.yaml:9: ", "wants keys", NULL},
     {"a: b: c\n", "c.yaml:1: ", "not YAML", "indentation"},
     {"instance: [\n", "c.yaml:2: ", "not YAML", NULL},
     {"- a\n", "c.yaml:1: ", "wants keys", NULL},
@@ -220,6 +258,43 @@ static void test_credentials(void **state)
     conf_free(c);
 }
 
+static void test_queues(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "endpoints:\n"
+        "  near: {url: 'https://s3.x', credentials: {file: /keys, profile: p}}\n"
+        "queues:\n"
+        "  a: {endpoint: near, url: 'https://sqs.eu-west-1.amazonaws.com/1/a'}\n"
+        "  b: {endpoint: near, url: 'https://eu-north-1.queue.amazonaws.com/1/b'}\n"
+        "  c: {endpoint: near, url: 'https://v-1.sqs.us-west-2.vpce.amazonaws.com:443/1/c'}\n"
+        "  d: {endpoint: near, url: 'https://sqs.cn-north-1.amazonaws.com.cn/1/d.fifo'}\n"
+        "  e: {endpoint: near, url: 'https://queue.amazonaws.com/1/e', bucket: crawl}\n"
+        "  f: {endpoint: near, url: 'http://127.0.0.1:9324/1/f', region: elsewhere,\n"
+        "      receivers: 16, visibility: 30s, credentials: {systemd: s}}\n";
+    static const char *const regions[] = {"eu-west-1",  "eu-north-1", "us-west-2",
+                                          "cn-north-1", "us-east-1",  "elsewhere"};
+    struct conf *c = NULL;
+    struct fail f = {0};
+    if (conf_parse(span_str(text), "c.yaml", &c, &f) != 0) {
+        fail_msg("%s", f.text);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        assert_string_equal(c->queues[i].region, regions[i]);
+    }
+    assert_int_equal(c->queues[0].credentials, CONF_CREDS_FILE);
+    assert_string_equal(c->queues[0].credentials_file, "/keys");
+    assert_string_equal(c->queues[0].credentials_name, "p");
+    assert_int_equal(c->queues[0].receivers, 4);
+    assert_int_equal(c->queues[0].visibility_ms, 60000);
+    assert_null(c->queues[0].bucket);
+    assert_string_equal(c->queues[4].bucket, "crawl");
+    assert_int_equal(c->queues[5].credentials, CONF_CREDS_SYSTEMD);
+    assert_string_equal(c->queues[5].credentials_name, "s");
+    assert_int_equal(c->queues[5].visibility_ms, 30000);
+    conf_free(c);
+}
+
 /* Loads `text`, prints it, loads that, prints again: equal. */
 static void check_round_trip(struct span text)
 {
@@ -311,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_shared_out),
         cmocka_unit_test(test_small_memory_lowers_the_part),
         cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_queues),
         cmocka_unit_test(test_printing_loads_again),
         cmocka_unit_test(test_shipped_file_loads_as_it_is),
         cmocka_unit_test(test_every_key_is_documented),

@@ -176,6 +176,14 @@ static void test_keys(void **state)
     struct rule whole = make("w", "ep/in/p", "ep/out", &a);
     assert_false(rules_takes_key(&whole, span_str("p")));
     assert_true(span_eq_str(rules_map_key(&whole, span_str("pq"), &a), "q"));
+
+    /* Ours at the destination, whatever it is called at the source. */
+    struct rule down = make("d", "ep/in/p/", "ep/out", &a);
+    assert_false(rules_takes_key(&down, span_str("p/_repl/owner/d")));
+    assert_true(rules_takes_key(&down, span_str("p/a/_repl/x")));
+    struct rule half = make("h", "ep/in/p", "ep/out/_re", &a);
+    assert_false(rules_takes_key(&half, span_str("ppl/x")));
+    assert_true(rules_takes_key(&half, span_str("pplx")));
     arena_done(&a);
 }
 

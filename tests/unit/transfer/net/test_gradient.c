@@ -142,8 +142,31 @@ static void does_not_grow_unused(void **state)
     for (int i = 0; i < 10000; i++) {
         gradient_add(&g, now_us += 10 * MS, RTT_US, 20);
     }
-    assert_int_equal(gradient_limit(&g),
-                     64); /* twice as many as were ever used, at the last step */
+    assert_int_equal(gradient_limit(&g), 41); /* the step beyond twice as many as were used */
+}
+
+/* The first answers of connections are no latencies, but they let it grow. */
+static void first_answers_count_without_their_time(void **state)
+{
+    (void)state;
+    struct gradient g;
+    gradient_init(&g, 256);
+    uint64_t now_us = MS;
+    for (int i = 0; i < 20; i++) {
+        gradient_add(&g, now_us += 10 * MS, RTT_US, 32);
+    }
+    for (int i = 0; i < 500; i++) {
+        gradient_answered(&g, gradient_limit(&g));
+    }
+    assert_int_equal(gradient_limit(&g), 256);
+    assert_true(g.is_calm);
+    for (int i = 0; i < 1000; i++) { /* once it has risen, they do not matter */
+        gradient_add(&g, now_us += 10 * MS, 10 * RTT_US, 256);
+    }
+    unsigned limit = gradient_limit(&g);
+    assert_true(limit < 256);
+    gradient_answered(&g, limit);
+    assert_int_equal(gradient_limit(&g), limit);
 }
 
 static void stays_within_its_bounds(void **state)
@@ -173,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_slow_server_is_not_flooded),
         cmocka_unit_test(comes_down_and_up_again),
         cmocka_unit_test(does_not_grow_unused),
+        cmocka_unit_test(first_answers_count_without_their_time),
         cmocka_unit_test(stays_within_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@ struct bench {
     struct pace_sample sample; /* as a template */
     goodput_fn *goodput;       /* bytes a second */
     repeats_fn *repeats;
-    double scale; /* × goodput */
+    double scale;  /* × goodput */
+    unsigned work; /* lanes that there is work for; 0: any number */
 };
 
 static double full_at_40(unsigned lanes)
@@ -77,7 +78,8 @@ static void bench_init(struct bench *b, bool is_bbr, goodput_fn *goodput)
 static void sample(struct bench *b)
 {
     struct pace_sample *s = &b->sample;
-    unsigned lanes = b->pace.wanted;
+    unsigned wanted = b->pace.wanted;
+    unsigned lanes = b->work > 0 && b->work < wanted ? b->work : wanted;
     s->now_us += SAMPLE_US;
     s->lanes = lanes;
     s->moved_bytes = (uint64_t)(b->scale * b->goodput(lanes) * SAMPLE_US / 1e6);
@@ -131,9 +133,9 @@ static void growth_without_gain_is_undone(void **state)
     struct bench b;
     bench_init(&b, true, full_at_40);
     run_until(&b, PACE_TRIES_MORE);
-    assert_int_equal(b.pace.wanted, 10);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START * 5 / 4);
     run_until(&b, PACE_NO_GAIN);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
     run(&b, 55);
     assert_int_equal(b.pace.reason, PACE_NO_GAIN);
     run_until(&b, PACE_TRIES_MORE); /* after a minute */
@@ -156,7 +158,22 @@ static void luck_is_no_gain(void **state)
         sample(&b);
     }
     assert_int_equal(b.pace.reason, PACE_NO_GAIN);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
+}
+
+/* Lanes that were still at their start when the base was measured: no reason for a longer step. */
+static void more_than_the_lanes_explain(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, true, full_at_40);
+    run_until(&b, PACE_TRIES_MORE);
+    b.scale = 1.36;
+    run_until(&b, PACE_PATH_ROSE);
+    assert_int_equal(b.pace.move, PACE_NO_MOVE);
+    run_until(&b, PACE_NO_GAIN);
+    run_until(&b, PACE_TRIMMED);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
 /* While lanes find their rate by themselves, that would look like the gain of more. */
@@ -184,6 +201,17 @@ static void linear_gain_makes_long_steps(void **state)
     bench_init(&b, true, one_each);
     run(&b, 12);
     assert_int_equal(b.pace.wanted, PACE_BBR_MOST);
+}
+
+/* Memory holds no more bodies: the step is judged by the lanes that there were. */
+static void a_step_is_cut_to_the_work(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, false, one_each);
+    b.work = 76;
+    run(&b, 60);
+    assert_int_equal(b.pace.wanted, 76);
 }
 
 static void a_step_too_far_is_trimmed(void **state)
@@ -215,7 +243,7 @@ static void loss_of_the_path_does_not_shrink(void **state)
     bench_init(&b, true, full_at_40);
     b.repeats = a_tenth;
     run_until(&b, PACE_PATH_LOSES);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
     for (unsigned i = 0; i < 6000; i++) {
         sample(&b);
         assert_int_not_equal(b.pace.move, PACE_SHRINK);
@@ -228,11 +256,11 @@ static void shrinking_that_costs_is_undone(void **state)
     (void)state;
     struct bench b;
     bench_init(&b, true, one_each);
-    b.sample.limit = 8;
+    b.sample.limit = PACE_BBR_START;
     b.repeats = two_points_each;
     run_until(&b, PACE_TRIES_FEWER);
     run_until(&b, PACE_NEEDED);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
 static void peer_window_goes_past_the_limit_of_bbr(void **state)
@@ -242,7 +270,7 @@ static void peer_window_goes_past_the_limit_of_bbr(void **state)
     bench_init(&b, true, one_each);
     b.sample.held = 0.8;
     run_until(&b, PACE_PEER_WINDOW);
-    assert_int_equal(b.pace.wanted, 16);
+    assert_int_equal(b.pace.wanted, 2 * PACE_BBR_START);
     assert_true(b.pace.is_held);
     run(&b, 10);
     assert_int_equal(b.pace.wanted, 256);
@@ -255,7 +283,7 @@ static void starved_samples_do_not_count(void **state)
     bench_init(&b, true, full_at_40);
     b.sample.is_starved = true;
     run(&b, 60);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
     assert_int_equal(b.pace.reason, PACE_STARTED);
     b.goodput = nothing; /* and no bytes are no outage */
     run(&b, 10);
@@ -272,7 +300,7 @@ static void move_without_data_is_undone(void **state)
     b.sample.is_starved = true;
     run(&b, 20);
     assert_int_equal(b.pace.reason, PACE_NOT_JUDGED);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
 /* An hour without work, and without samples, is neither an outage nor a slow path. */
@@ -292,7 +320,7 @@ static void rest_proves_nothing(void **state)
     b.sample.now_us += 3600 * (uint64_t)1000000; /* and in the middle of a move */
     sample(&b);
     assert_int_equal(b.pace.reason, PACE_NOT_JUDGED);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
 static void outage_keeps_the_number(void **state)
@@ -320,7 +348,7 @@ static void outage_within_a_move_undoes_it(void **state)
     run_until(&b, PACE_TRIES_MORE);
     b.goodput = nothing;
     run(&b, 5);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
     assert_int_equal(b.pace.state, PACE_SILENT);
 }
 
@@ -345,15 +373,15 @@ static void fall_and_return(void **state)
     run_until(&b, PACE_TRIES_MORE);
     b.goodput = a_tenth_of_40;
     run_until(&b, PACE_PATH_FELL);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
     run(&b, 15);
     assert_int_equal(b.pace.reason, PACE_NO_GAIN); /* tried again soon: that fall proved nothing */
     b.goodput = fifth_of_40;                       /* the lanes themselves are slow to find it */
     run_until(&b, PACE_PATH_IS_BACK);
-    assert_int_equal(b.pace.wanted, 16);
+    assert_int_equal(b.pace.wanted, 2 * PACE_BBR_START);
     b.goodput = full_at_40;
     run_until(&b, PACE_FRESH_OVER);
-    assert_int_equal(b.pace.wanted, 8);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
 /* The queue that a slower path had is gone: it has room again, unless it was lanes that went. */
@@ -452,8 +480,10 @@ int main(void)
         cmocka_unit_test(control_that_is_not_granted),
         cmocka_unit_test(growth_without_gain_is_undone),
         cmocka_unit_test(luck_is_no_gain),
+        cmocka_unit_test(more_than_the_lanes_explain),
         cmocka_unit_test(nothing_is_tried_while_goodput_rises),
         cmocka_unit_test(linear_gain_makes_long_steps),
+        cmocka_unit_test(a_step_is_cut_to_the_work),
         cmocka_unit_test(a_step_too_far_is_trimmed),
         cmocka_unit_test(excess_shrinks),
         cmocka_unit_test(loss_of_the_path_does_not_shrink),

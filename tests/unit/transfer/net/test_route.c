@@ -149,6 +149,54 @@ static void classes_are_measured_apart(void **state)
     assert_int_equal(route_pick(both, free_slots, 2, NET_BULK, 1001), 0);
 }
 
+/* ---- the operator's word ---- */
+
+static struct route *const ordered[] = {&a, &b};
+
+static void fixed_path_is_the_only_one(void **state)
+{
+    (void)state;
+    measure(&a, 100, 1000);
+    measure(&b, 10000, 1000);
+    assert_true(route_order(ordered, 2, 1, NET_FIXED));
+    assert_int_equal(pick(4, 0, 1001), 1);
+    assert_false(route_is_worth(both, 2, 0, NET_BULK));
+    assert_true(route_order(ordered, 2, 0, NET_FIXED)); /* another one: the first is free */
+    assert_int_equal(b.order, NET_FREE);
+    assert_int_equal(pick(0, 4, 1001), 0);
+    assert_true(route_order(ordered, 2, 0, NET_FREE));
+    assert_int_equal(pick(0, 4, ROUTE_LOOK_MS + 2000), 1);
+}
+
+static void forbidden_path_is_not_even_tried(void **state)
+{
+    (void)state;
+    measure(&a, 100, 1000);
+    assert_true(route_order(ordered, 2, 0, NET_FORBIDDEN));
+    assert_int_equal(pick(4, 0, 1001), 1);
+    assert_int_equal(pick(4, 0, ROUTE_LOOK_MS * 2), 1);
+    assert_false(route_order(ordered, 2, 1, NET_FORBIDDEN)); /* none would be left */
+    assert_int_equal(b.order, NET_FREE);
+    assert_int_equal(pick(4, 4, 1001), 1);
+}
+
+static void orders_go_before_the_configuration(void **state)
+{
+    (void)state;
+    route_init(&a, NET_USE_ALWAYS);
+    route_init(&b, NET_USE_NEVER);
+    assert_false(route_order(ordered, 2, 0, NET_FORBIDDEN));
+    assert_true(route_order(ordered, 2, 1, NET_FIXED));
+    assert_int_equal(pick(4, 4, 1001), 1);
+    assert_true(route_order(ordered, 2, 0, NET_FORBIDDEN));
+    assert_false(route_order(ordered, 2, 1, NET_FREE)); /* it would be "never" again */
+    assert_true(route_order(ordered, 2, 0, NET_FREE));
+    assert_true(route_order(ordered, 2, 1, NET_FREE));
+    assert_int_equal(a.use, NET_USE_ALWAYS);
+    assert_int_equal(b.use, NET_USE_NEVER);
+    assert_int_equal(pick(0, 4, 1001), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +208,9 @@ int main(void)
         cmocka_unit_test_setup(one_success_forgives_failures, begin),
         cmocka_unit_test_setup(last_path_is_used_whatever_its_state, begin),
         cmocka_unit_test_setup(operators_word_counts, begin),
+        cmocka_unit_test_setup(fixed_path_is_the_only_one, begin),
+        cmocka_unit_test_setup(forbidden_path_is_not_even_tried, begin),
+        cmocka_unit_test_setup(orders_go_before_the_configuration, begin),
         cmocka_unit_test_setup(classes_are_measured_apart, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

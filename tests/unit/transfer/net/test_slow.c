@@ -133,6 +133,28 @@ static void none_at_all(void **state)
     assert_int_equal(slow_find(lanes, 1, SECOND, 0), -1);
 }
 
+/* 16 MiB of which most are left. */
+static struct slow_rest rest(uint64_t rate_bps, uint64_t other_bps)
+{
+    return (struct slow_rest){
+        .size = 16 * MIB, .left = 12 * MIB, .rate_bps = rate_bps, .other_bps = other_bps};
+}
+
+static void what_is_sooner_anew(void **state)
+{
+    (void)state;
+    struct slow_rest r = rest(2 * MIB, 8 * MIB); /* 6 s, or 2.6 */
+    assert_true(slow_is_sooner_anew(&r, RTT_US));
+    r = rest(3 * MIB, 8 * MIB); /* 4 s */
+    assert_false(slow_is_sooner_anew(&r, RTT_US));
+    r = rest(0, 8 * MIB);
+    assert_true(slow_is_sooner_anew(&r, RTT_US));
+    r.left = 0; /* only the answer is missing */
+    assert_false(slow_is_sooner_anew(&r, RTT_US));
+    r = rest(2 * MIB, 0);
+    assert_false(slow_is_sooner_anew(&r, RTT_US));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +166,7 @@ int main(void)
         cmocka_unit_test(half_of_them_can_be_slow),
         cmocka_unit_test(the_floor_needs_peers_above_it),
         cmocka_unit_test(none_at_all),
+        cmocka_unit_test(what_is_sooner_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

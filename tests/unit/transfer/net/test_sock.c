@@ -4,6 +4,7 @@
 #include "transfer/net/tcpinfo.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -196,6 +197,47 @@ static void counters_count_what_was_sent(void **state)
     close_pair(p);
 }
 
+static struct tcpinfo look(int fd)
+{
+    struct tcpinfo info;
+    assert_int_equal(tcpinfo_read(fd, 1, &info), 0);
+    return info;
+}
+
+/* A wish for less than the rate lowers it, and taking the wish back leaves it low: so BBR looks
+ * that has measured one small request a round trip. */
+static void slow_down(int fd)
+{
+    unsigned slow = 1000, any = UINT_MAX;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &slow, sizeof(slow)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &any, sizeof(any)), 0);
+    assert_int_equal(look(fd).pacing_bps, slow);
+}
+
+static void a_body_that_would_leave_slowly_makes_bbr_begin_anew(void **state)
+{
+    (void)state;
+    char is[SOCK_CONGESTION_MAX];
+    struct sock_grant grant;
+    struct pair p = connect_pair();
+    sock_tune(p.from, "bbr", false, &grant);
+    if (grant.refused != 0) {
+        close_pair(p);
+        skip();
+    }
+    slow_down(p.from);
+    sock_hasten(p.from, &grant, 0); /* leaves at once */
+    assert_int_equal(look(p.from).pacing_bps, 1000);
+    sock_hasten(p.from, &(struct sock_grant){.congestion = "cubic"}, 16384);
+    sock_hasten(p.from, &(struct sock_grant){.congestion = "bbr", .refused = -EPERM}, 16384);
+    assert_int_equal(look(p.from).pacing_bps, 1000);
+    sock_hasten(p.from, &grant, 16384);
+    assert_true(look(p.from).pacing_bps > 1000000);
+    read_congestion(p.from, is);
+    assert_string_equal(is, "bbr");
+    close_pair(p);
+}
+
 static void bytes_that_a_deaf_peer_holds_up_are_seen(void **state)
 {
     (void)state;
@@ -289,6 +331,7 @@ int main(void)
         cmocka_unit_test(kernel_keeps_sizing_the_buffers),
         cmocka_unit_test(no_tcp_socket_is_told_apart),
         cmocka_unit_test(counters_count_what_was_sent),
+        cmocka_unit_test(a_body_that_would_leave_slowly_makes_bbr_begin_anew),
         cmocka_unit_test(bytes_that_a_deaf_peer_holds_up_are_seen),
         cmocka_unit_test(unsent_bytes_do_not_outlive_the_connection),
         cmocka_unit_test(short_answers_of_old_kernels),

@@ -1,6 +1,6 @@
-/* base64: RFC 4648, for keys that JSON cannot hold. */
-#ifndef REPL_ADMIN_BASE64_H
-#define REPL_ADMIN_BASE64_H
+/* base64: RFC 4648, for bytes that JSON cannot hold. */
+#ifndef REPL_BASE_BASE64_H
+#define REPL_BASE_BASE64_H
 
 #include "daemon/base/buf.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/admin/base64.h"
+#include "daemon/base/base64.h"
 
 #include "daemon/base/fail.h"
 

@@ -1,0 +1,238 @@
+/* Feeds as they are, and what the operator decides of their quarantine. */
+#include "daemon/admin/ask.h"
+
+#include <stdio.h>
+
+#define PAGE 500
+
+static void feed_members(const struct feed_report *r, struct buf *to)
+{
+    json_str(to, "feed", r->name);
+    json_str(to, "kind", r->kind);
+    json_str(to, "endpoint", r->endpoint);
+    json_str(to, "bucket", r->bucket);
+    json_bool(to, "up", r->is_up);
+    json_fail(to, "failure", &r->fail);
+    json_int(to, "astray", (int64_t)r->astray);
+    json_int(to, "quarantined", (int64_t)r->quarantined.bodies);
+    json_int(to, "quarantined_bytes", (int64_t)r->quarantined.bytes);
+    json_int(to, "lost", (int64_t)r->quarantined.lost);
+}
+
+void command_feeds(struct admin *a, struct httpd_request *r)
+{
+    struct buf body = {0};
+    struct feed_report report;
+    json_open(&body, NULL, '{');
+    json_str(&body, "webhook", engine_webhook_address(a->options.engine));
+    json_open(&body, "feeds", '[');
+    for (size_t i = 0; engine_feed_report(a->options.engine, i, &report); i++) {
+        json_open(&body, NULL, '{');
+        feed_members(&report, &body);
+        json_close(&body, '}');
+    }
+    json_close(&body, ']');
+    json_close(&body, '}');
+    reply_json(r, &body);
+}
+
+/* The feed named by the parameter, "NAME" or "KIND:NAME"; false after a 400 or 404. */
+static bool need_feed(struct admin *a, struct httpd_request *r, struct feed_report *ret)
+{
+    const char *name = need_query(r, "feed");
+    if (name == NULL) {
+        return false;
+    }
+    for (size_t i = 0; engine_feed_report(a->options.engine, i, ret); i++) {
+        const char *bare = strchr(ret->name, ':');
+        if (strcmp(ret->name, name) == 0 || (bare != NULL && strcmp(bare + 1, name) == 0)) {
+            return true;
+        }
+    }
+    struct fail f = {0};
+    fail_set(&f, REPL_ENOTFOUND, "there is no feed \"%.80s\"", name);
+    fail_hint(&f, "replctl feed list shows what there is");
+    reply_fail(r, &f);
+    return false;
+}
+
+/* ---- one feed and its quarantine ---- */
+
+struct feed_ask {
+    struct ask ask;
+    struct span feed;
+    uint64_t after;
+    struct buf head; /* members of the feed */
+};
+
+static void quarantine_row(const struct quarantined *q, struct buf *to)
+{
+    json_open(to, NULL, '{');
+    json_int(to, "id", (int64_t)q->id);
+    json_time(to, "received", q->received_ms);
+    json_text(to, "reason", q->reason);
+    json_int(to, "size_bytes", (int64_t)q->size);
+    json_int(to, "lost", (int64_t)q->lost);
+    json_close(to, '}');
+}
+
+static int run_show(struct backend *b, struct journal_call *call)
+{
+    struct feed_ask *p = CONTAINER_OF(ASK_OF(call), struct feed_ask, ask);
+    struct buf *to = &p->ask.body;
+    struct quarantined *rows = NULL;
+    size_t n = 0;
+    int status =
+        b->ops->quarantine_page(b, &p->ask.later.arena, p->feed, p->after, PAGE, &rows, &n);
+    if (status != 0) {
+        return status;
+    }
+    json_open(to, NULL, '{');
+    json_raw(to, "feed", buf_view(&p->head));
+    json_open(to, "quarantine", '[');
+    for (size_t i = 0; i < n; i++) {
+        quarantine_row(&rows[i], to);
+    }
+    json_close(to, ']');
+    char next[48];
+    snprintf(next, sizeof(next), "after=%llu", n > 0 ? (unsigned long long)rows[n - 1].id : 0);
+    json_str(to, "next", n == PAGE ? next : NULL);
+    json_close(to, '}');
+    return 0;
+}
+
+static int run_body(struct backend *b, struct journal_call *call)
+{
+    struct feed_ask *p = CONTAINER_OF(ASK_OF(call), struct feed_ask, ask);
+    struct buf *to = &p->ask.body;
+    struct quarantined q;
+    int status = b->ops->quarantine_get(b, &p->ask.later.arena, p->after, &q);
+    if (status == 0 && !span_eq(q.feed, p->feed)) {
+        status = REPL_ENOTFOUND;
+    }
+    if (status != 0) {
+        return status;
+    }
+    json_open(to, NULL, '{');
+    json_int(to, "id", (int64_t)q.id);
+    json_time(to, "received", q.received_ms);
+    json_text(to, "reason", q.reason);
+    json_key(to, "body", q.body);
+    json_close(to, '}');
+    return 0;
+}
+
+static void drop_head(struct ask *q)
+{
+    buf_done(&CONTAINER_OF(q, struct feed_ask, ask)->head);
+}
+
+void command_feed_show(struct admin *a, struct httpd_request *r)
+{
+    struct feed_report report;
+    uint64_t after, id;
+    if (!need_feed(a, r, &report) || !query_number(r, "after", 0, &after) ||
+        !query_number(r, "id", 0, &id)) {
+        return;
+    }
+    struct feed_ask *p = ask_new(a, r, sizeof(*p));
+    p->feed = arena_span(&p->ask.later.arena, span_str(report.name));
+    p->after = id != 0 ? id : after;
+    p->ask.finish = drop_head;
+    if (id == 0) {
+        json_open(&p->head, NULL, '{');
+        feed_members(&report, &p->head);
+        json_close(&p->head, '}');
+    }
+    ask_submit(&p->ask, id != 0 ? run_body : run_show);
+}
+
+/* ---- decisions ---- */
+
+void command_feed_replay(struct admin *a, struct httpd_request *r)
+{
+    struct feed_report report;
+    uint64_t id;
+    if (!need_feed(a, r, &report) || !query_number(r, "id", 0, &id)) {
+        return;
+    }
+    struct later *l = later_new(a, r, sizeof(*l));
+    engine_quarantine_replay(a->options.engine, arena_strdup(&l->arena, report.name), id,
+                             later_done, l);
+}
+
+void command_feed_drop(struct admin *a, struct httpd_request *r)
+{
+    struct feed_report report;
+    uint64_t id;
+    const char *reason = need_query(r, "reason");
+    if (reason == NULL || !need_feed(a, r, &report) || !query_number(r, "id", 0, &id)) {
+        return;
+    }
+    if (id == 0 && !query_flag(r, "all")) {
+        reply_error(r, REPL_EBADINPUT, "which one? id=N, or all=1");
+        return;
+    }
+    struct later *l = later_new(a, r, sizeof(*l));
+    engine_quarantine_drop(a->options.engine, arena_strdup(&l->arena, report.name), id,
+                           arena_span(&l->arena, span_str(reason)), later_done, l);
+}
+
+/* ---- setup ---- */
+
+/* False after a 400. */
+static bool query_sender(struct httpd_request *r, enum setup_sender *ret)
+{
+    const char *name = httpd_query(r, "sender");
+    *ret = SETUP_UNKNOWN;
+    if (name != NULL && setup_sender_parse(name, ret) != 0) {
+        reply_error(r, REPL_EBADINPUT, "the sender is one of minio, rgw, aws, oss");
+        return false;
+    }
+    return true;
+}
+
+void command_feed_setup(struct admin *a, struct httpd_request *r)
+{
+    struct engine *e = a->options.engine;
+    const struct rule *rule = need_rule(a, r);
+    enum setup_sender sender;
+    struct setup s;
+    struct fail f = {0};
+    struct buf url = {0}, commands = {0}, body = {0};
+    if (rule == NULL || !query_sender(r, &sender)) {
+        return;
+    }
+    if (engine_setup_plan(e, rule->name, &s, &f) != 0) {
+        reply_fail(r, &f);
+        return;
+    }
+    s.sender = sender != SETUP_UNKNOWN ? sender : s.sender;
+    setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url);
+    s.hook_url = buf_cstr(&url);
+    setup_commands(&s, &commands);
+    json_open(&body, NULL, '{');
+    json_str(&body, "rule", rule->name);
+    json_str(&body, "source", s.source->name);
+    json_str(&body, "sender", setup_sender_name(s.sender));
+    json_str(&body, "url", s.hook_url);
+    json_str(&body, "path", s.source->path);
+    json_text(&body, "commands", buf_view(&commands));
+    json_close(&body, '}');
+    reply_json(r, &body);
+    buf_done(&url);
+    buf_done(&commands);
+}
+
+void command_feed_setup_apply(struct admin *a, struct httpd_request *r)
+{
+    const struct rule *rule = need_rule(a, r);
+    struct engine_setup what = {0};
+    if (rule == NULL || !query_sender(r, &what.sender)) {
+        return;
+    }
+    struct later *l = later_new(a, r, sizeof(*l));
+    what.rule = arena_strdup(&l->arena, rule->name);
+    what.arn = arena_span(&l->arena, span_str(httpd_query(r, "arn"))).ptr;
+    engine_setup_apply(a->options.engine, &what, later_done, l);
+}

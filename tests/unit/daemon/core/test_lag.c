@@ -1,0 +1,301 @@
+/* What holds a watermark besides tasks and deaf feeds, what a scan proves, and what came late. */
+#include "tests/unit/support/engine_bench.h"
+#include "tests/unit/support/hand_feed.h"
+
+#include "daemon/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+#define RULE "pages"
+
+struct lag_bench {
+    struct engine_bench b;
+    struct hand_feed *feed;
+};
+
+static void at_source(void *arg, struct fake *f, const struct store_op *op)
+{
+    struct lag_bench *l = arg;
+    (void)f;
+    if (op->kind == STORE_PUT) {
+        hand_feed_canary(l->feed, loop_wall_ms(l->b.loop));
+    }
+}
+
+static void start(struct lag_bench *l)
+{
+    engine_bench_start(&l->b);
+    l->feed = hand_feed_start(l->b.engine, "hand", true, 0);
+}
+
+static int set_up(void **state)
+{
+    struct lag_bench *l = MEM_NEW(struct lag_bench);
+    engine_bench_init(&l->b, 11, 5);
+    fake_hook(l->b.near, at_source, l);
+    start(l);
+    struct rule rule = engine_bench_rule(RULE);
+    assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
+    *state = l;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct lag_bench *l = *state;
+    engine_bench_done(&l->b);
+    mem_free(l);
+    return 0;
+}
+
+static struct rule_lag lag(struct lag_bench *l)
+{
+    return engine_bench_lag(&l->b, RULE);
+}
+
+static int64_t now(struct lag_bench *l)
+{
+    return loop_wall_ms(l->b.loop);
+}
+
+/* ---- quarantine ---- */
+
+struct quarantine_call {
+    struct journal_call call;
+    int64_t received_ms; /* 0: drop all */
+    int status;
+};
+
+static int run_quarantine(struct backend *b, struct journal_call *call)
+{
+    struct quarantine_call *c = CONTAINER_OF(call, struct quarantine_call, call);
+    struct span feed = span_str("webhook:hand");
+    uint64_t n;
+    if (c->received_ms == 0) {
+        return b->ops->quarantine_drop(b, feed, 0, INT64_MAX, &n);
+    }
+    return b->ops->quarantine_put(b, &(struct quarantined){.feed = feed,
+                                                           .received_ms = c->received_ms,
+                                                           .reason = span_str("not JSON"),
+                                                           .body = span_str("{"),
+                                                           .size = 1});
+}
+
+static void quarantine_done(struct journal_call *call)
+{
+    CONTAINER_OF(call, struct quarantine_call, call)->status = call->status;
+}
+
+static void quarantine(struct lag_bench *l, int64_t received_ms)
+{
+    struct quarantine_call c = {.received_ms = received_ms, .status = 1};
+    c.call.access = JOURNAL_WRITE;
+    c.call.run = run_quarantine;
+    c.call.done = quarantine_done;
+    journal_submit(engine_journal(l->b.engine), &c.call);
+    assert_int_equal(engine_bench_wait(&l->b, &c.status), 0);
+}
+
+static void test_body_in_quarantine_holds(void **state)
+{
+    struct lag_bench *l = *state;
+    loop_run_for(l->b.loop, 120000);
+    int64_t received = now(l);
+    quarantine(l, received);
+    loop_run_for(l->b.loop, 120000);
+    assert_int_equal(lag(l).watermark_ms, received - LATENESS_LEAST_MS);
+    assert_int_equal(lag(l).blocker, LAG_FEED);
+    assert_non_null(strstr(lag(l).waits_for, "webhook:hand in quarantine"));
+    quarantine(l, 0);
+    loop_run_for(l->b.loop, 20000);
+    assert_true(lag(l).watermark_ms > received + 100000);
+}
+
+/* ---- proven ---- */
+
+static void scanned(struct lag_bench *l, int64_t scan_ms)
+{
+    struct engine_rule *r = engine_rule_by_name(l->b.engine, RULE);
+    assert_non_null(r->listing);
+    r->listing->feed->status.proven_ms = scan_ms;
+    loop_run_for(l->b.loop, 2000);
+}
+
+static void list_existing(struct lag_bench *l)
+{
+    struct rule rule = engine_bench_rule(RULE);
+    rule.existing = true;
+    assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
+    loop_run_for(l->b.loop, 1000);
+}
+
+static void test_scan_proves_and_stands_in_for_a_deaf_feed(void **state)
+{
+    struct lag_bench *l = *state;
+    fake_hook(l->b.near, NULL, NULL);
+    list_existing(l);
+    loop_run_for(l->b.loop, 60000);
+    assert_int_equal(lag(l).watermark_ms, 0);
+    assert_int_equal(lag(l).proven_ms, 0);
+    int64_t scan = now(l) - 5000;
+    scanned(l, scan);
+    assert_int_equal(lag(l).proven_ms, scan);
+    assert_int_equal(lag(l).watermark_ms, scan);
+    assert_non_null(strstr(lag(l).proof, "a scan that begins later"));
+    engine_bench_stop(&l->b);
+    start(l);
+    loop_run_for(l->b.loop, 1000);
+    assert_int_equal(lag(l).proven_ms, scan);
+}
+
+static void test_scan_covers_quarantine(void **state)
+{
+    struct lag_bench *l = *state;
+    list_existing(l);
+    loop_run_for(l->b.loop, 60000);
+    quarantine(l, now(l));
+    loop_run_for(l->b.loop, 60000);
+    scanned(l, now(l));
+    loop_run_for(l->b.loop, 60000);
+    assert_in_range(lag(l).lag_ms, 0, 25000);
+    assert_int_equal(lag(l).blocker, LAG_NONE);
+}
+
+static void test_proof_waits_for_what_was_found(void **state)
+{
+    struct lag_bench *l = *state;
+    list_existing(l);
+    fake_deny(l->b.far, true);
+    int64_t written = now(l) - 60000;
+    hand_feed_tell(l->feed, CHANGE_PUT, "k", written);
+    fake_put(l->b.near, "src", span_str("k"), span_str("1"), NULL);
+    loop_run_for(l->b.loop, 1000);
+    scanned(l, now(l));
+    assert_int_equal(lag(l).proven_ms, written - 1);
+    assert_non_null(strstr(lag(l).proof, "not everything up to the scan"));
+    fake_deny(l->b.far, false);
+    loop_run_for(l->b.loop, 120000);
+    assert_true(lag(l).proven_ms > written);
+}
+
+static void wait_ended(void *arg, int status, const struct fail *f)
+{
+    (void)f;
+    *(int *)arg = status;
+}
+
+static void test_wait_for_proof(void **state)
+{
+    struct lag_bench *l = *state;
+    list_existing(l);
+    loop_run_for(l->b.loop, 60000);
+    int status = 1;
+    struct engine_wait_options what = {
+        .rule = RULE, .until_ms = now(l) - 30000, .proven = true, .timeout_ms = 5000};
+    engine_wait(l->b.engine, &what, wait_ended, &status);
+    assert_int_equal(engine_bench_wait(&l->b, &status), UV_ETIMEDOUT); /* the watermark is there */
+    status = 1;
+    engine_wait(l->b.engine, &what, wait_ended, &status);
+    scanned(l, what.until_ms);
+    assert_int_equal(engine_bench_wait(&l->b, &status), 0);
+}
+
+/* ---- late ---- */
+
+static void test_late_change_is_named_and_holds(void **state)
+{
+    struct lag_bench *l = *state;
+    loop_run_for(l->b.loop, 120000);
+    int64_t before = lag(l).watermark_ms;
+    fake_deny(l->b.far, true);
+    fake_put(l->b.near, "src", span_str("k"), span_str("1"), NULL);
+    hand_feed_tell(l->feed, CHANGE_PUT, "k", before - 10000);
+    loop_run_for(l->b.loop, 60000);
+    struct rule_lag held = lag(l);
+    assert_in_range(held.watermark_ms, before, before + 1100);
+    assert_int_equal(held.counts.late_changes, 1);
+    assert_string_equal(held.last_late.key, "k");
+    assert_string_equal(held.last_late.feed, "webhook:hand");
+    assert_int_equal(held.last_late.event_time_ms, before - 10000);
+    fake_deny(l->b.far, false);
+    loop_run_for(l->b.loop, 120000);
+    assert_true(lag(l).watermark_ms > before + 60000);
+    struct fake_object o;
+    assert_true(fake_get(l->b.near, "src", span_str("k"), &o));
+    hand_feed_tell(l->feed, CHANGE_PUT, "k", before - 20000); /* told late, of an older version */
+    loop_run_for(l->b.loop, 1000);
+    assert_int_equal(lag(l).counts.late_changes, 1);
+}
+
+/* ---- prefixes ---- */
+
+static struct prefix_status prefix(struct lag_bench *l, size_t at)
+{
+    struct prefix_status p;
+    assert_true(engine_prefix_status(l->b.engine, RULE, at, &p));
+    return p;
+}
+
+static void tell_at(struct lag_bench *l, const char *key)
+{
+    fake_put(l->b.near, "src", span_str(key), span_str("1"), NULL);
+    hand_feed_tell(l->feed, CHANGE_PUT, key, now(l));
+}
+
+static void test_prefixes_go_on_by_themselves(void **state)
+{
+    struct lag_bench *l = *state;
+    const char *names[] = {"a/", "b/"};
+    struct rule rule = engine_bench_rule(RULE);
+    loop_run_for(l->b.loop, 60000);
+    fake_fault(l->b.far, &(struct fake_fault){.kind = STORE_PUT, .key = "a/1", .code = REPL_ENET});
+    int64_t told = now(l);
+    tell_at(l, "a/1");
+    tell_at(l, "b/1");
+    loop_run_for(l->b.loop, 1000);
+    rule.watermark_prefixes = names;
+    rule.watermark_prefix_count = 2;
+    assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
+    loop_run_for(l->b.loop, 60000);
+    assert_int_equal(lag(l).watermark_ms, told - 1);
+    assert_int_equal(prefix(l, 0).watermark_ms, told - 1);
+    assert_non_null(strstr(prefix(l, 0).waits_for, "object a/1"));
+    assert_true(prefix(l, 1).watermark_ms > told + 30000);
+    assert_string_equal(prefix(l, 1).waits_for, "");
+    int64_t before = prefix(l, 1).watermark_ms;
+    engine_bench_stop(&l->b);
+    start(l);
+    loop_run_for(l->b.loop, 1000);
+    assert_int_equal(prefix(l, 1).watermark_ms, before);
+    fake_clear_faults(l->b.far);
+    int status = 1;
+    engine_wait(l->b.engine,
+                &(struct engine_wait_options){.rule = RULE, .until_ms = told, .prefix = "a/"},
+                wait_ended, &status);
+    assert_int_equal(engine_bench_wait(&l->b, &status), 0);
+    status = 1;
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .prefix = "c/"},
+                wait_ended, &status);
+    loop_run_for(l->b.loop, 2000);
+    assert_int_equal(engine_bench_wait(&l->b, &status), REPL_ENOTFOUND);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_body_in_quarantine_holds),
+        TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
+        TEST(test_scan_covers_quarantine),
+        TEST(test_proof_waits_for_what_was_found),
+        TEST(test_wait_for_proof),
+        TEST(test_late_change_is_named_and_holds),
+        TEST(test_prefixes_go_on_by_themselves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
