@@ -233,6 +233,26 @@ struct frontier {
 
 #define FRONTIER_FAILED_MAX 1000
 
+/* Of the keys of a rule that begin so. */
+struct prefix_lag {
+    struct span prefix;
+    int64_t watermark_ms; /* last stored; 0 = none yet */
+    int64_t proven_ms;
+    bool any; /* an unfinished live task: as in struct frontier */
+    int64_t oldest_ms;
+    struct span key;
+    enum task_state state;
+    int64_t unfinished_ms; /* oldest event time of either origin; INT64_MAX = all is finished */
+};
+
+struct prefix_list {
+    struct prefix_lag *prefixes; /* in the order of their bytes */
+    size_t count;
+    bool sorting; /* prefixes_mark() has not come to its end: nothing is known of the tasks */
+};
+
+#define PREFIXES_MAX 64 /* of a rule */
+
 /* A change that was accepted when the watermark had passed its time: the watermark could not have
  * known. Not one that was told again, as far as the journal knows its key. */
 struct late_change {
@@ -361,10 +381,10 @@ struct backend_ops {
      * unsatisfied event time stays, and a claimed task is looked at again after whatever has
      * joined: clocks only decide what the task says, never whether the source is asked. A failed
      * task becomes ready again, so does a held one by a put. event_time_ms is clamped to now_ms. A
-     * live change makes a backfill task live; one that is not after the rule's watermark is counted
-     * and kept as late. No row for what the replica shows already: a backfill
-     * change with its source ETag (and version, where known), a live one with its version, or with
-     * its sequencer and ETag. */
+     * live change makes a backfill task live; one that is not after the watermark of the rule, or
+     * of the longest prefix that its key has, is counted and kept as late. No row for what the
+     * replica shows already: a backfill change with its source ETag (and version, where known), a
+     * live one with its version, or with its sequencer and ETag. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
 
@@ -434,6 +454,16 @@ struct backend_ops {
     /* Newest first; limit at most LATE_CHANGES_MAX. */
     int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct late_change **ret, size_t *ret_n);
+    /* Watermarks of prefixes. set() makes these at most PREFIXES_MAX the rule's and forgets others;
+     * what is stored of those that stay is kept. mark() then tells the pending tasks apart, at most
+     * `limit` a call, and is called until list() says that it is done. list() costs the same
+     * however many tasks are pending. put() never lowers. */
+    int (*prefixes_set)(struct backend *b, uint32_t rule, const struct span *prefixes, size_t n);
+    int (*prefixes_mark)(struct backend *b, uint32_t rule, size_t limit);
+    int (*prefixes_list)(struct backend *b, struct arena *a, uint32_t rule,
+                         struct prefix_list *ret);
+    int (*prefix_put)(struct backend *b, uint32_t rule, struct span prefix, int64_t watermark_ms,
+                      int64_t proven_ms);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,

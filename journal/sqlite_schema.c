@@ -86,6 +86,13 @@ static const char *const steps[] = {
     "CREATE TABLE brakes (rule INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, why BLOB NOT NULL);"
     "CREATE TABLE brake_minutes (rule INTEGER NOT NULL, slot INTEGER NOT NULL,"
     " minute INTEGER NOT NULL, deletes INTEGER NOT NULL, PRIMARY KEY (rule, slot)) WITHOUT ROWID;",
+    /* watermarks of prefixes: see sqlite_prefix.c */
+    "CREATE TABLE prefixes (rule INTEGER NOT NULL, prefix BLOB NOT NULL, mark INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (rule, prefix)) WITHOUT ROWID;"
+    "ALTER TABLE rules ADD COLUMN marked_key BLOB;"
+    "ALTER TABLE tasks ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX tasks_mark ON tasks (rule, mark, origin, state, oldest_ms) WHERE mark > 0;",
     /* events for others */
     "CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, target BLOB NOT NULL,"
     " kind BLOB NOT NULL, rule INTEGER NOT NULL, optional INTEGER NOT NULL,"

@@ -24,6 +24,8 @@ struct rule_place {
     const char *prefix;
 };
 
+#define RULE_WATERMARK_PREFIXES_MAX 64
+
 struct rule {
     uint32_t number;  /* the journal's; 0 = not stored yet */
     const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -33,6 +35,8 @@ struct rule {
     size_t include_count; /* none = all; exclude wins */
     const char **exclude;
     size_t exclude_count;
+    const char **watermark_prefixes; /* of the key behind the prefix: watermarks of their own */
+    size_t watermark_prefix_count;
     const char *storage_class;        /* NULL = as the source's */
     enum rule_versions versions;      /* default latest */
     enum rule_deletes deletes;        /* default ignore */

@@ -204,6 +204,7 @@ static void start_work(struct engine *e)
     for (size_t i = 0; e->run_feeds && i < e->conf->outbox_count; i++) {
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
+    engine_queues_start(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {

@@ -83,6 +83,22 @@ struct engine_brake {
     uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
+/* The oldest unfinished live change, of a rule or of a prefix. */
+struct engine_oldest {
+    bool any;
+    int64_t ms; /* its event time */
+    enum task_state state;
+    char key[160];
+};
+
+struct engine_prefix {
+    char *prefix; /* as the rule names it */
+    bool known;   /* its tasks are told apart */
+    int64_t watermark_ms;
+    int64_t proven_ms;
+    struct engine_oldest oldest;
+};
+
 struct engine_rule {
     struct list link; /* in engine.rules, by number */
     struct engine *engine;
@@ -112,10 +128,9 @@ struct engine_rule {
     /* Lag, as of the last refresh. */
     bool lag_known;
     struct rule_counts counts;
-    bool any;
-    int64_t oldest_ms;
-    enum task_state oldest_state;
-    char oldest_key[160];
+    struct engine_oldest oldest;
+    struct engine_prefix *prefixes; /* in the order of the rule's */
+    size_t prefix_count;
     int64_t watermark_ms;
     int64_t proven_ms;
     struct lag_late last_late;
@@ -196,6 +211,7 @@ struct engine_wait {
     int64_t until_ms;
     bool existing;
     bool proven;
+    char *prefix; /* NULL = the whole rule */
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -280,6 +296,7 @@ void engine_op_free(struct engine_op *o);
 void engine_clock_passed(struct engine *e, int64_t wall_ms);
 
 /* engine_store.c */
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file);
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
 void engine_endpoint_close(struct engine_endpoint *endpoint);
 struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
@@ -396,6 +413,11 @@ void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span
 /* Reads the counts from the journal. */
 void engine_quarantine_count(struct engine_feed *ef);
 
+/* engine_queues.c */
+void engine_queues_start(struct engine *e);
+/* Stops those that are gone or others, and starts what is new; before e->conf is `conf`. */
+void engine_queues_change(struct engine *e, const struct conf *conf);
+
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
 void engine_uploads_soon(struct engine *e);
@@ -411,8 +433,31 @@ int64_t engine_scan_ms(const struct engine_rule *r);
 /* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
+/* A key for people: without control characters, cut where it is too long. */
+void engine_print_key(struct span key, char *to, size_t size);
+/* lag_prefix.c: what lag.c asks for and shows of watermark_prefixes. */
+void engine_prefixes_make(struct engine_rule *r); /* as the rule says now */
+void engine_prefixes_free(struct engine_rule *r);
+struct engine_prefix *engine_prefix_find(struct engine_rule *r, const char *prefix);
+/* For backend.prefixes_set(): keys at the source; *ret lives in the arena. */
+size_t engine_prefixes_keys(const struct rule *rule, struct arena *a, struct span **ret);
+struct engine_reach { /* of a rule */
+    uint32_t rule;
+    bool paused;
+    int64_t through_ms; /* of its feeds and of what is in quarantine; 0 = nothing is known */
+    int64_t scan_ms;    /* start of the last complete scan; 0 = none */
+    int64_t watermark_ms;
+    int64_t proven_ms;
+};
+/* On the journal's thread. `prefix` of each is a whole key's; what is found goes into them. */
+int engine_prefixes_refresh(struct backend *b, struct arena *a, const struct engine_reach *rule,
+                            struct engine_prefix *prefixes, size_t count);
+void engine_prefixes_show(struct engine_rule *r, const struct engine_prefix *prefixes,
+                          size_t count);
 /* lag_text.c */
-void engine_lag_text(struct engine_rule *r, struct rule_lag *lag);
+/* What a watermark of the rule waits for; *lag has watermark_ms and proven_ms of it. */
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest,
+                     struct rule_lag *lag);
 /* Whether existing objects are still to be listed or copied. */
 bool engine_existing_is_done(const struct engine_rule *r);
 bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);

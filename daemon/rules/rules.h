@@ -28,4 +28,10 @@ struct span rules_map_key(const struct rule *rule, struct span key, struct arena
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
                         const struct conf *conf, struct fail *f);
 
+/* Rules must not lead in a circle: what one brings another would carry on, for ever. Two rules that
+ * are each other's exact mirror may, when both say two_way, which needs the marker: REPL_ECONFLICT
+ * naming the other rule. */
+int rules_check_circle(const struct rule *rule, const struct rule *others, size_t count,
+                       const struct conf *conf, struct fail *f);
+
 #endif

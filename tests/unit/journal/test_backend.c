@@ -1152,6 +1152,82 @@ static void a_scan_proves_up_to_what_is_unfinished(void **state)
     assert_int_equal(frontier(w).proven_ms, NOW - 1000); /* never back */
 }
 
+/* ---- watermarks of prefixes ---- */
+
+static struct prefix_list prefixes(struct world *w)
+{
+    struct prefix_list list;
+    assert_int_equal(ops(w)->prefixes_list(w->b, &w->arena, w->rule, &list), 0);
+    return list;
+}
+
+static void set_prefixes(struct world *w, const struct span *names, size_t n)
+{
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, names, n), 0);
+    for (int i = 0; i < 100 && prefixes(w).sorting; i++) {
+        assert_int_equal(ops(w)->prefixes_mark(w->b, w->rule, 2), 0);
+    }
+    assert_false(prefixes(w).sorting);
+}
+
+static void prefixes_know_their_oldest(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("b/"), span_str("a/x/"), span_str("a/")};
+    append_put(w, "a/x/1", NOW - 300); /* before and after the prefixes are known */
+    append_put(w, "a/y", NOW - 200);
+    append_put(w, "c", NOW - 900);
+    set_prefixes(w, names, 3);
+    append_put(w, "b/1", NOW - 100);
+    struct append_entry e = put_of(w, "a/x/0", NOW - 800);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.prefixes[0].prefix, "a/"));
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300); /* of the one within it */
+    assert_true(span_eq_str(list.prefixes[0].key, "a/x/1"));
+    assert_int_equal(list.prefixes[0].unfinished_ms, NOW - 800);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[2].oldest_ms, NOW - 100);
+    assert_int_equal(list.prefixes[2].unfinished_ms, NOW - 100);
+}
+
+static void prefixes_that_stay_keep_their_watermark(void **state)
+{
+    struct world *w = *state;
+    const struct span first[] = {span_str("a/"), span_str("b/")};
+    const struct span then[] = {span_str("a/x/"), span_str("b/")};
+    append_put(w, "a/x/1", NOW - 300);
+    append_put(w, "b/1", NOW - 100);
+    set_prefixes(w, first, 2);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 101, NOW - 500), 0);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 200, NOW - 600), 0);
+    set_prefixes(w, then, 2);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.prefixes[0].watermark_ms, 0);
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[1].watermark_ms, NOW - 101);
+    assert_int_equal(list.prefixes[1].proven_ms, NOW - 500);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 100);
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, then, 2), 0);
+    assert_false(prefixes(w).sorting); /* nothing has changed */
+    set_prefixes(w, NULL, 0);
+    assert_int_equal(prefixes(w).count, 0);
+}
+
+static void a_change_is_late_for_its_prefix(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("a/")};
+    set_prefixes(w, names, 1);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("a/"), NOW - 100, 0), 0);
+    append_put(w, "b/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 0);
+    append_put(w, "a/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 1);
+}
+
 static void history_is_trimmed_by_age(void **state)
 {
     struct world *w = *state;
@@ -1608,6 +1684,9 @@ int main(void)
         TEST(what_is_told_again_is_not_late),
         TEST(late_changes_are_bounded),
         TEST(a_scan_proves_up_to_what_is_unfinished),
+        TEST(prefixes_know_their_oldest),
+        TEST(prefixes_that_stay_keep_their_watermark),
+        TEST(a_change_is_late_for_its_prefix),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
