@@ -14,6 +14,7 @@
 #include "daemon/base/fail.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/stat.h"
+#include "journal/asides.h"
 #include "journal/change.h"
 
 #define BACKEND_PAGE_MAX 1000 /* rows a page of any question */
@@ -325,47 +326,6 @@ struct history_entry {
     int64_t latency_ms;
     uint64_t bytes;
     struct fail fail;
-};
-
-/* ---- events: what others want to be told, a row for each of them, until it is told ---- */
-
-struct event_record {
-    uint64_t number;    /* given by event_add(); ascending for each target */
-    struct span target; /* who wants to know */
-    struct span kind;
-    uint32_t rule;
-    bool optional;    /* goes first when there are too many */
-    bool only_newest; /* takes the place of those that wait of its target, rule and kind */
-    int64_t at_ms;
-    struct span body;
-};
-
-struct event_counts {
-    uint64_t waiting;
-    uint64_t dropped;  /* ever, since there were too many */
-    int64_t oldest_ms; /* of those that wait; 0 = none */
-};
-
-/* ---- quarantine: bodies of notifications that could not be read ---- */
-
-/* Of one feed. What comes beyond is counted in one further row of the feed, without a body. */
-#define QUARANTINE_BODIES_MAX 1000
-#define QUARANTINE_BYTES_MAX  ((uint64_t)16 << 20)
-
-struct quarantined {
-    uint64_t id;         /* ascending as they came, never used again */
-    struct span feed;    /* "webhook:NAME" */
-    int64_t received_ms; /* of the row without a body: of the first that was not kept */
-    struct span reason;
-    struct span body; /* only where said; absent: nothing was kept */
-    uint64_t size;    /* bytes of the body */
-    uint64_t lost;    /* how many the row stands for whose bodies were not kept; 0 = a body */
-};
-
-struct quarantine_counts {
-    uint64_t bodies;
-    uint64_t bytes;
-    uint64_t lost;
 };
 
 struct backend;

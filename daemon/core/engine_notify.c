@@ -21,6 +21,7 @@ static void fill_watermark(void *arg, struct watermark_doc *doc)
     struct rule_lag lag;
     engine_lag(r->engine, r->rule.name, &lag);
     doc->watermark_ms = lag.watermark_ms;
+    doc->proven_ms = lag.proven_ms;
     doc->state = states[lag.blocker];
     memcpy(doc->waits_for, lag.waits_for, sizeof(doc->waits_for));
     doc->pending_objects = lag.counts.pending_objects;

@@ -155,7 +155,7 @@ static int tell_advance(struct backend *b, const struct lag_row *row)
     return engine_event_write(b, &plan);
 }
 
-/* ---- */
+/* ---- the rule ---- */
 
 static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
 {

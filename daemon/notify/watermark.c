@@ -26,10 +26,12 @@ struct watermark {
     struct arena arena;
     struct buf body;
     int64_t sent_ms; /* the watermark in it … */
+    int64_t sent_proven_ms;
     char sent_state[24];
 
     /* … and in the last one that went well; -1: none in this life. */
     int64_t published_ms;
+    int64_t published_proven_ms;
     char published_state[24];
     unsigned failures; /* in a row */
     struct stat_family *failed_family;
@@ -55,7 +57,8 @@ static void arm(struct watermark *w, uint64_t delay_ms)
 
 static bool is_worth_it(const struct watermark *w, const struct watermark_doc *doc)
 {
-    return w->published_ms != doc->watermark_ms || strcmp(w->published_state, doc->state) != 0;
+    return w->published_ms != doc->watermark_ms || w->published_proven_ms != doc->proven_ms ||
+           strcmp(w->published_state, doc->state) != 0;
 }
 
 static void submit(struct watermark *w, struct store *store, enum store_op_kind kind,
@@ -105,6 +108,7 @@ static void tell_good(struct watermark *w)
     }
     w->failures = 0;
     w->published_ms = w->sent_ms;
+    w->published_proven_ms = w->sent_proven_ms;
     memcpy(w->published_state, w->sent_state, sizeof(w->published_state));
     stat_put(w->published, (double)w->sent_ms / 1000);
 }
@@ -146,6 +150,7 @@ static void publish(void *arg)
         return;
     }
     w->sent_ms = doc.watermark_ms;
+    w->sent_proven_ms = doc.proven_ms;
     snprintf(w->sent_state, sizeof(w->sent_state), "%s", doc.state);
     buf_reset(&w->body);
     watermark_print(&doc, &w->body);

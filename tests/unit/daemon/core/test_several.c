@@ -194,6 +194,43 @@ static void test_older_version_does_not_go_over_a_newer_one(void **state)
     drop(p);
 }
 
+/* What was read before the delete is written after it. */
+static void test_put_does_not_undo_a_delete(void **state)
+{
+    (void)state;
+    struct pair *p = make(6, STORE_CONDITIONAL_QUOTED, false);
+    struct fake_fault slow = {.kind = STORE_PUT, .key = "k", .count = 1, .slow_ms = 5000};
+    fake_fault(p->a.far, &slow);
+    fake_put(p->a.near, "src", span_str("k"), span_str("old"), NULL);
+    tell(&p->a, CHANGE_PUT, "k");
+    loop_run_for(p->a.loop, 1500);
+    fake_remove(p->a.near, "src", span_str("k"));
+    tell(&p->b, CHANGE_DELETE, "k");
+    assert_true(engine_bench_settle(&p->b, RULE, 60000));
+    assert_true(engine_bench_settle(&p->a, RULE, 60000));
+    assert_int_equal(differing(p), 0);
+    drop(p);
+}
+
+/* The key comes again, and is brought by the other host, while the delete is on its way. */
+static void test_delete_does_not_undo_a_put(void **state)
+{
+    (void)state;
+    struct pair *p = make(8, STORE_CONDITIONAL_QUOTED, false);
+    engine_bench_write(&p->b, "k", "first");
+    assert_true(engine_bench_settle(&p->b, RULE, 60000));
+    struct fake_fault slow = {.kind = STORE_DELETE, .key = "k", .count = 1, .slow_ms = 5000};
+    fake_fault(p->a.far, &slow);
+    fake_remove(p->a.near, "src", span_str("k"));
+    tell(&p->b, CHANGE_DELETE, "k");
+    loop_run_for(p->a.loop, 1500);
+    engine_bench_write(&p->a, "k", "again");
+    assert_true(engine_bench_settle(&p->a, RULE, 60000));
+    assert_true(engine_bench_settle(&p->b, RULE, 60000));
+    assert_int_equal(differing(p), 0);
+    drop(p);
+}
+
 static void test_one_lists_and_the_other_takes_over(void **state)
 {
     (void)state;
@@ -246,6 +283,8 @@ int main(void)
         cmocka_unit_test(test_small_objects_cost_one_request_each),
         cmocka_unit_test_prestate(test_older_version_does_not_go_over_a_newer_one, &with),
         cmocka_unit_test_prestate(test_older_version_does_not_go_over_a_newer_one, &without),
+        cmocka_unit_test(test_put_does_not_undo_a_delete),
+        cmocka_unit_test(test_delete_does_not_undo_a_put),
         cmocka_unit_test(test_one_lists_and_the_other_takes_over),
         cmocka_unit_test(test_operator_names_the_host),
     };
