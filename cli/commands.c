@@ -5,7 +5,10 @@
         {"destination", "EP/BUCKET[/PREFIX]", "where they go"},                                    \
         {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
+        {"watermark-prefix", "PREFIX",                                                             \
+         "a watermark of its own for keys like this; may be repeated"},                            \
         {"storage-class", "CLASS", "instead of the source's"},                                     \
+        {"versions", "latest|all", "which versions are replicated (default latest)"},              \
         {"deletes", "ignore|propagate|marker", "what a delete does (default ignore)"},             \
         {"deletes-brake", "LIMIT", "ask before more (default 1000 or 10% in 10min), or off"},      \
         {"deletes-foreign", NULL, "delete objects too that repld has not written"},                \
@@ -41,6 +44,13 @@ static const struct cli_option update_options[] = {
     {"no-scan-host", NULL, "hosts agree on one again"},
     {"clear-include", NULL, "take all keys again"},
     {"clear-exclude", NULL, "leave none out any more"},
+    {"clear-watermark-prefix", NULL, "no watermarks of prefixes any more"},
+    {0},
+};
+
+static const struct cli_option confirm_options[] = {
+    {"discard", NULL, "drop them instead: the objects stay at the destination"},
+    {"reason", "TEXT", "with --discard: kept in the history"},
     {0},
 };
 
@@ -66,6 +76,7 @@ static const struct cli_option lag_options[] = {
 static const struct cli_option wait_options[] = {
     {"until", "now|TIME", "all changes up to this time (default now)"},
     {"existing", NULL, "and existing objects, which the watermark does not wait for"},
+    {"prefix", "PREFIX", "the watermark of this prefix, one of the rule's watermark_prefixes"},
     {"proven", NULL, "not the watermark: what a complete scan has confirmed"},
     {"timeout", "SECONDS|DURATION", "give up after so long (default: never)"},
     {0},
@@ -78,6 +89,13 @@ static const struct cli_option retry_options[] = {
 
 static const struct cli_option drop_options[] = {
     {"reason", "TEXT", "kept in the history"},
+    {0},
+};
+
+static const struct cli_option feed_setup_options[] = {
+    {"for", "minio|rgw|aws|oss", "who sends (default: as the endpoint's host tells)"},
+    {"apply", NULL, "do it with the endpoint's keys"},
+    {"arn", "ARN", "with --apply: where the bucket is to send to"},
     {0},
 };
 
@@ -165,12 +183,17 @@ const struct cli_command cli_commands[] = {
     {"rule pause", "NAME", 1, 1, NULL, "stop copying; changes are kept", run_rule_pause},
     {"rule resume", "NAME", 1, 1, NULL, "copy again", run_rule_resume},
     {"rule delete", "NAME", 1, 1, NULL, "forget a rule and its pending work", run_rule_delete},
+    {"rule deletes", "NAME", 1, 1, NULL, "what its brake holds", run_rule_deletes},
+    {"rule confirm-deletes", "NAME", 1, 1, confirm_options, "let it go, or drop it",
+     run_rule_confirm_deletes},
     {"apply", "", 0, 2, apply_options, "make the rules what a file says", run_apply},
     {"failures list", "[RULE]", 0, 1, NULL, "what will not go by itself", run_failures_list},
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
     {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed setup", "RULE", 1, 1, feed_setup_options, "what the sender's side needs",
+     run_feed_setup},
     {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
      run_feed_show},
     {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},

@@ -15,7 +15,9 @@ static const struct {
     {"destination", "destination", NULL},
     {"include", "include", NULL},
     {"exclude", "exclude", NULL},
+    {"watermark-prefix", "watermark_prefixes", NULL},
     {"storage-class", "storage_class", NULL},
+    {"versions", "versions", NULL},
     {"deletes", "deletes", NULL},
     {"deletes-brake", "deletes_brake", NULL},
     {"deletes-foreign", "deletes_foreign", "true"},
@@ -65,6 +67,9 @@ static void clear_lists(struct rule *rule, const struct cli_args *args)
     if (cli_args_has(args, "exclude") || cli_args_has(args, "clear-exclude")) {
         rule->exclude_count = 0;
     }
+    if (cli_args_has(args, "watermark-prefix") || cli_args_has(args, "clear-watermark-prefix")) {
+        rule->watermark_prefix_count = 0;
+    }
 }
 
 /* The sentence of the refusal, NULL when the options can be a change. */
@@ -84,6 +89,10 @@ static const char *no_change(const struct cli_args *args)
     }
     if (cli_args_has(args, "exclude") && cli_args_has(args, "clear-exclude")) {
         return "rule update: --exclude replaces the patterns; leave --clear-exclude out";
+    }
+    if (cli_args_has(args, "watermark-prefix") && cli_args_has(args, "clear-watermark-prefix")) {
+        return "rule update: --watermark-prefix replaces the prefixes; leave "
+               "--clear-watermark-prefix out";
     }
     return NULL;
 }
@@ -245,6 +254,15 @@ static void show_now(const json_t *row, const char *member, const char *title)
     }
 }
 
+static void show_brake(const json_t *row)
+{
+    const char *since = cli_text(row, "brake_since");
+    if (since[0] != '\0') {
+        printf("%-14s %lld deletes are held since %s: %s\n", "brake",
+               cli_number(row, "held_deletes"), since, cli_text(row, "brake"));
+    }
+}
+
 int run_rule_show(struct cli *c, const struct cli_args *args)
 {
     struct fail f = {0};
@@ -266,6 +284,7 @@ int run_rule_show(struct cli *c, const struct cli_args *args)
         }
         show_now(row, "bandwidth_now", "bandwidth now");
         show_now(row, "requests_now", "requests now");
+        show_brake(row);
     }
     json_decref(answer);
     return CLI_DONE;

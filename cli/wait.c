@@ -15,8 +15,14 @@ static void number(struct buf *query, const char *name, uint64_t value)
     buf_printf(query, "&%s=%llu", name, (unsigned long long)value);
 }
 
-static void print_reached(const char *rule, bool proven, const json_t *answer)
+static void print_reached(const char *rule, const struct cli_args *args, const json_t *answer)
 {
+    const char *prefix = cli_args_get(args, "prefix");
+    bool proven = cli_args_has(args, "proven");
+    if (prefix != NULL) {
+        printf("%s: what begins with %s is at the destination\n", rule, prefix);
+        return;
+    }
     if (proven) {
         printf("%s: a complete scan has confirmed everything up to %s\n", rule,
                cli_text(answer, "proven"));
@@ -48,11 +54,12 @@ int run_wait(struct cli *c, const struct cli_args *args)
     number(&query, "until_ms", (uint64_t)until);
     number(&query, "timeout_ms", timeout);
     cli_query(&query, "existing", cli_args_has(args, "existing") ? "1" : NULL);
+    cli_query(&query, "prefix", cli_args_get(args, "prefix"));
     cli_query(&query, "proven", cli_args_has(args, "proven") ? "1" : NULL);
     json_t *answer = NULL;
     int code = cli_call(c, PROTO_WAIT, buf_cstr(&query), span_str(""), &answer, NULL);
     if (answer != NULL) {
-        print_reached(args->words[0], cli_args_has(args, "proven"), answer);
+        print_reached(args->words[0], args, answer);
         json_decref(answer);
     }
     buf_done(&query);

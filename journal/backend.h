@@ -183,6 +183,9 @@ struct finish {
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE; FINISH_SKIPPED: what was found there, or NULL */
     bool no_replica;               /* FINISH_SKIPPED: nothing of ours is there (any more) */
+    uint32_t mirror_rule;          /* goes the other way, 0 = none: it knows the same of … */
+    struct span mirror_key;        /* … this key of its source … */
+    const struct replica *mirror;  /* … when there is a replica */
     struct span why;               /* FINISH_HELD: why the brake is on; the first one stays */
     /* Successes: */
     const struct version_mark *version; /* the mark of the key from now on; or NULL */
@@ -261,6 +264,26 @@ struct frontier {
 
 #define FRONTIER_FAILED_MAX 1000
 
+/* Of the keys of a rule that begin so. */
+struct prefix_lag {
+    struct span prefix;
+    int64_t watermark_ms; /* last stored; 0 = none yet */
+    int64_t proven_ms;
+    bool any; /* an unfinished live task: as in struct frontier */
+    int64_t oldest_ms;
+    struct span key;
+    enum task_state state;
+    int64_t unfinished_ms; /* oldest event time of either origin; INT64_MAX = all is finished */
+};
+
+struct prefix_list {
+    struct prefix_lag *prefixes; /* in the order of their bytes */
+    size_t count;
+    bool sorting; /* prefixes_mark() has not come to its end: nothing is known of the tasks */
+};
+
+#define PREFIXES_MAX 64 /* of a rule */
+
 /* A change that was accepted when the watermark had passed its time: the watermark could not have
  * known. Not one that was told again, as far as the journal knows its key. */
 struct late_change {
@@ -302,6 +325,25 @@ struct history_entry {
     int64_t latency_ms;
     uint64_t bytes;
     struct fail fail;
+};
+
+/* ---- events: what others want to be told, a row for each of them, until it is told ---- */
+
+struct event_record {
+    uint64_t number;    /* given by event_add(); ascending for each target */
+    struct span target; /* who wants to know */
+    struct span kind;
+    uint32_t rule;
+    bool optional;    /* goes first when there are too many */
+    bool only_newest; /* takes the place of those that wait of its target, rule and kind */
+    int64_t at_ms;
+    struct span body;
+};
+
+struct event_counts {
+    uint64_t waiting;
+    uint64_t dropped;  /* ever, since there were too many */
+    int64_t oldest_ms; /* of those that wait; 0 = none */
 };
 
 /* ---- quarantine: bodies of notifications that could not be read ---- */
@@ -370,10 +412,10 @@ struct backend_ops {
      * unsatisfied event time stays, and a claimed task is looked at again after whatever has
      * joined: clocks only decide what the task says, never whether the source is asked. A failed
      * task becomes ready again, so does a held one by a put. event_time_ms is clamped to now_ms. A
-     * live change makes a backfill task live; one that is not after the rule's watermark is counted
-     * and kept as late. No row for what the replica shows already: a backfill
-     * or listed change with its source ETag (and version, where known), a live one with its
-     * version, or with its sequencer and ETag. */
+     * live change makes a backfill task live; one that is not after the watermark of the rule, or
+     * of the longest prefix that its key has, is counted and kept as late. No row for what the
+     * replica shows already: a backfill or listed change with its source ETag (and version, where
+     * known), a live one with its version, or with its sequencer and ETag. */
     int (*append)(struct backend *b, const struct append_entry *entries, size_t count,
                   int64_t now_ms, struct append_result *ret);
 
@@ -444,6 +486,9 @@ struct backend_ops {
      * tasks between the time of the last call and this one cost; when there are more than about
      * `limit` the time moves only a part of the way, and a later call goes on. */
     int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
+    /* Those that late() will count from before_ms on and does not yet: at most `limit`. */
+    int (*late_next)(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n);
     /* A complete scan that began at scan_ms has handed over all that it found: everything up to
      * then is proven, or up to the oldest change of either origin that is unfinished. Never lowers
      * it. */
@@ -451,6 +496,16 @@ struct backend_ops {
     /* Newest first; limit at most LATE_CHANGES_MAX. */
     int (*late_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct late_change **ret, size_t *ret_n);
+    /* Watermarks of prefixes. set() makes these at most PREFIXES_MAX the rule's and forgets others;
+     * what is stored of those that stay is kept. mark() then tells the pending tasks apart, at most
+     * `limit` a call, and is called until list() says that it is done. list() costs the same
+     * however many tasks are pending. put() never lowers. */
+    int (*prefixes_set)(struct backend *b, uint32_t rule, const struct span *prefixes, size_t n);
+    int (*prefixes_mark)(struct backend *b, uint32_t rule, size_t limit);
+    int (*prefixes_list)(struct backend *b, struct arena *a, uint32_t rule,
+                         struct prefix_list *ret);
+    int (*prefix_put)(struct backend *b, uint32_t rule, struct span prefix, int64_t watermark_ms,
+                      int64_t proven_ms);
 
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
@@ -482,6 +537,16 @@ struct backend_ops {
                            uint64_t *ret_n);
     int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
     int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
+
+    /* Events, told in the order of their numbers. add(): more than `limit` of a target, and the
+     * oldest optional one goes, or the oldest of all; which is counted. page(): the oldest first.
+     * done(): up to this number they are told. keep(): those of all other targets go. */
+    int (*event_add)(struct backend *b, const struct event_record *in, uint64_t limit);
+    int (*event_page)(struct backend *b, struct arena *a, struct span target, size_t limit,
+                      struct event_record **ret, size_t *ret_n);
+    int (*event_done)(struct backend *b, struct span target, uint64_t number);
+    int (*event_counts)(struct backend *b, struct span target, struct event_counts *ret);
+    int (*event_keep)(struct backend *b, const struct span *targets, size_t count);
 };
 
 struct backend {

@@ -46,15 +46,15 @@ static bool adds_nothing(const struct append_entry *e, const struct pending *p)
 }
 
 /* 1: was new and is inserted; 0: there is a row. */
-static int insert_task(struct backend *b, const struct append_entry *e, uint64_t seq,
+static int insert_task(struct backend *b, const struct append_entry *e, uint32_t mark, uint64_t seq,
                        int64_t now_ms)
 {
     const struct change *c = &e->change;
     int64_t event_ms = event_time(c, now_ms);
     struct sql q = sql_start(
         b, "INSERT INTO tasks (rule, key, state, origin, kind, version_id, etag, sequencer, feed,"
-           " size, event_ms, oldest_ms, accepted_ms, seq)"
-           " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+           " size, event_ms, oldest_ms, accepted_ms, seq, mark)"
+           " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     sql_int(&q, e->origin);
@@ -68,6 +68,7 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint64_t
     sql_int(&q, event_ms);
     sql_int(&q, now_ms);
     sql_u64(&q, seq);
+    sql_int(&q, mark);
     int r = sql_run(&q);
     return r < 0 ? r : (int)sqlite_changes(b);
 }
@@ -286,18 +287,29 @@ int sequence_flush(struct backend *b)
 struct append_rule {
     struct counts_delta counts;
     int64_t watermark_ms;
+    struct marks marks;
 };
 
-static int begin_rule(struct backend *b, uint32_t rule, struct append_rule *ret)
+static int begin_rule(struct backend *b, struct arena *a, uint32_t rule, struct append_rule *ret)
 {
     int r = counts_begin(b, rule, &ret->counts);
-    return r == 0 ? late_begin(b, rule, &ret->watermark_ms) : r;
+    if (r == 0) {
+        r = late_begin(b, rule, &ret->watermark_ms);
+    }
+    return r == 0 ? marks_load(b, a, rule, &ret->marks) : r;
 }
 
 static int end_rule(struct backend *b, uint32_t rule, const struct append_rule *of)
 {
     int r = of->counts.late_changes > 0 ? late_trim(b, rule) : 0;
     return r == 0 ? counts_apply(b, rule, &of->counts) : r;
+}
+
+/* A prefix may have come further than its rule. */
+static int64_t watermark_of(const struct append_rule *of, uint32_t mark)
+{
+    int64_t ms = mark > 0 ? of->marks.marks[mark - 1].watermark_ms : 0;
+    return ms > of->watermark_ms ? ms : of->watermark_ms;
 }
 
 static int append_one(struct backend *b, const struct append_entry *e, uint64_t seq, int64_t now_ms,
@@ -308,15 +320,16 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
     if (r != 0) {
         return r < 0 ? r : 0;
     }
+    uint32_t mark = marks_find(&of->marks, e->change.key);
     r = late_note(b, e,
                   &(struct late_change){.event_time_ms = event_time(&e->change, now_ms),
                                         .accepted_ms = now_ms,
-                                        .watermark_ms = of->watermark_ms},
+                                        .watermark_ms = watermark_of(of, mark)},
                   d);
     if (r < 0) {
         return r;
     }
-    r = insert_task(b, e, seq, now_ms);
+    r = insert_task(b, e, mark, seq, now_ms);
     if (r == 1) {
         ret->created++;
         counts_task(d,
@@ -337,12 +350,14 @@ int sqlite_append(struct backend *b, const struct append_entry *entries, size_t 
                   int64_t now_ms, struct append_result *ret)
 {
     struct append_rule of;
+    struct arena a;
     uint64_t first = 0;
+    arena_init(&a);
     memset(ret, 0, sizeof(*ret));
     int r = count > 0 ? take_sequence(b, count, &first) : 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (i == 0 || entries[i - 1].rule != entries[i].rule) {
-            r = begin_rule(b, entries[i].rule, &of);
+            r = begin_rule(b, &a, entries[i].rule, &of);
         }
         if (r == 0) {
             r = append_one(b, &entries[i], first + i, now_ms, ret, &of);
@@ -351,6 +366,7 @@ int sqlite_append(struct backend *b, const struct append_entry *entries, size_t 
             r = end_rule(b, entries[i].rule, &of);
         }
     }
+    arena_done(&a);
     ret->first_seq = first;
     ret->last_seq = count > 0 ? first + count - 1 : 0;
     return r;

@@ -103,6 +103,18 @@ int late_note(struct backend *b, const struct append_entry *e, const struct late
               struct counts_delta *d);
 int late_trim(struct backend *b, uint32_t rule);
 
+/* sqlite_prefix.c: the prefixes of a rule that have watermarks, in their order; the mark of a task
+ * is the place of the longest that its key has, from 1, or 0. */
+struct marks {
+    struct mark {
+        struct span prefix;
+        int64_t watermark_ms;
+    } marks[PREFIXES_MAX];
+    size_t count;
+};
+int marks_load(struct backend *b, struct arena *a, uint32_t rule, struct marks *ret);
+uint32_t marks_find(const struct marks *m, struct span key);
+
 /* Write what is unwritten: sqlite_append.c, sqlite_rule.c. */
 int sequence_flush(struct backend *b);
 int counts_flush(struct backend *b);
@@ -163,6 +175,12 @@ int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)
 int sqlite_prove(struct backend *b, uint32_t rule, int64_t scan_ms);
 int sqlite_late_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct late_change **ret, size_t *ret_n);
+int sqlite_prefixes_set(struct backend *b, uint32_t rule, const struct span *prefixes, size_t n);
+int sqlite_prefixes_mark(struct backend *b, uint32_t rule, size_t limit);
+int sqlite_prefixes_list(struct backend *b, struct arena *a, uint32_t rule,
+                         struct prefix_list *ret);
+int sqlite_prefix_put(struct backend *b, uint32_t rule, struct span prefix, int64_t watermark_ms,
+                      int64_t proven_ms);
 int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
@@ -176,6 +194,14 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
 int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                         size_t limit, struct history_entry **ret, size_t *ret_n);
 int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+int sqlite_event_add(struct backend *b, const struct event_record *in, uint64_t limit);
+int sqlite_event_page(struct backend *b, struct arena *a, struct span target, size_t limit,
+                      struct event_record **ret, size_t *ret_n);
+int sqlite_event_done(struct backend *b, struct span target, uint64_t number);
+int sqlite_event_counts(struct backend *b, struct span target, struct event_counts *ret);
+int sqlite_event_keep(struct backend *b, const struct span *targets, size_t count);
+int sqlite_late_next(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n);
 int sqlite_quarantine_put(struct backend *b, const struct quarantined *in);
 int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
                            size_t limit, struct quarantined **ret, size_t *ret_n);

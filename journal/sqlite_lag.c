@@ -70,7 +70,7 @@ int sqlite_watermark_put(struct backend *b, uint32_t rule, int64_t watermark_ms)
 static int oldest_unfinished(struct backend *b, uint32_t rule, int64_t *ret)
 {
     *ret = INT64_MAX;
-    for (int at = 0; at < 2 * (TASK_FAILED + 1); at++) {
+    for (int at = 0; at < 2 * (TASK_HELD + 1); at++) {
         struct sql q = sql_start(b, "SELECT oldest_ms FROM tasks WHERE rule = ? AND origin = ?"
                                     " AND state = ? ORDER BY oldest_ms LIMIT 1");
         sql_int(&q, rule);

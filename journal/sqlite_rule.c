@@ -150,8 +150,8 @@ static int remove_rule(struct backend *b, uint32_t rule)
     static const char *const texts[] = {
         "DELETE FROM counts WHERE rule = ?",       "DELETE FROM latency WHERE rule = ?",
         "DELETE FROM brakes WHERE rule = ?",       "DELETE FROM brake_minutes WHERE rule = ?",
-        "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM history WHERE rule = ?",
-        "DELETE FROM rules WHERE rule = ?"};
+        "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM prefixes WHERE rule = ?",
+        "DELETE FROM history WHERE rule = ?",      "DELETE FROM rules WHERE rule = ?"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct sql q = sql_start(b, texts[i]);
         sql_int(&q, rule);

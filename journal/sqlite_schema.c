@@ -86,6 +86,22 @@ static const char *const steps[] = {
     "CREATE TABLE brakes (rule INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, why BLOB NOT NULL);"
     "CREATE TABLE brake_minutes (rule INTEGER NOT NULL, slot INTEGER NOT NULL,"
     " minute INTEGER NOT NULL, deletes INTEGER NOT NULL, PRIMARY KEY (rule, slot)) WITHOUT ROWID;",
+    /* watermarks of prefixes: see sqlite_prefix.c */
+    "CREATE TABLE prefixes (rule INTEGER NOT NULL, prefix BLOB NOT NULL, mark INTEGER NOT NULL,"
+    " watermark_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (rule, prefix)) WITHOUT ROWID;"
+    "ALTER TABLE rules ADD COLUMN marked_key BLOB;"
+    "ALTER TABLE tasks ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX tasks_mark ON tasks (rule, mark, origin, state, oldest_ms) WHERE mark > 0;",
+    /* events for others */
+    "CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, target BLOB NOT NULL,"
+    " kind BLOB NOT NULL, rule INTEGER NOT NULL, optional INTEGER NOT NULL,"
+    " only_newest INTEGER NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX events_target ON events (target, number);"
+    "CREATE INDEX events_optional ON events (target, number) WHERE optional = 1;"
+    "CREATE INDEX events_newest ON events (target, rule, kind) WHERE only_newest = 1;"
+    "CREATE TABLE event_targets (target BLOB PRIMARY KEY, waiting INTEGER NOT NULL,"
+    " dropped INTEGER NOT NULL) WITHOUT ROWID;",
     /* replicas that a scan's listing did not show */
     "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
     " WITHOUT ROWID;",

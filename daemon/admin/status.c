@@ -38,6 +38,24 @@ static void latency_members(const struct rule_lag *lag, struct buf *to)
     json_close(to, '}');
 }
 
+static void prefix_list(struct admin *a, const char *rule, struct buf *to)
+{
+    struct prefix_status p;
+    json_open(to, "prefixes", '[');
+    for (size_t i = 0; engine_prefix_status(a->options.engine, rule, i, &p); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "prefix", p.prefix);
+        json_time(to, "watermark", p.watermark_ms);
+        json_int(to, "watermark_ms", p.watermark_ms);
+        json_int(to, "lag_ms", p.lag_ms);
+        json_time(to, "proven", p.proven_ms);
+        json_str(to, "blocker", blockers[p.blocker]);
+        json_str(to, "waits_for", p.waits_for[0] != '\0' ? p.waits_for : NULL);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static void last_late(const struct lag_late *late, struct buf *to)
 {
     if (late->accepted_ms == 0) {
@@ -57,6 +75,12 @@ void limit_members(struct admin *a, const struct limit *bandwidth, const struct 
 {
     json_str(to, "bandwidth_now", engine_limit_now(a->options.engine, bandwidth));
     json_str(to, "requests_now", engine_limit_now(a->options.engine, requests));
+}
+
+void brake_members(const struct rule_lag *lag, struct buf *to)
+{
+    json_time(to, "brake_since", lag->brake_since_ms);
+    json_str(to, "brake", lag->brake_since_ms != 0 ? lag->brake_why : NULL);
 }
 
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
@@ -90,11 +114,11 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
     json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
-    json_time(to, "brake_since", lag.brake_since_ms);
-    json_str(to, "brake", lag.brake_since_ms != 0 ? lag.brake_why : NULL);
+    brake_members(&lag, to);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
     last_late(&lag.last_late, to);
+    prefix_list(a, rule->name, to);
 }
 
 static void lag_list(struct admin *a, struct buf *to)
@@ -151,6 +175,43 @@ static void outbox_list(struct admin *a, struct buf *to)
     json_close(to, ']');
 }
 
+static void queue_list(struct admin *a, struct buf *to)
+{
+    struct queue_status queue;
+    json_open(to, "queues", '[');
+    for (size_t i = 0; engine_queue_status(a->options.engine, i, &queue); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", queue.name);
+        json_bool(to, "read", queue.is_read);
+        json_int(to, "waiting_messages", (int64_t)queue.waiting);
+        json_int(to, "in_hand_messages", (int64_t)queue.in_hand);
+        json_int(to, "bad_messages", (int64_t)queue.bad_messages);
+        json_int(to, "astray_changes", (int64_t)queue.astray_changes);
+        json_time(to, "complete_through", queue.complete_through_ms);
+        json_fail(to, "failure", &queue.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
+static void event_list(struct admin *a, struct buf *to)
+{
+    struct event_status events;
+    json_open(to, "events", '[');
+    for (size_t i = 0; engine_event_status(a->options.engine, i, &events); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", events.name);
+        json_int(to, "waiting", (int64_t)events.waiting);
+        json_time(to, "oldest", events.oldest_ms);
+        json_int(to, "sent", (int64_t)events.sent);
+        json_int(to, "dropped", (int64_t)events.dropped);
+        json_int(to, "failures", events.failures);
+        json_fail(to, "failure", &events.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static int64_t open_descriptors(void)
 {
     int64_t n = 0;
@@ -199,6 +260,8 @@ void command_status(struct admin *a, struct httpd_request *r)
     lag_list(a, &body);
     endpoint_list(a, &body);
     outbox_list(a, &body);
+    queue_list(a, &body);
+    event_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));
@@ -239,6 +302,7 @@ struct wait {
     char rule[64];
     bool existing;
     bool proven;
+    char *prefix; /* NULL = of the whole rule */
 };
 
 static void say_what_it_waits_for(const struct wait *w, struct fail *f)
@@ -306,11 +370,15 @@ void command_wait(struct admin *a, struct httpd_request *r)
     a->waits++;
     w->existing = query_flag(r, "existing");
     w->proven = query_flag(r, "proven");
+    if (httpd_query(r, "prefix") != NULL) {
+        w->prefix = arena_strdup(&w->later.arena, httpd_query(r, "prefix"));
+    }
     struct engine_wait_options what = {.rule = w->rule,
                                        .until_ms = (int64_t)until_ms,
                                        .timeout_ms = timeout_ms,
                                        .existing = w->existing,
-                                       .proven = w->proven};
+                                       .proven = w->proven,
+                                       .prefix = w->prefix};
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 

@@ -14,6 +14,7 @@
 #define EVERY_MIN_MS 60000
 
 static const char *const against_words[] = {"journal", "destination", NULL};
+static const char *const versions_words[] = {"latest", "all", NULL};
 static const char *const deletes_words[] = {"ignore", "propagate", "marker", NULL};
 
 static int parse_place(struct span text, struct arena *a, void *to, struct fail *f)
@@ -97,6 +98,11 @@ static const char *check_publish_as(const char *text)
                   "_repl/watermark/{rule}/{instance}.json";
 }
 
+static const char *check_prefix(const char *text)
+{
+    return text[0] == '\0' || strlen(text) > PREFIX_MAX ? "must have 1 to 1024 bytes" : NULL;
+}
+
 /* The member is an int from 0 to 100, which fits the unsigned reader. */
 static const struct schema_key rule_schema[] = {
     {"name", SCHEMA_TEXT, RULE(name), .required = true, .check = check_rule_name},
@@ -108,7 +114,11 @@ static const struct schema_key rule_schema[] = {
      .check = check_glob},
     {"exclude", SCHEMA_TEXTS, RULE(exclude), .count_offset = offsetof(struct rule, exclude_count),
      .check = check_glob},
+    {"watermark_prefixes", SCHEMA_TEXTS, RULE(watermark_prefixes),
+     .count_offset = offsetof(struct rule, watermark_prefix_count), .check = check_prefix,
+     .max = RULE_WATERMARK_PREFIXES_MAX},
     {"storage_class", SCHEMA_TEXT, RULE(storage_class), .check = check_word},
+    {"versions", SCHEMA_CHOICE, RULE(versions), .words = versions_words, .preset = "latest"},
     {"deletes", SCHEMA_CHOICE, RULE(deletes), .words = deletes_words, .preset = "ignore"},
     {"deletes_brake", SCHEMA_PARSED, RULE(deletes_brake), .parse = brake_limit_parse,
      .format = brake_limit_print, .preset = "1000 or 10% in 10min"},

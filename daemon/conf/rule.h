@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum rule_versions { RULE_VERSIONS_LATEST, RULE_VERSIONS_ALL };
 /* MARKER: as PROPAGATE, where the destination keeps the deleted version under a delete marker. */
 enum rule_deletes { RULE_DELETES_IGNORE, RULE_DELETES_PROPAGATE, RULE_DELETES_MARKER };
 
@@ -33,6 +34,8 @@ struct rule_place {
     const char *prefix;
 };
 
+#define RULE_WATERMARK_PREFIXES_MAX 64
+
 struct rule {
     uint32_t number;  /* the journal's; 0 = not stored yet */
     const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -42,7 +45,10 @@ struct rule {
     size_t include_count; /* none = all; exclude wins */
     const char **exclude;
     size_t exclude_count;
+    const char **watermark_prefixes; /* of the key behind the prefix: watermarks of their own */
+    size_t watermark_prefix_count;
     const char *storage_class;        /* NULL = as the source's */
+    enum rule_versions versions;      /* default latest */
     enum rule_deletes deletes;        /* default ignore */
     struct brake_limit deletes_brake; /* default "1000 or 10% in 10min" */
     bool deletes_foreign;  /* delete objects that are not of our making, too; default false */

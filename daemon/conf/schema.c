@@ -209,6 +209,9 @@ static int read_texts(const struct schema_reader *r, const struct schema_key *k,
                       const struct doc *node, void *target)
 {
     const char **texts = arena_alloc(r->a, (node->count + 1) * sizeof(*texts));
+    if (k->max != 0 && node->count > k->max) {
+        return schema_refuse(r, node, "%s: more than %llu", k->name, (unsigned long long)k->max);
+    }
     for (size_t i = 0; i < node->count; i++) {
         const struct doc *item = &node->items[i];
         if (item->kind != DOC_TEXT && item->kind != DOC_BOOL) {

@@ -34,7 +34,7 @@ struct schema_key {
     size_t count_offset;
     bool required;
     bool hidden;  /* what is written there may be a secret by mistake: errors do not quote it */
-    uint64_t min; /* COUNT, BYTES, DURATION*: range; max 0 = none */
+    uint64_t min; /* COUNT, BYTES, DURATION*: range; TEXTS: how many; max 0 = none */
     uint64_t max;
     const char *const *words;      /* NULL-terminated */
     const char *preset;            /* as text; NULL = zero */

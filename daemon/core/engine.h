@@ -9,6 +9,7 @@
 #include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
 #include "daemon/feeds/scan_feed.h"
+#include "daemon/feeds/setup.h"
 #include "journal/journal.h"
 #include "transfer/copy/sched.h"
 
@@ -100,6 +101,41 @@ void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, e
 void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
                             engine_done_fn *done, void *arg);
 
+struct queue_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t waiting; /* messages in it, approximately */
+    uint64_t in_hand; /* received and not deleted yet */
+    uint64_t bad_messages;
+    uint64_t astray_changes; /* of places that no rule copies from */
+    int64_t complete_through_ms;
+    struct fail fail;
+};
+/* The queue at this place in the configuration; false behind the last one. */
+bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret);
+/* What the source side of a rule needs so that the webhook hears of its changes. plan:
+ * REPL_ENOTFOUND when there is no rule or no source for it; hook_url and arn are the caller's to
+ * fill. apply: does it with the endpoint's keys, as far as the sender has an API for it. */
+int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, struct fail *f);
+struct engine_setup {
+    const char *rule;
+    enum setup_sender sender; /* SETUP_UNKNOWN: as the endpoint tells */
+    const char *arn;          /* where the bucket is to send to; NULL: as the sender has it */
+};
+void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
+                        void *arg);
+struct event_status {
+    const char *name; /* valid until the next turn */
+    uint64_t waiting; /* as of the last request */
+    uint64_t dropped; /* ever, since too many waited */
+    int64_t oldest_ms;
+    uint64_t sent; /* in this life */
+    unsigned failures;
+    struct fail fail; /* of the last request; code 0 = it went well */
+};
+/* The target of events at this place; false behind the last one. */
+bool engine_event_status(struct engine *e, size_t at, struct event_status *ret);
+
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);
 
@@ -152,6 +188,17 @@ struct rule_lag {
     bool known; /* false until the first refresh after the start */
 };
 int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret);
+
+struct prefix_status {
+    const char *prefix; /* as the rule names it; valid until the next turn */
+    int64_t watermark_ms;
+    int64_t lag_ms;
+    int64_t proven_ms;
+    enum lag_blocker blocker;
+    char waits_for[320];
+};
+/* The prefix at this place in the rule's watermark_prefixes; false behind the last one. */
+bool engine_prefix_status(struct engine *e, const char *rule, size_t at, struct prefix_status *ret);
 /* What looks at the whole bucket of the rule (listing, scan, the deletes that one finds) is this
  * host's to do. Ask before it begins and before every effect; of what was found earlier, whether
  * the epoch is still the same one. 0 = not ours. */
@@ -169,6 +216,7 @@ struct engine_wait_options {
     int64_t until_ms;    /* 0 = now: whatever is accepted already */
     uint64_t timeout_ms; /* 0 = no limit */
     bool existing;       /* existing objects too, which the watermark does not wait for */
+    const char *prefix;  /* one of watermark_prefixes; NULL = the whole rule */
     bool proven;         /* not the watermark, but what scans have confirmed */
 };
 /* done when the watermark (or proven) of the rule is >= until_ms, or after the timeout

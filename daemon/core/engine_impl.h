@@ -8,7 +8,9 @@
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/scan_feed.h"
 #include "daemon/feeds/webhook.h"
+#include "daemon/notify/event_out.h"
 #include "daemon/notify/owner.h"
+#include "daemon/notify/poster.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
@@ -82,6 +84,22 @@ struct engine_brake {
     uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
+/* The oldest unfinished live change, of a rule or of a prefix. */
+struct engine_oldest {
+    bool any;
+    int64_t ms; /* its event time */
+    enum task_state state;
+    char key[160];
+};
+
+struct engine_prefix {
+    char *prefix; /* as the rule names it */
+    bool known;   /* its tasks are told apart */
+    int64_t watermark_ms;
+    int64_t proven_ms;
+    struct engine_oldest oldest;
+};
+
 struct engine_rule {
     struct list link; /* in engine.rules, by number */
     struct engine *engine;
@@ -111,10 +129,9 @@ struct engine_rule {
     /* Lag, as of the last refresh. */
     bool lag_known;
     struct rule_counts counts;
-    bool any;
-    int64_t oldest_ms;
-    enum task_state oldest_state;
-    char oldest_key[160];
+    struct engine_oldest oldest;
+    struct engine_prefix *prefixes; /* in the order of the rule's */
+    size_t prefix_count;
     int64_t watermark_ms;
     int64_t proven_ms;
     struct lag_late last_late;
@@ -127,6 +144,7 @@ struct engine_rule {
 
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
+    uint64_t advance_told_ms;    /* monotonic: of the last event of an advance; 0 = never */
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
     struct engine_brake brake;
 
@@ -156,11 +174,25 @@ struct engine_work {
     struct span to_key;
     struct copy *copy; /* NULL: ended */
     enum copy_kind kind;
-    bool is_turned;                 /* counted in the rule's brake.turned */
+    bool is_turned;                   /* counted in the rule's brake.turned */
+    bool has_upload;                  /* the task's, which nobody has gone on with yet */
+    struct engine_versions *versions; /* of a rule that replicates all of them; or NULL */
+    struct span version_id;           /* … the one that is copied */
+    int64_t size_hint;
     unsigned turns;                 /* how often the source proved the opposite of the task */
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
     bool finished;                  /* its finish record is stored, or given up */
+};
+
+/* ---- events (engine_events.c) ---- */
+
+struct event_plan {
+    uint32_t rule;
+    struct span *targets; /* who wants it, and how many may wait for each */
+    uint32_t *limits;
+    size_t count;
+    struct event_out out;
 };
 
 /* ---- the engine ---- */
@@ -182,6 +214,7 @@ struct engine_wait {
     int64_t until_ms;
     bool existing;
     bool proven;
+    char *prefix; /* NULL = the whole rule */
     struct timer timer;
     engine_done_fn *done;
     void *arg;
@@ -213,6 +246,7 @@ struct engine {
     bool sched_stopping; /* being replaced, or for good */
     struct list endpoints;
     struct list rules;
+    struct list targets; /* of events */
     const struct rule **rule_view;
     struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
     struct list arrivals;    /* of webhooks, by bucket */
@@ -265,6 +299,7 @@ void engine_op_free(struct engine_op *o);
 void engine_clock_passed(struct engine *e, int64_t wall_ms);
 
 /* engine_store.c */
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file);
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
 void engine_endpoint_close(struct engine_endpoint *endpoint);
 struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
@@ -289,6 +324,10 @@ void engine_claim_done(struct engine *e);
 /* engine_work.c */
 extern const struct copy_sink engine_copy_sink;
 void engine_work_start(struct engine *e, const struct task *task, struct claim_batch *batch);
+/* Copies it, as kind, version and what is known of it say. */
+void engine_work_copy(struct engine_work *w);
+/* Whether its rule and endpoints still take work. */
+bool engine_work_may_go_on(const struct engine_work *w);
 /* Gives a claimed task back as it was. */
 void engine_work_release(struct engine *e, const struct task *task);
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
@@ -301,6 +340,13 @@ bool engine_brake_admits(struct engine_work *w);
 /* Where the window begins; 0 = the rule has no use for a brake. */
 int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
 void engine_brake_learn(struct engine_rule *r, const struct brake *now);
+/* engine_versions.c: all versions of a key, one after the other. */
+void engine_versions_start(struct engine_work *w);
+void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
+/* What the record of a version says besides its outcome. */
+void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a);
+void engine_versions_next(struct engine_work *w); /* that record is stored */
+void engine_versions_free(struct engine_versions *v);
 
 /* engine_finish.c */
 void engine_finish_held(struct engine_work *w);
@@ -315,6 +361,8 @@ int64_t engine_next_try(struct engine *e, uint32_t attempts);
 int engine_rules_load(struct engine *e, struct backend *b, struct fail *f);
 struct engine_rule *engine_rule_add(struct engine *e, const struct rule *rule);
 void engine_rule_free(struct engine_rule *r);
+/* The rule of this engine that goes the other way, or NULL. */
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r);
 void engine_rule_resolve(struct engine_rule *r); /* endpoints by name */
 /* engine_delete.c */
 void engine_rule_purge(struct engine_rule *r);
@@ -373,6 +421,11 @@ void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span
 /* Reads the counts from the journal. */
 void engine_quarantine_count(struct engine_feed *ef);
 
+/* engine_queues.c */
+void engine_queues_start(struct engine *e);
+/* Stops those that are gone or others, and starts what is new; before e->conf is `conf`. */
+void engine_queues_change(struct engine *e, const struct conf *conf);
+
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
 void engine_uploads_soon(struct engine *e);
@@ -388,8 +441,31 @@ int64_t engine_scan_ms(const struct engine_rule *r);
 /* lag_wait.c */
 void engine_waits_check(struct engine *e);
 void engine_waits_end(struct engine *e, const char *rule, int status, const char *why);
+/* A key for people: without control characters, cut where it is too long. */
+void engine_print_key(struct span key, char *to, size_t size);
+/* lag_prefix.c: what lag.c asks for and shows of watermark_prefixes. */
+void engine_prefixes_make(struct engine_rule *r); /* as the rule says now */
+void engine_prefixes_free(struct engine_rule *r);
+struct engine_prefix *engine_prefix_find(struct engine_rule *r, const char *prefix);
+/* For backend.prefixes_set(): keys at the source; *ret lives in the arena. */
+size_t engine_prefixes_keys(const struct rule *rule, struct arena *a, struct span **ret);
+struct engine_reach { /* of a rule */
+    uint32_t rule;
+    bool paused;
+    int64_t through_ms; /* of its feeds and of what is in quarantine; 0 = nothing is known */
+    int64_t scan_ms;    /* start of the last complete scan; 0 = none */
+    int64_t watermark_ms;
+    int64_t proven_ms;
+};
+/* On the journal's thread. `prefix` of each is a whole key's; what is found goes into them. */
+int engine_prefixes_refresh(struct backend *b, struct arena *a, const struct engine_reach *rule,
+                            struct engine_prefix *prefixes, size_t count);
+void engine_prefixes_show(struct engine_rule *r, const struct engine_prefix *prefixes,
+                          size_t count);
 /* lag_text.c */
-void engine_lag_text(struct engine_rule *r, struct rule_lag *lag);
+/* What a watermark of the rule waits for; *lag has watermark_ms and proven_ms of it. */
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest,
+                     struct rule_lag *lag);
 /* Whether existing objects are still to be listed or copied. */
 bool engine_existing_is_done(const struct engine_rule *r);
 bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);
@@ -405,6 +481,15 @@ void engine_notify_start(struct engine_rule *r);
 void engine_notify_stop(struct engine_rule *r, bool for_good);
 /* The rule was another one, whose strings still live. */
 void engine_notify_change(struct engine_rule *r, const struct rule *old);
+/* engine_events.c: the plan's texts are in the arena, the rest of `out` is the caller's to fill.
+ * False: nobody wants it, count is 0. Written in the transaction of what it tells of. */
+bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
+                       struct event_plan *ret);
+int engine_event_write(struct backend *b, const struct event_plan *plan);
+void engine_event_brake(struct engine_rule *r, const char *why);
+void engine_events_news(struct engine *e); /* some were written */
+void engine_events_start(struct engine *e);
+void engine_events_stop(struct engine *e);
 int engine_id_load(struct engine *e, struct backend *b);
 void engine_id_save(struct engine *e);
 /* The journal holds another watermark, or other counts. */

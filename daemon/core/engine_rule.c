@@ -47,6 +47,7 @@ struct engine_rule *engine_rule_add(struct engine *e, const struct rule *rule)
         return NULL;
     }
     engine_rule_resolve(r);
+    engine_prefixes_make(r);
     engine_stats_rule(r);
     timer_init(&r->purge_timer, e->loop, engine_rule_purge_fn, r);
     insert_by_number(e, r);
@@ -57,8 +58,32 @@ void engine_rule_free(struct engine_rule *r)
 {
     list_remove(&r->link);
     timer_stop(&r->purge_timer);
+    engine_prefixes_free(r);
     arena_done(&r->arena);
     mem_free(r);
+}
+
+/* No time of ours may be before one that a watermark has passed. */
+static int load_prefixes(struct engine_rule *r, struct backend *b, struct arena *a)
+{
+    struct prefix_list list = {0};
+    int status = b->ops->prefixes_list(b, a, r->rule.number, &list);
+    for (size_t i = 0; status == 0 && i < list.count; i++) {
+        engine_clock_passed(r->engine, list.prefixes[i].watermark_ms);
+    }
+    return status;
+}
+
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r)
+{
+    LIST_FOR (link, &r->engine->rules) {
+        struct engine_rule *other = CONTAINER_OF(link, struct engine_rule, link);
+        if (r->rule.two_way && !other->deleting && other->rule.two_way &&
+            rules_is_mirror(&r->rule, &other->rule, r->engine->conf)) {
+            return other;
+        }
+    }
+    return NULL;
 }
 
 static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
@@ -69,6 +94,9 @@ static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
     if (status == 0) {
         engine_clock_passed(r->engine, frontier.watermark_ms);
         status = b->ops->brake_get(b, a, r->rule.number, INT64_MAX, &brake);
+    }
+    if (status == 0) {
+        status = load_prefixes(r, b, a);
     }
     if (status == 0) {
         engine_brake_learn(r, &brake);
@@ -157,6 +185,7 @@ static void apply_change(struct engine_rule *r, const struct rule *rule)
     if (copy_rule(rule, &r->arena, &r->rule, &f) != 0) {
         LOG_ERROR(r->engine->log, ENGINE_SUBJECT, "stored rule is unreadable: %s", f.text);
     }
+    engine_prefixes_make(r);
     engine_notify_change(r, &before);
     arena_done(&old);
     engine_rule_resolve(r);
@@ -172,7 +201,10 @@ static int run_put(struct backend *b, struct journal_call *call)
     struct rule_put *p = CONTAINER_OF(call, struct rule_put, call);
     struct rule_record rec = {
         .rule = p->rule.number, .name = span_str(p->rule.name), .text = buf_view(&p->json)};
-    return b->ops->rule_put(b, &rec, &p->number);
+    int status = b->ops->rule_put(b, &rec, &p->number);
+    struct span *prefixes;
+    size_t n = engine_prefixes_keys(&p->rule, &p->arena, &prefixes);
+    return status == 0 ? b->ops->prefixes_set(b, p->number, prefixes, n) : status;
 }
 
 static void put_done(struct journal_call *call)
@@ -271,6 +303,9 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
         }
     }
     int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
+    if (status == 0) {
+        status = rules_check_circle(&p->rule, others, n, e->conf, f);
+    }
     arena_done(&a);
     return status;
 }
@@ -321,10 +356,11 @@ static void preflighted(void *arg, int status, const struct fail *f)
     submit_put(p);
 }
 
-/* A change of a rule asks nothing new of the buckets, but for delete markers. */
+/* A change of a rule asks nothing new of the buckets, but for versions. */
 static bool is_worth_a_trial(const struct engine_rule *r, const struct rule *rule)
 {
     return r == NULL ||
+           (rule->versions == RULE_VERSIONS_ALL && r->rule.versions != rule->versions) ||
            (rule->deletes == RULE_DELETES_MARKER && r->rule.deletes != RULE_DELETES_MARKER);
 }
 

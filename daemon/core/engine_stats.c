@@ -121,7 +121,7 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_LATE_BYTES], (double)n->late_bytes);
     stat_put(r->stats[STAT_RULE_BACKFILL_OBJECTS], (double)n->backfill_objects);
     stat_put(r->stats[STAT_RULE_BACKFILL_BYTES], (double)n->backfill_bytes);
-    stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->any ? seconds(now - r->oldest_ms) : 0);
+    stat_put(r->stats[STAT_RULE_OLDEST_AGE], r->oldest.any ? seconds(now - r->oldest.ms) : 0);
     stat_put(r->stats[STAT_RULE_FAILED_OBJECTS], (double)n->failed_objects);
     stat_put(r->stats[STAT_RULE_REPLICATED_OBJECTS], (double)n->done_objects);
     stat_put(r->stats[STAT_RULE_REPLICATED_BYTES], (double)n->done_bytes);

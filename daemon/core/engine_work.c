@@ -75,8 +75,11 @@ static struct copy_job make_job(struct engine_work *w)
                            .to_bucket = keep(w, rule->destination.bucket),
                            .to_key = w->to_key,
                            .storage_class = keep(w, rule->storage_class),
-                           .size_hint = task->size,
+                           .version_id = w->version_id,
+                           .size_hint = w->size_hint,
                            .marker = rule->marker,
+                           .shared = rule->shared,
+                           .deletes = rule->deletes != RULE_DELETES_IGNORE,
                            .two_way = rule->two_way,
                            .delete_foreign = rule->deletes_foreign,
                            .keep_version = rule->deletes == RULE_DELETES_MARKER,
@@ -90,11 +93,11 @@ static struct copy_job make_job(struct engine_work *w)
         job.known_etag = w->completed->source.etag;
         job.known_version = w->completed->source.version_id;
         job.known_mtime_ms = w->completed->source.mtime_ms;
-    } else if (task->replica != NULL) {
+        job.known_dest_etag = w->completed->dest.etag;
+    } else if (task->replica != NULL && w->versions == NULL) {
         add_known(task, &job);
     }
-    if (w->turns == 0 && w->completed == NULL && task->upload != NULL &&
-        task->upload->state != UPLOAD_ABORTING) {
+    if (w->has_upload) {
         add_upload(w, &job);
     }
     return job;
@@ -109,6 +112,8 @@ static struct engine_work *new_work(struct engine_rule *r, const struct task *ta
     w->task = task;
     w->batch = batch;
     w->kind = task->kind == CHANGE_DELETE ? COPY_DELETE : COPY_OBJECT;
+    w->size_hint = task->size;
+    w->has_upload = task->upload != NULL && task->upload->state != UPLOAD_ABORTING;
     batch->refs++;
     arena_init(&w->arena);
     w->to_key = arena_span(&w->arena, rules_map_key(&r->rule, task->key, &w->arena));
@@ -154,6 +159,12 @@ static void ignore_delete(struct engine_work *w)
     engine_finish_copy(w, &outcome);
 }
 
+void engine_work_copy(struct engine_work *w)
+{
+    struct copy_job job = make_job(w);
+    w->copy = sched_add(w->engine->sched, &job, w);
+}
+
 static void start(struct engine_work *w)
 {
     if (w->kind == COPY_DELETE && w->rule->rule.deletes == RULE_DELETES_IGNORE) {
@@ -161,8 +172,7 @@ static void start(struct engine_work *w)
     } else if (w->kind == COPY_DELETE && !engine_brake_admits(w)) {
         engine_finish_held(w);
     } else {
-        struct copy_job job = make_job(w);
-        w->copy = sched_add(w->engine->sched, &job, w);
+        engine_work_copy(w);
     }
 }
 
@@ -178,7 +188,12 @@ void engine_work_start(struct engine *e, const struct task *task, struct claim_b
         engine_work_release(e, task);
         return;
     }
-    start(new_work(r, task, batch));
+    struct engine_work *w = new_work(r, task, batch);
+    if (r->rule.versions == RULE_VERSIONS_ALL) {
+        engine_versions_start(w);
+    } else {
+        start(w);
+    }
 }
 
 void engine_work_cancel_rule(struct engine_rule *r, size_t keep_count)
@@ -311,7 +326,7 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
     }
     return outcome->source_there ||
            (outcome->source_gone && w->rule->rule.deletes != RULE_DELETES_IGNORE &&
-            w->task->origin == TASK_LIVE);
+            (w->task->origin == TASK_LIVE || w->rule->rule.shared));
 }
 
 static void turn_round(struct engine_work *w)
@@ -354,7 +369,7 @@ static const struct copy_outcome *confirmed(const struct engine_work *w,
     return w->completed != NULL && same ? w->completed : outcome;
 }
 
-static bool may_go_on(const struct engine_work *w)
+bool engine_work_may_go_on(const struct engine_work *w)
 {
     const struct engine_rule *r = w->rule;
     return !w->engine->sched_stopping && !r->deleting && r->rule.enabled && r->from != NULL &&
@@ -377,9 +392,12 @@ static void on_done(void *arg, struct copy *copy, const struct copy_outcome *out
     bool unconfirmed = is_unconfirmed(copy_job(copy), outcome);
     bool opposite = is_opposite(w, outcome);
     w->copy = NULL;
-    if (!unconfirmed && !opposite) {
+    w->has_upload = false;
+    if (w->versions != NULL) {
+        engine_versions_copied(w, outcome);
+    } else if (!unconfirmed && !opposite) {
         engine_finish_copy(w, confirmed(w, outcome));
-    } else if (!may_go_on(w)) {
+    } else if (!engine_work_may_go_on(w)) {
         end_work(w, COPY_STOPPED);
     } else if (unconfirmed) {
         keep_completed(w, outcome);

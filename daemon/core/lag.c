@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-#define REFRESH_SOON_MS 50
-#define REFRESH_IDLE_MS 1000
-#define LATE_PAGE       20000 /* tasks that are counted as late a refresh, about */
+#define REFRESH_SOON_MS  50
+#define REFRESH_IDLE_MS  1000
+#define ADVANCE_EVERY_MS 10000 /* an event of it, at most */
+#define LATE_PAGE        20000 /* tasks that are counted as late a refresh, about */
 
 /* A feed that serves a rule: a body of it in quarantine holds the watermark where it can have been
  * when the body came. */
@@ -27,10 +28,15 @@ struct lag_row {
     uint64_t found;
     struct lag_hold *holds;
     size_t hold_count;
+    struct engine_prefix *prefixes; /* whole keys' */
+    size_t prefix_count;
+    struct event_plan missed;  /* for each task that turns late */
+    struct event_plan advance; /* count 0: nobody wants it, or not yet again */
     /* Answers. */
+    bool advanced;
     struct rule_counts counts;
     struct frontier frontier; /* key not used */
-    char key[160];
+    struct engine_oldest oldest;
     int64_t watermark_ms;
     struct lag_late late;
     int64_t held_ms; /* by a body in quarantine; 0 = by none */
@@ -47,7 +53,7 @@ struct lag_call {
 
 /* ---- refresh, on the journal's thread ---- */
 
-static void print_key(struct span key, char *to, size_t size)
+void engine_print_key(struct span key, char *to, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; i < key.len && n + 4 < size; i++) {
@@ -60,15 +66,18 @@ static void print_key(struct span key, char *to, size_t size)
     }
 }
 
+/* What the feeds have brought, but for what is in quarantine. */
+static int64_t through(const struct lag_row *row)
+{
+    return row->held_ms > 0 && row->held_ms < row->through_ms ? row->held_ms : row->through_ms;
+}
+
 /* Where the watermark may stand; 0 = not known. */
 static int64_t reached(const struct lag_row *row)
 {
-    int64_t t = row->through_ms;
+    int64_t t = through(row);
     if (row->paused) {
         return 0;
-    }
-    if (row->held_ms > 0 && row->held_ms < t) {
-        t = row->held_ms;
     }
     if (row->frontier.any && row->frontier.oldest_ms - 1 < t) {
         t = row->frontier.oldest_ms - 1;
@@ -87,7 +96,7 @@ static int find_hold(struct backend *b, struct lag_row *row)
         int64_t held_ms = oldest_ms > h->margin_ms ? oldest_ms - h->margin_ms : 1;
         if (oldest_ms > 0 && (row->held_ms == 0 || held_ms < row->held_ms)) {
             row->held_ms = held_ms;
-            print_key(span_str(h->feed), row->held_by, sizeof(row->held_by));
+            engine_print_key(span_str(h->feed), row->held_by, sizeof(row->held_by));
         }
     }
     return status;
@@ -99,13 +108,52 @@ static int last_late(struct backend *b, struct arena *a, struct lag_row *row)
     size_t n = 0;
     int status = b->ops->late_page(b, a, row->rule, 1, &late, &n);
     if (n > 0) {
-        print_key(late->key, row->late.key, sizeof(row->late.key));
-        print_key(late->feed, row->late.feed, sizeof(row->late.feed));
+        engine_print_key(late->key, row->late.key, sizeof(row->late.key));
+        engine_print_key(late->feed, row->late.feed, sizeof(row->late.feed));
         row->late.event_time_ms = late->event_time_ms;
         row->late.accepted_ms = late->accepted_ms;
     }
     return status;
 }
+
+static int refresh_prefixes(struct backend *b, struct arena *a, struct lag_row *row)
+{
+    struct engine_reach reach = {.rule = row->rule,
+                                 .paused = row->paused,
+                                 .through_ms = through(row),
+                                 .scan_ms = row->scan_ms,
+                                 .watermark_ms = row->watermark_ms,
+                                 .proven_ms = row->frontier.proven_ms};
+    return engine_prefixes_refresh(b, a, &reach, row->prefixes, row->prefix_count);
+}
+
+/* ---- events ---- */
+
+static int tell_missed(struct backend *b, struct arena *a, const struct lag_row *row)
+{
+    struct task *tasks = NULL;
+    size_t n = 0;
+    int status = b->ops->late_next(b, a, row->rule, row->late_before_ms, LATE_PAGE, &tasks, &n);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        struct event_plan plan = row->missed;
+        plan.out.source.key = tasks[i].key;
+        plan.out.source.etag = tasks[i].etag;
+        plan.out.source.version = tasks[i].version_id;
+        plan.out.size = tasks[i].size;
+        plan.out.change_ms = tasks[i].oldest_ms;
+        status = engine_event_write(b, &plan);
+    }
+    return status;
+}
+
+static int tell_advance(struct backend *b, const struct lag_row *row)
+{
+    struct event_plan plan = row->advance;
+    plan.out.watermark_ms = row->watermark_ms;
+    return engine_event_write(b, &plan);
+}
+
+/* ---- */
 
 static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
 {
@@ -122,18 +170,30 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
     if (status != 0) {
         return status;
     }
-    print_key(row->frontier.key, row->key, sizeof(row->key));
+    row->oldest = (struct engine_oldest){
+        .any = row->frontier.any, .ms = row->frontier.oldest_ms, .state = row->frontier.state};
+    engine_print_key(row->frontier.key, row->oldest.key, sizeof(row->oldest.key));
     row->watermark_ms = row->frontier.watermark_ms;
     int64_t t = reached(row);
     if (t > row->watermark_ms) {
         status = b->ops->watermark_put(b, row->rule, t);
         row->watermark_ms = t;
+        row->advanced = true;
+    }
+    if (status == 0 && row->advanced && row->advance.count > 0) {
+        status = tell_advance(b, row);
+    }
+    if (status == 0 && row->missed.count > 0) {
+        status = tell_missed(b, a, row);
     }
     if (status == 0) {
         status = b->ops->late(b, row->rule, row->late_before_ms, LATE_PAGE);
     }
     if (status == 0) {
         status = last_late(b, a, row);
+    }
+    if (status == 0 && row->prefix_count > 0) {
+        status = refresh_prefixes(b, a, row);
     }
     return status == 0 ? b->ops->counts(b, row->rule, &row->counts) : status;
 }
@@ -161,10 +221,8 @@ static void show(struct engine *e, const struct lag_row *row)
     }
     r->lag_known = true;
     r->counts = row->counts;
-    r->any = row->frontier.any;
-    r->oldest_ms = row->frontier.oldest_ms;
-    r->oldest_state = row->frontier.state;
-    memcpy(r->oldest_key, row->key, sizeof(r->oldest_key));
+    r->oldest = row->oldest;
+    engine_prefixes_show(r, row->prefixes, row->prefix_count);
     r->watermark_ms = row->watermark_ms;
     r->proven_ms = row->frontier.proven_ms;
     r->last_late = row->late;
@@ -174,6 +232,12 @@ static void show(struct engine *e, const struct lag_row *row)
     r->listed_ahead = r->handed_over - row->handed_over;
     r->found_ahead = r->found - row->found;
     engine_notify_lag(r);
+    if (row->advanced && row->advance.count > 0) {
+        r->advance_told_ms = loop_now_ms(e->loop);
+    }
+    if (row->advance.count + row->missed.count > 0) {
+        engine_events_news(e);
+    }
 }
 
 static void schedule(struct engine *e, uint64_t ms)
@@ -227,6 +291,31 @@ static void fill_holds(const struct engine_rule *r, struct arena *a, struct lag_
     }
 }
 
+static void fill_prefixes(const struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    struct span *keys;
+    row->prefix_count = engine_prefixes_keys(&r->rule, a, &keys);
+    row->prefixes = arena_alloc(a, (row->prefix_count + 1) * sizeof(*row->prefixes));
+    for (size_t i = 0; i < row->prefix_count; i++) {
+        row->prefixes[i] = (struct engine_prefix){.prefix = arena_strdup(a, keys[i].ptr)};
+    }
+}
+
+static void plan_events(struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    uint64_t now = loop_now_ms(r->engine->loop);
+    bool is_due = r->advance_told_ms == 0 || now - r->advance_told_ms >= ADVANCE_EVERY_MS;
+    if (r->engine->conf->event_count == 0) {
+        return;
+    }
+    if (engine_event_plan(r, EVENT_MISSED, a, &row->missed)) {
+        row->missed.out.objective_ms = r->rule.objective_ms;
+    }
+    if (is_due) {
+        engine_event_plan(r, EVENT_WATERMARK, a, &row->advance);
+    }
+}
+
 static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
 {
     size_t n = 0;
@@ -245,6 +334,8 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
                                        .handed_over = r->handed_over,
                                        .found = r->found};
             fill_holds(r, a, &rows[n]);
+            fill_prefixes(r, a, &rows[n]);
+            plan_events(r, a, &rows[n]);
         }
         n++;
     }

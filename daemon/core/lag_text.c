@@ -40,20 +40,20 @@ const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f
     return r != NULL && engine_endpoint_blocks(r, f, &name) ? name : NULL;
 }
 
-static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
+static void text_of_task(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
 {
     char when[32], copy[96];
-    time_iso(r->oldest_ms, when);
+    time_iso(o->ms, when);
     struct fail f = {0};
     const char *name = NULL;
-    if (r->oldest_state == TASK_FAILED) {
+    if (o->state == TASK_FAILED) {
         lag->blocker = LAG_FAILED_TASK;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "object %s, changed %s, failed and waits for a decision to retry or drop it",
-                 r->oldest_key, when);
+                 o->key, when);
         return;
     }
-    if (r->oldest_state == TASK_HELD) {
+    if (o->state == TASK_HELD) {
         lag->blocker = LAG_BRAKE;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
@@ -68,13 +68,13 @@ static void text_of_task(struct engine_rule *r, struct rule_lag *lag)
         return;
     }
     const char *what =
-        engine_copy_text(r->engine, r->rule.number, span_str(r->oldest_key), copy, sizeof(copy));
+        engine_copy_text(r->engine, r->rule.number, span_str(o->key), copy, sizeof(copy));
     if (what == NULL) {
-        what = r->oldest_state == TASK_WAITING ? "waiting for its next try" : "queued";
+        what = o->state == TASK_WAITING ? "waiting for its next try" : "queued";
     }
     lag->blocker = LAG_TASK;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", r->oldest_key,
-             when, r->oldest_ms <= r->watermark_ms ? ", told late" : "", what);
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", o->key, when,
+             o->ms <= lag->watermark_ms ? ", told late" : "", what);
 }
 
 static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
@@ -107,7 +107,7 @@ static void text_of_quarantine(const struct engine_rule *r, struct rule_lag *lag
         r->held_by);
 }
 
-void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
     int64_t through = engine_complete_through(r->engine, r, &feed);
@@ -122,15 +122,14 @@ void engine_lag_text(struct engine_rule *r, struct rule_lag *lag)
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "the rule is paused; its watermark stands still until it is resumed");
-    } else if (r->any && r->oldest_ms - 1 <= through &&
-               (r->held_ms == 0 || r->oldest_ms <= r->held_ms)) {
-        text_of_task(r, lag);
-    } else if (r->held_ms > 0 && r->held_ms <= through && r->proven_ms < r->held_ms) {
+    } else if (o->any && o->ms - 1 <= through && (r->held_ms == 0 || o->ms <= r->held_ms)) {
+        text_of_task(r, o, lag);
+    } else if (r->held_ms > 0 && r->held_ms <= through && lag->proven_ms < r->held_ms) {
         text_of_quarantine(r, lag);
     } else if (behind && feed != NULL) {
         text_of_feed(feed, r, lag);
-    } else if (r->any) {
-        text_of_task(r, lag);
+    } else if (o->any) {
+        text_of_task(r, o, lag);
     }
 }
 
@@ -226,7 +225,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->proven_ms = r->proven_ms;
     ret->last_late = r->last_late;
     ret->lag_ms = r->watermark_ms > 0 ? engine_now_ms(e) - r->watermark_ms : 0;
-    ret->oldest_ms = r->any ? r->oldest_ms : 0;
+    ret->oldest_ms = r->oldest.any ? r->oldest.ms : 0;
     ret->counts = r->counts;
     ret->brake_since_ms = r->brake.since_ms;
     snprintf(ret->brake_why, sizeof(ret->brake_why), "%s", r->brake.why);
@@ -237,7 +236,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->latency_p50_s = stat_quantile(latency, 0.50);
     ret->latency_p90_s = stat_quantile(latency, 0.90);
     ret->latency_p99_s = stat_quantile(latency, 0.99);
-    engine_lag_text(r, ret);
+    engine_lag_text(r, &r->oldest, ret);
     copy_listing(r, ret);
     text_of_existing(r, ret);
     text_of_proof(r, ret);

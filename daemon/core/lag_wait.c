@@ -16,6 +16,7 @@ static void end_wait(struct engine_wait *w, int status, const char *why)
     timer_stop(&w->timer);
     engine_done_later(w->engine, w->done, w->arg, status, &f);
     mem_free(w->rule);
+    mem_free(w->prefix);
     mem_free(w);
 }
 
@@ -42,9 +43,13 @@ static void wait_timed_out(void *arg)
 }
 
 /* What the caller waits for, as far as the rule is concerned. */
-static bool is_reached(const struct engine_wait *w, const struct engine_rule *r)
+static bool is_reached(const struct engine_wait *w, struct engine_rule *r)
 {
     int64_t ms = w->proven ? r->proven_ms : r->watermark_ms;
+    if (w->prefix != NULL) {
+        const struct engine_prefix *p = engine_prefix_find(r, w->prefix);
+        ms = w->proven ? p->proven_ms : p->watermark_ms;
+    }
     return r->lag_known && ms >= w->until_ms && (!w->existing || engine_existing_is_done(r));
 }
 
@@ -67,6 +72,8 @@ void engine_waits_check(struct engine *e)
         struct engine_rule *r = engine_rule_by_name(e, w->rule);
         if (r == NULL) {
             end_wait(w, REPL_ENOTFOUND, "the rule was deleted");
+        } else if (w->prefix != NULL && engine_prefix_find(r, w->prefix) == NULL) {
+            end_wait(w, REPL_ENOTFOUND, "the rule has no watermark for this prefix");
         } else if (is_reached(w, r)) {
             end_reached(w, r);
         }
@@ -92,6 +99,7 @@ void engine_wait(struct engine *e, const struct engine_wait_options *what, engin
     w->until_ms = what->until_ms != 0 ? what->until_ms : engine_now_ms(e);
     w->existing = what->existing;
     w->proven = what->proven;
+    w->prefix = what->prefix != NULL ? mem_strdup(what->prefix) : NULL;
     w->done = done;
     w->arg = arg;
     list_push_back(&e->waits, &w->link);

@@ -27,6 +27,9 @@ static void take_upload(struct copy *c)
 static bool is_sound(const struct copy *c)
 {
     struct plan_input in = sched_plan_input(c);
+    if (c->job.version_id.len > 0 && !span_eq(c->job.version_id, c->job.upload_version)) {
+        return false; /* of another version than the one that is wanted */
+    }
     return c->plan.part_count > 0 && c->plan.part_count <= in.to->parts_max &&
            (c->source.etag.len > 0 || c->source.version_id.len > 0);
 }

@@ -1152,6 +1152,82 @@ static void a_scan_proves_up_to_what_is_unfinished(void **state)
     assert_int_equal(frontier(w).proven_ms, NOW - 1000); /* never back */
 }
 
+/* ---- watermarks of prefixes ---- */
+
+static struct prefix_list prefixes(struct world *w)
+{
+    struct prefix_list list;
+    assert_int_equal(ops(w)->prefixes_list(w->b, &w->arena, w->rule, &list), 0);
+    return list;
+}
+
+static void set_prefixes(struct world *w, const struct span *names, size_t n)
+{
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, names, n), 0);
+    for (int i = 0; i < 100 && prefixes(w).sorting; i++) {
+        assert_int_equal(ops(w)->prefixes_mark(w->b, w->rule, 2), 0);
+    }
+    assert_false(prefixes(w).sorting);
+}
+
+static void prefixes_know_their_oldest(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("b/"), span_str("a/x/"), span_str("a/")};
+    append_put(w, "a/x/1", NOW - 300); /* before and after the prefixes are known */
+    append_put(w, "a/y", NOW - 200);
+    append_put(w, "c", NOW - 900);
+    set_prefixes(w, names, 3);
+    append_put(w, "b/1", NOW - 100);
+    struct append_entry e = put_of(w, "a/x/0", NOW - 800);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.count, 3);
+    assert_true(span_eq_str(list.prefixes[0].prefix, "a/"));
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300); /* of the one within it */
+    assert_true(span_eq_str(list.prefixes[0].key, "a/x/1"));
+    assert_int_equal(list.prefixes[0].unfinished_ms, NOW - 800);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[2].oldest_ms, NOW - 100);
+    assert_int_equal(list.prefixes[2].unfinished_ms, NOW - 100);
+}
+
+static void prefixes_that_stay_keep_their_watermark(void **state)
+{
+    struct world *w = *state;
+    const struct span first[] = {span_str("a/"), span_str("b/")};
+    const struct span then[] = {span_str("a/x/"), span_str("b/")};
+    append_put(w, "a/x/1", NOW - 300);
+    append_put(w, "b/1", NOW - 100);
+    set_prefixes(w, first, 2);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 101, NOW - 500), 0);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("b/"), NOW - 200, NOW - 600), 0);
+    set_prefixes(w, then, 2);
+    struct prefix_list list = prefixes(w);
+    assert_int_equal(list.prefixes[0].watermark_ms, 0);
+    assert_int_equal(list.prefixes[0].oldest_ms, NOW - 300);
+    assert_int_equal(list.prefixes[1].watermark_ms, NOW - 101);
+    assert_int_equal(list.prefixes[1].proven_ms, NOW - 500);
+    assert_int_equal(list.prefixes[1].oldest_ms, NOW - 100);
+    assert_int_equal(ops(w)->prefixes_set(w->b, w->rule, then, 2), 0);
+    assert_false(prefixes(w).sorting); /* nothing has changed */
+    set_prefixes(w, NULL, 0);
+    assert_int_equal(prefixes(w).count, 0);
+}
+
+static void a_change_is_late_for_its_prefix(void **state)
+{
+    struct world *w = *state;
+    const struct span names[] = {span_str("a/")};
+    set_prefixes(w, names, 1);
+    assert_int_equal(ops(w)->prefix_put(w->b, w->rule, span_str("a/"), NOW - 100, 0), 0);
+    append_put(w, "b/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 0);
+    append_put(w, "a/1", NOW - 100);
+    assert_int_equal(counts(w).late_changes, 1);
+}
+
 static void history_is_trimmed_by_age(void **state)
 {
     struct world *w = *state;
@@ -1328,6 +1404,99 @@ static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
     struct append_result again = append_put(w, "c", NOW);
     assert_int_equal(again.first_seq, first.last_seq + 1);
     assert_int_equal(counts(w).pending_objects, 2);
+}
+
+/* ---- events ---- */
+
+static void add_event(struct world *w, const char *target, const char *body, bool optional,
+                      bool only_newest)
+{
+    struct event_record rec = {.target = span_str(target),
+                               .kind = span_str(only_newest ? "watermark" : "replicated"),
+                               .rule = w->rule,
+                               .optional = optional,
+                               .only_newest = only_newest,
+                               .at_ms = NOW,
+                               .body = span_str(body)};
+    assert_int_equal(ops(w)->event_add(w->b, &rec, 4), 0);
+}
+
+/* Bodies of those that wait, separated by blanks. */
+static const char *events_of(struct world *w, const char *target, uint64_t *ret_last)
+{
+    static char text[256];
+    struct event_record *rows;
+    size_t n;
+    text[0] = 0;
+    assert_int_equal(
+        ops(w)->event_page(w->b, &w->arena, span_str(target), BACKEND_PAGE_MAX, &rows, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
+                 SPAN_ARG(rows[i].body));
+        assert_true(i == 0 || rows[i].number > rows[i - 1].number);
+    }
+    if (ret_last != NULL) {
+        *ret_last = n > 0 ? rows[n - 1].number : 0;
+    }
+    return text;
+}
+
+static struct event_counts event_counts(struct world *w, const char *target)
+{
+    struct event_counts c = {0};
+    assert_int_equal(ops(w)->event_counts(w->b, span_str(target), &c), 0);
+    return c;
+}
+
+static void events_wait_in_order_until_told(void **state)
+{
+    struct world *w = *state;
+    uint64_t last;
+    add_event(w, "a", "1", false, false);
+    add_event(w, "b", "other", false, false);
+    add_event(w, "a", "2", false, false);
+    assert_string_equal(events_of(w, "a", &last), "1 2");
+    add_event(w, "a", "3", false, false);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_string_equal(events_of(w, "a", NULL), "3");
+    assert_string_equal(events_of(w, "b", NULL), "other");
+    assert_int_equal(event_counts(w, "a").waiting, 1);
+    assert_int_equal(event_counts(w, "a").oldest_ms, NOW);
+    assert_int_equal(event_counts(w, "none").waiting, 0);
+    struct span keep = span_str("b");
+    assert_int_equal(ops(w)->event_keep(w->b, &keep, 1), 0);
+    assert_string_equal(events_of(w, "a", NULL), "");
+    assert_int_equal(event_counts(w, "a").waiting, 0);
+    assert_string_equal(events_of(w, "b", NULL), "other");
+}
+
+static void too_many_events_lose_the_optional_ones_first(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "must1", false, false);
+    add_event(w, "a", "may1", true, false);
+    add_event(w, "a", "may2", true, false);
+    add_event(w, "a", "must2", false, false);
+    add_event(w, "a", "must3", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must1 may2 must2 must3");
+    add_event(w, "a", "must4", false, false);
+    add_event(w, "a", "must5", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must2 must3 must4 must5");
+    assert_int_equal(event_counts(w, "a").dropped, 3);
+    assert_int_equal(event_counts(w, "a").waiting, 4);
+}
+
+static void only_the_newest_advance_waits(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "t1", false, true);
+    add_event(w, "a", "x", false, false);
+    add_event(w, "a", "t2", false, true);
+    assert_string_equal(events_of(w, "a", NULL), "x t2");
+    assert_int_equal(event_counts(w, "a").waiting, 2);
+    assert_int_equal(event_counts(w, "a").dropped, 0);
 }
 
 /* ---- quarantine ---- */
@@ -1705,12 +1874,18 @@ int main(void)
         TEST(what_is_told_again_is_not_late),
         TEST(late_changes_are_bounded),
         TEST(a_scan_proves_up_to_what_is_unfinished),
+        TEST(prefixes_know_their_oldest),
+        TEST(prefixes_that_stay_keep_their_watermark),
+        TEST(a_change_is_late_for_its_prefix),
         TEST(history_is_trimmed_by_age),
         TEST(latency_is_counted),
         TEST(counters_agree_with_a_count),
         TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
+        TEST(events_wait_in_order_until_told),
+        TEST(too_many_events_lose_the_optional_ones_first),
+        TEST(only_the_newest_advance_waits),
         TEST(a_body_in_quarantine_is_as_it_came),
         TEST(quarantine_pages_and_feeds),
         TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),

@@ -11,7 +11,8 @@
 #define FULL                                                                                       \
     "{\"name\": \"pages\", \"source\": \"overseas/crawl/raw/\", \"destination\": \"home/crawl\", " \
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
-    "\"storage_class\": \"STANDARD_IA\", \"deletes\": \"propagate\", "                             \
+    "\"watermark_prefixes\": [\"a/\", \"b\"], "                                                    \
+    "\"storage_class\": \"STANDARD_IA\", \"versions\": \"all\", \"deletes\": \"propagate\", "      \
     "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
     "\"existing\": true, "                                                                         \
     "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "       \
@@ -36,6 +37,8 @@ static void test_round_trip(void **state)
     assert_string_equal(rule.destination.prefix, "");
     assert_int_equal(rule.include_count, 2);
     assert_string_equal(rule.include[1], "a \"b\\\\c");
+    assert_int_equal(rule.watermark_prefix_count, 2);
+    assert_string_equal(rule.watermark_prefixes[1], "b");
     assert_int_equal(rule.deletes, RULE_DELETES_PROPAGATE);
     assert_int_equal(rule.deletes_brake.count, 200);
     assert_int_equal(rule.deletes_brake.percent, 5);

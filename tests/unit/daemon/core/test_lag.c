@@ -235,13 +235,70 @@ static void test_late_change_is_named_and_holds(void **state)
     assert_int_equal(lag(l).counts.late_changes, 1);
 }
 
+/* ---- prefixes ---- */
+
+static struct prefix_status prefix(struct lag_bench *l, size_t at)
+{
+    struct prefix_status p;
+    assert_true(engine_prefix_status(l->b.engine, RULE, at, &p));
+    return p;
+}
+
+static void tell_at(struct lag_bench *l, const char *key)
+{
+    fake_put(l->b.near, "src", span_str(key), span_str("1"), NULL);
+    hand_feed_tell(l->feed, CHANGE_PUT, key, now(l));
+}
+
+static void test_prefixes_go_on_by_themselves(void **state)
+{
+    struct lag_bench *l = *state;
+    const char *names[] = {"a/", "b/"};
+    struct rule rule = engine_bench_rule(RULE);
+    loop_run_for(l->b.loop, 60000);
+    fake_fault(l->b.far, &(struct fake_fault){.kind = STORE_PUT, .key = "a/1", .code = REPL_ENET});
+    int64_t told = now(l);
+    tell_at(l, "a/1");
+    tell_at(l, "b/1");
+    loop_run_for(l->b.loop, 1000);
+    rule.watermark_prefixes = names;
+    rule.watermark_prefix_count = 2;
+    assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
+    loop_run_for(l->b.loop, 60000);
+    assert_int_equal(lag(l).watermark_ms, told - 1);
+    assert_int_equal(prefix(l, 0).watermark_ms, told - 1);
+    assert_non_null(strstr(prefix(l, 0).waits_for, "object a/1"));
+    assert_true(prefix(l, 1).watermark_ms > told + 30000);
+    assert_string_equal(prefix(l, 1).waits_for, "");
+    int64_t before = prefix(l, 1).watermark_ms;
+    engine_bench_stop(&l->b);
+    start(l);
+    loop_run_for(l->b.loop, 1000);
+    assert_int_equal(prefix(l, 1).watermark_ms, before);
+    fake_clear_faults(l->b.far);
+    int status = 1;
+    engine_wait(l->b.engine,
+                &(struct engine_wait_options){.rule = RULE, .until_ms = told, .prefix = "a/"},
+                wait_ended, &status);
+    assert_int_equal(engine_bench_wait(&l->b, &status), 0);
+    status = 1;
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .prefix = "c/"},
+                wait_ended, &status);
+    loop_run_for(l->b.loop, 2000);
+    assert_int_equal(engine_bench_wait(&l->b, &status), REPL_ENOTFOUND);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_body_in_quarantine_holds), TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
-        TEST(test_scan_covers_quarantine),   TEST(test_proof_waits_for_what_was_found),
-        TEST(test_wait_for_proof),           TEST(test_late_change_is_named_and_holds),
+        TEST(test_body_in_quarantine_holds),
+        TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
+        TEST(test_scan_covers_quarantine),
+        TEST(test_proof_waits_for_what_was_found),
+        TEST(test_wait_for_proof),
+        TEST(test_late_change_is_named_and_holds),
+        TEST(test_prefixes_go_on_by_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
