@@ -1,7 +1,7 @@
 /* What a page has shown is sifted and handed over; what it has not is noted. */
 #include "daemon/feeds/scan_impl.h"
 
-#define ROOM_MS   200   /* until the next look whether changes may come */
+#define ROOM_MS   50    /* until the next look whether changes may come */
 #define SAVE_MS   2000  /* how far the stored cursor may be behind while nothing is handed over */
 #define CLOCKS_MS 60000 /* by so much the source's clock may be behind ours */
 

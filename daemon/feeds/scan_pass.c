@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #define GONE_PAGE   1000
-#define ROOM_MS     200
+#define ROOM_MS     50
 #define PAUSE_MS    1000  /* between two passes of a continuous scan */
 #define LOOK_MAX_MS 60000 /* the wall clock may be set while we sleep */
 

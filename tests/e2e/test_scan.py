@@ -133,7 +133,6 @@ def test_an_inventory(local, tmp_path):
 
 def test_the_rule_says_when(local):
     local.add_rule("--scan", "every 1h", "--scan-requests", "20/s")
-    shown = json.loads(local.repld.ctl("--json", "rule", "show", "rule").stdout)
-    assert shown["rules"][0]["rule"]["scan"] == "every 1h"
+    assert "every 1h" in local.repld.ctl("rule", "show", "rule").stdout
     assert local.repld.wait_for(lambda: ended(local), "the first scan")["next"]
     assert local.repld.ctl("scan", "stop", "rule", check=False).returncode != 0
