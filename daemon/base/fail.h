@@ -70,7 +70,7 @@ struct fail {
     char server_code[48]; /* "SlowDown", "NoSuchKey"; "" when none */
     char request_id[72];  /* the server's, for its support; "" when none */
     char text[232];       /* lower-case sentence for an operator */
-    char hint[192];       /* what mends it; "" when there is nothing to say */
+    char hint[400];       /* what mends it; "" when there is nothing to say */
 };
 
 /* Symbolic name ("REPL_ENOKEY", "ECONNREFUSED"); "OK" for 0. */

@@ -84,7 +84,7 @@ static int unknown_key(const struct schema_reader *r, const struct schema_key *k
         fail_hint(r->f, "did you mean \"%s\"?", nearest);
         return REPL_EBADINPUT;
     }
-    char known[180] = "known here:";
+    char known[sizeof(r->f->hint)] = "known here:";
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
         size_t len = strlen(known);
         snprintf(known + len, sizeof(known) - len, "%s %s", k == keys ? "" : ",", k->name);
