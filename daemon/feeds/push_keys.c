@@ -9,7 +9,7 @@
 #define FAIL_FOR_MS 10000
 
 struct push_entry {
-    struct list link; /* the one asked for last is the first */
+    struct list link; /* the newest is the first */
     struct push_keys *keys;
     char *url;
     EVP_PKEY *key;
@@ -71,7 +71,7 @@ static void drop(struct push_entry *e)
     mem_free(e);
 }
 
-/* Makes room by the one that was not asked for the longest. */
+/* Makes room by the oldest that nobody waits for. */
 static void drop_oldest(struct push_keys *k)
 {
     for (struct list *node = k->entries.prev; node != &k->entries; node = node->prev) {
@@ -88,8 +88,6 @@ static struct push_entry *entry_of(struct push_keys *k, struct span url)
     LIST_FOR (node, &k->entries) {
         struct push_entry *e = CONTAINER_OF(node, struct push_entry, link);
         if (span_eq_str(url, e->url)) {
-            list_remove(node);
-            list_push_front(&k->entries, node);
             return e;
         }
     }
