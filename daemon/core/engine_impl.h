@@ -4,6 +4,7 @@
 
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
+#include "daemon/core/engine_brake.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/scan_feed.h"
@@ -72,16 +73,6 @@ enum engine_stat {
     STAT_RULE_BRAKE,
     STAT_RULE_CONFLICTS,
     STAT_RULE_COUNT,
-};
-
-/* As of the last claim. */
-struct engine_brake {
-    int64_t since_ms; /* it holds deletes since; 0 = it does not */
-    char why[200];
-    uint64_t deleted;  /* within the window */
-    uint64_t pending;  /* deletes in the journal, those in work included */
-    uint64_t replicas; /* of the rule */
-    uint64_t turned;   /* puts in work that have become deletes: not in `pending` */
 };
 
 /* The oldest unfinished live change, of a rule or of a prefix. */
@@ -337,11 +328,6 @@ void engine_work_cancel_rule(struct engine_rule *r, size_t keep);
 bool engine_work_is_at(struct engine *e, const struct upload *u);
 void engine_batch_unref(struct claim_batch *batch);
 
-/* engine_brake.c: whether this delete may go; if not, it is to be held, and so are all after it. */
-bool engine_brake_admits(struct engine_work *w);
-/* Where the window begins; 0 = the rule has no use for a brake. */
-int64_t engine_brake_from_ms(const struct engine_rule *r, int64_t now_ms);
-void engine_brake_learn(struct engine_rule *r, const struct brake *now);
 /* engine_versions.c: all versions of a key, one after the other. */
 void engine_versions_start(struct engine_work *w);
 void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
