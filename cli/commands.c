@@ -45,6 +45,12 @@ static const struct cli_option update_options[] = {
     {0},
 };
 
+static const struct cli_option confirm_options[] = {
+    {"discard", NULL, "drop them instead: the objects stay at the destination"},
+    {"reason", "TEXT", "with --discard: kept in the history"},
+    {0},
+};
+
 static const struct cli_option apply_options[] = {
     {"file", "FILE", "rules as YAML, also as -f FILE"},
     {"dry-run", NULL, "show what would change"},
@@ -80,6 +86,13 @@ static const struct cli_option retry_options[] = {
 
 static const struct cli_option drop_options[] = {
     {"reason", "TEXT", "kept in the history"},
+    {0},
+};
+
+static const struct cli_option feed_setup_options[] = {
+    {"for", "minio|rgw|aws|oss", "who sends (default: as the endpoint's host tells)"},
+    {"apply", NULL, "do it with the endpoint's keys"},
+    {"arn", "ARN", "with --apply: where the bucket is to send to"},
     {0},
 };
 
@@ -161,12 +174,17 @@ const struct cli_command cli_commands[] = {
     {"rule pause", "NAME", 1, 1, NULL, "stop copying; changes are kept", run_rule_pause},
     {"rule resume", "NAME", 1, 1, NULL, "copy again", run_rule_resume},
     {"rule delete", "NAME", 1, 1, NULL, "forget a rule and its pending work", run_rule_delete},
+    {"rule deletes", "NAME", 1, 1, NULL, "what its brake holds", run_rule_deletes},
+    {"rule confirm-deletes", "NAME", 1, 1, confirm_options, "let it go, or drop it",
+     run_rule_confirm_deletes},
     {"apply", "", 0, 2, apply_options, "make the rules what a file says", run_apply},
     {"failures list", "[RULE]", 0, 1, NULL, "what will not go by itself", run_failures_list},
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
      run_failures_drop},
     {"feed list", "", 0, 0, NULL, "where changes come from", run_feed_list},
+    {"feed setup", "RULE", 1, 1, feed_setup_options, "what the sender's side needs",
+     run_feed_setup},
     {"feed show", "FEED", 1, 1, feed_show_options, "notifications that could not be read",
      run_feed_show},
     {"feed replay", "FEED", 1, 1, feed_replay_options, "read them again", run_feed_replay},

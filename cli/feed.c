@@ -164,3 +164,24 @@ int run_feed_drop(struct cli *c, const struct cli_args *args)
     buf_done(&query);
     return code;
 }
+
+/* ---- setup ---- */
+
+int run_feed_setup(struct cli *c, const struct cli_args *args)
+{
+    bool apply = cli_args_has(args, "apply");
+    struct buf query = {0};
+    json_t *answer = NULL;
+    cli_query(&query, "rule", args->words[0]);
+    cli_query(&query, "sender", cli_args_get(args, "for"));
+    cli_query(&query, "arn", cli_args_get(args, "arn"));
+    int code = apply ? cli_call(c, PROTO_FEED_SETUP_APPLY, buf_cstr(&query), span_str(""), NULL,
+                                "the source bucket sends its notifications to the webhook")
+                     : cli_call(c, PROTO_FEED_SETUP, buf_cstr(&query), span_str(""), &answer, NULL);
+    if (answer != NULL) {
+        fputs(cli_text(answer, "commands"), stdout);
+        json_decref(answer);
+    }
+    buf_done(&query);
+    return code;
+}

@@ -251,6 +251,15 @@ static void show_now(const json_t *row, const char *member, const char *title)
     }
 }
 
+static void show_brake(const json_t *row)
+{
+    const char *since = cli_text(row, "brake_since");
+    if (since[0] != '\0') {
+        printf("%-14s %lld deletes are held since %s: %s\n", "brake",
+               cli_number(row, "held_deletes"), since, cli_text(row, "brake"));
+    }
+}
+
 int run_rule_show(struct cli *c, const struct cli_args *args)
 {
     struct fail f = {0};
@@ -272,6 +281,7 @@ int run_rule_show(struct cli *c, const struct cli_args *args)
         }
         show_now(row, "bandwidth_now", "bandwidth now");
         show_now(row, "requests_now", "requests now");
+        show_brake(row);
     }
     json_decref(answer);
     return CLI_DONE;

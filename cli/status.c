@@ -200,6 +200,63 @@ static void print_outboxes(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* Nothing where there are no queues. */
+static void print_queues(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"QUEUE",   "STATE",   "WAITING", "IN HAND", "BAD",
+                                           "NO RULE", "THROUGH", "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *queue;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "queues"), i, queue)
+    {
+        bool read = cli_true(queue, "read");
+        long long bad = cli_number(queue, "bad_messages");
+        long long astray = cli_number(queue, "astray_changes");
+        const char *through = cli_text(queue, "complete_through");
+        table_cell(&t, TABLE_PLAIN, cli_text(queue, "name"));
+        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "waiting_messages"));
+        count_cell(&t, TABLE_PLAIN, cli_number(queue, "in_hand_messages"));
+        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
+        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        table_cell(&t, TABLE_PLAIN, through[0] != '\0' ? through : "-");
+        table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(queue, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
+/* Nothing where nobody is told of events. */
+static void print_events(const struct cli *c, const json_t *answer)
+{
+    static const char *const headings[] = {"EVENTS FOR", "WAITING", "OLDEST", "SENT",
+                                           "DROPPED",    "FAILURE", NULL};
+    struct table t;
+    size_t i;
+    json_t *target;
+    table_init(&t, headings);
+    json_array_foreach(json_object_get(answer, "events"), i, target)
+    {
+        long long dropped = cli_number(target, "dropped");
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "name"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "waiting"));
+        table_cell(&t, TABLE_PLAIN, cli_text(target, "oldest"));
+        count_cell(&t, TABLE_PLAIN, cli_number(target, "sent"));
+        count_cell(&t, dropped > 0 ? TABLE_YELLOW : TABLE_PLAIN, dropped);
+        table_cell(&t, TABLE_RED, cli_text(json_object_get(target, "failure"), "text"));
+    }
+    if (t.count > t.columns) {
+        putchar('\n');
+        table_print(&t, c->terminal);
+    }
+    table_done(&t);
+}
+
 static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
 {
     const char *bandwidth = cli_text(limited, "bandwidth_now");
@@ -263,6 +320,8 @@ int run_status(struct cli *c, const struct cli_args *args)
         putchar('\n');
         print_endpoints(c, answer);
         print_outboxes(c, answer);
+        print_queues(c, answer);
+        print_events(c, answer);
         print_limits(c, answer);
         json_decref(answer);
     }

@@ -182,6 +182,9 @@ struct finish {
     struct fail fail;              /* FINISH_RETRY, FINISH_FAILED; FINISH_SKIPPED: why */
     const struct replica *replica; /* FINISH_DONE; FINISH_SKIPPED: what was found there, or NULL */
     bool no_replica;               /* FINISH_SKIPPED: nothing of ours is there (any more) */
+    uint32_t mirror_rule;          /* goes the other way, 0 = none: it knows the same of … */
+    struct span mirror_key;        /* … this key of its source … */
+    const struct replica *mirror;  /* … when there is a replica */
     struct span why;               /* FINISH_HELD: why the brake is on; the first one stays */
     /* Successes: */
     const struct version_mark *version; /* the mark of the key from now on; or NULL */
@@ -294,6 +297,25 @@ struct history_entry {
     int64_t latency_ms;
     uint64_t bytes;
     struct fail fail;
+};
+
+/* ---- events: what others want to be told, a row for each of them, until it is told ---- */
+
+struct event_record {
+    uint64_t number;    /* given by event_add(); ascending for each target */
+    struct span target; /* who wants to know */
+    struct span kind;
+    uint32_t rule;
+    bool optional;    /* goes first when there are too many */
+    bool only_newest; /* takes the place of those that wait of its target, rule and kind */
+    int64_t at_ms;
+    struct span body;
+};
+
+struct event_counts {
+    uint64_t waiting;
+    uint64_t dropped;  /* ever, since there were too many */
+    int64_t oldest_ms; /* of those that wait; 0 = none */
 };
 
 /* ---- quarantine: bodies of notifications that could not be read ---- */
@@ -425,6 +447,9 @@ struct backend_ops {
      * tasks between the time of the last call and this one cost; when there are more than about
      * `limit` the time moves only a part of the way, and a later call goes on. */
     int (*late)(struct backend *b, uint32_t rule, int64_t before_ms, size_t limit);
+    /* Those that late() will count from before_ms on and does not yet: at most `limit`. */
+    int (*late_next)(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n);
     /* A complete scan began at scan_ms and ended at ended_ms, when all that it found was appended:
      * everything up to scan_ms is proven once nothing of either origin is unfinished that is not
      * after ended_ms. What a scan found may hide changes before it that nobody told of, so there is
@@ -474,6 +499,16 @@ struct backend_ops {
                            uint64_t *ret_n);
     int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
     int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
+
+    /* Events, told in the order of their numbers. add(): more than `limit` of a target, and the
+     * oldest optional one goes, or the oldest of all; which is counted. page(): the oldest first.
+     * done(): up to this number they are told. keep(): those of all other targets go. */
+    int (*event_add)(struct backend *b, const struct event_record *in, uint64_t limit);
+    int (*event_page)(struct backend *b, struct arena *a, struct span target, size_t limit,
+                      struct event_record **ret, size_t *ret_n);
+    int (*event_done)(struct backend *b, struct span target, uint64_t number);
+    int (*event_counts)(struct backend *b, struct span target, struct event_counts *ret);
+    int (*event_keep)(struct backend *b, const struct span *targets, size_t count);
 };
 
 struct backend {

@@ -209,6 +209,22 @@ static void count_outcome(const struct finish *in, struct counts_delta *d)
     d->retries += in->outcome == FINISH_RETRY;
 }
 
+/* What one rule has done is what the other way's finds. */
+static int record_mirror(struct backend *b, const struct finish *in)
+{
+    struct counts_delta d;
+    struct finish mirror = *in;
+    mirror.rule = in->mirror_rule;
+    mirror.key = in->mirror_key;
+    mirror.replica = in->mirror;
+    int r = counts_begin(b, mirror.rule, &d);
+    if (r == 0) {
+        r = in->replica != NULL ? put_replica(b, &mirror, &d)
+                                : sqlite_replica_drop(b, mirror.rule, mirror.key, &d);
+    }
+    return r == 0 ? counts_apply(b, mirror.rule, &d) : r;
+}
+
 /* Everything but the task's row. */
 static int record_outcome(struct backend *b, const struct finish *in, struct counts_delta *d)
 {
@@ -308,10 +324,10 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
     } else if (in->outcome == FINISH_DELETED && !row.confirmed) {
         r = sqlite_brake_count(b, in->rule, in->now_ms);
     }
-    if (r < 0) {
-        return r;
+    if (r == 0) {
+        r = counts_apply(b, in->rule, &d);
     }
-    return counts_apply(b, in->rule, &d);
+    return r == 0 && in->mirror_rule != 0 ? record_mirror(b, in) : r;
 }
 
 /* ---- an operator's word ---- */

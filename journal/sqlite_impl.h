@@ -184,6 +184,14 @@ int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filte
 int sqlite_history_page(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                         size_t limit, struct history_entry **ret, size_t *ret_n);
 int sqlite_history_trim(struct backend *b, int64_t before_ms, size_t limit, uint64_t *ret_n);
+int sqlite_event_add(struct backend *b, const struct event_record *in, uint64_t limit);
+int sqlite_event_page(struct backend *b, struct arena *a, struct span target, size_t limit,
+                      struct event_record **ret, size_t *ret_n);
+int sqlite_event_done(struct backend *b, struct span target, uint64_t number);
+int sqlite_event_counts(struct backend *b, struct span target, struct event_counts *ret);
+int sqlite_event_keep(struct backend *b, const struct span *targets, size_t count);
+int sqlite_late_next(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n);
 int sqlite_quarantine_put(struct backend *b, const struct quarantined *in);
 int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
                            size_t limit, struct quarantined **ret, size_t *ret_n);

@@ -74,3 +74,34 @@ int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limi
     r = sql_run(&q);
     return r == 0 && (d.late_objects != 0 || d.late_bytes != 0) ? counts_apply(b, rule, &d) : r;
 }
+
+int sqlite_late_next(struct backend *b, struct arena *a, uint32_t rule, int64_t before_ms,
+                     size_t limit, struct task **ret, size_t *ret_n)
+{
+    int64_t bound;
+    size_t n = 0;
+    int r = read_bound(b, rule, &bound);
+    if (r < 0) {
+        return r;
+    }
+    struct task *tasks = arena_alloc(a, (limit + 1) * sizeof(*tasks));
+    struct sql q = sql_start(b, "SELECT key, size, etag, version_id, oldest_ms FROM tasks"
+                                " WHERE rule = ? AND origin = 0 AND state IN (0, 1, 2)"
+                                " AND oldest_ms >= ? AND oldest_ms < ? LIMIT ?");
+    sql_int(&q, rule);
+    sql_int(&q, bound);
+    sql_int(&q, before_ms);
+    sql_u64(&q, limit);
+    while (n < limit && sql_step(&q) == 1) {
+        struct task *t = &tasks[n++];
+        t->rule = rule;
+        t->key = sql_get_span(&q, a);
+        t->size = sql_get_int(&q);
+        t->etag = sql_get_span(&q, a);
+        t->version_id = sql_get_span(&q, a);
+        t->oldest_ms = sql_get_int(&q);
+    }
+    *ret = tasks;
+    *ret_n = n;
+    return sql_done(&q);
+}

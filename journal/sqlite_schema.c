@@ -93,6 +93,15 @@ static const char *const steps[] = {
     "ALTER TABLE rules ADD COLUMN marked_key BLOB;"
     "ALTER TABLE tasks ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX tasks_mark ON tasks (rule, mark, origin, state, oldest_ms) WHERE mark > 0;",
+    /* events for others */
+    "CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, target BLOB NOT NULL,"
+    " kind BLOB NOT NULL, rule INTEGER NOT NULL, optional INTEGER NOT NULL,"
+    " only_newest INTEGER NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX events_target ON events (target, number);"
+    "CREATE INDEX events_optional ON events (target, number) WHERE optional = 1;"
+    "CREATE INDEX events_newest ON events (target, rule, kind) WHERE only_newest = 1;"
+    "CREATE TABLE event_targets (target BLOB PRIMARY KEY, waiting INTEGER NOT NULL,"
+    " dropped INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

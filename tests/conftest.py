@@ -55,6 +55,12 @@ def minio():
     yield from start(servers.Minio)
 
 
+@pytest.fixture(scope="session")
+def moto():
+    from lib.moto import Moto
+    yield from start(Moto)
+
+
 @pytest.fixture
 def wan():
     """wan(**settings): a Wan as in lib/wan.py, which is gone after the test."""

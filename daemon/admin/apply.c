@@ -81,7 +81,7 @@ static void plan(struct apply *p, bool prune)
     }
 }
 
-/* The rules as they will be may not write the same keys. */
+/* The rules as they will be may not write the same keys, nor lead in a circle. */
 static int check(struct apply *p, bool prune, struct fail *f)
 {
     const struct rule *const *rules;
@@ -94,8 +94,11 @@ static int check(struct apply *p, bool prune, struct fail *f)
         }
     }
     for (size_t i = 0; i < p->wanted.count; i++) {
-        int status =
-            rules_check_overlap(&p->wanted.rules[i], all, count, p->later.admin->options.conf, f);
+        const struct conf *conf = p->later.admin->options.conf;
+        int status = rules_check_overlap(&p->wanted.rules[i], all, count, conf, f);
+        if (status == 0) {
+            status = rules_check_circle(&p->wanted.rules[i], all, count, conf, f);
+        }
         if (status != 0) {
             return status;
         }

@@ -51,6 +51,8 @@ const char *rule_name(struct admin *a, uint32_t number);
 /* Limits in force now, as text or null. */
 void limit_members(struct admin *a, const struct limit *bandwidth, const struct limit *requests,
                    struct buf *to);
+/* Since when and why the rule's deletes are held, or nulls. */
+void brake_members(const struct rule_lag *lag, struct buf *to);
 /* The members of rule_lag, without brackets. */
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to);
 
@@ -60,7 +62,8 @@ command_fn command_version, command_status, command_lag, command_wait, command_e
     command_apply, command_append, command_failures, command_failures_retry, command_failures_drop,
     command_uploads, command_foreign, command_lanes, command_path_fix, command_path_forbid,
     command_path_free, command_reload, command_late, command_feeds, command_feed_show,
-    command_feed_replay, command_feed_drop;
+    command_feed_replay, command_feed_drop, command_feed_setup, command_feed_setup_apply,
+    command_rule_deletes, command_rule_deletes_confirm;
 
 /* metrics.c */
 int metrics_open(struct admin *a, const char *listen, struct httpd **ret, struct fail *f);

@@ -177,3 +177,62 @@ void command_feed_drop(struct admin *a, struct httpd_request *r)
     engine_quarantine_drop(a->options.engine, arena_strdup(&l->arena, report.name), id,
                            arena_span(&l->arena, span_str(reason)), later_done, l);
 }
+
+/* ---- setup ---- */
+
+/* False after a 400. */
+static bool query_sender(struct httpd_request *r, enum setup_sender *ret)
+{
+    const char *name = httpd_query(r, "sender");
+    *ret = SETUP_UNKNOWN;
+    if (name != NULL && setup_sender_parse(name, ret) != 0) {
+        reply_error(r, REPL_EBADINPUT, "the sender is one of minio, rgw, aws, oss");
+        return false;
+    }
+    return true;
+}
+
+void command_feed_setup(struct admin *a, struct httpd_request *r)
+{
+    struct engine *e = a->options.engine;
+    const struct rule *rule = need_rule(a, r);
+    enum setup_sender sender;
+    struct setup s;
+    struct fail f = {0};
+    struct buf url = {0}, commands = {0}, body = {0};
+    if (rule == NULL || !query_sender(r, &sender)) {
+        return;
+    }
+    if (engine_setup_plan(e, rule->name, &s, &f) != 0) {
+        reply_fail(r, &f);
+        return;
+    }
+    s.sender = sender != SETUP_UNKNOWN ? sender : s.sender;
+    setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url);
+    s.hook_url = buf_cstr(&url);
+    setup_commands(&s, &commands);
+    json_open(&body, NULL, '{');
+    json_str(&body, "rule", rule->name);
+    json_str(&body, "source", s.source->name);
+    json_str(&body, "sender", setup_sender_name(s.sender));
+    json_str(&body, "url", s.hook_url);
+    json_str(&body, "path", s.source->path);
+    json_text(&body, "commands", buf_view(&commands));
+    json_close(&body, '}');
+    reply_json(r, &body);
+    buf_done(&url);
+    buf_done(&commands);
+}
+
+void command_feed_setup_apply(struct admin *a, struct httpd_request *r)
+{
+    const struct rule *rule = need_rule(a, r);
+    struct engine_setup what = {0};
+    if (rule == NULL || !query_sender(r, &what.sender)) {
+        return;
+    }
+    struct later *l = later_new(a, r, sizeof(*l));
+    what.rule = arena_strdup(&l->arena, rule->name);
+    what.arn = arena_span(&l->arena, span_str(httpd_query(r, "arn"))).ptr;
+    engine_setup_apply(a->options.engine, &what, later_done, l);
+}

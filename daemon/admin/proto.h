@@ -44,6 +44,11 @@ enum proto_access {
       "stops copying; changes are still accepted")                                                 \
     X(RULE_RESUME, "POST", "/v1/rule/resume", PROTO_GROUP, "rule resume", "rule", "",              \
       "copies again")                                                                              \
+    X(RULE_DELETES, "GET", "/v1/rule/deletes", PROTO_GROUP, "rule deletes", "rule after_key", "",  \
+      "deletes that the rule's brake holds")                                                       \
+    X(RULE_DELETES_CONFIRM, "POST", "/v1/rule/deletes/confirm", PROTO_GROUP,                       \
+      "rule confirm-deletes", "rule discard reason", "",                                           \
+      "lets them go, with discard=1 drops them on the record; \"count\" of them")                  \
     X(APPLY, "POST", "/v1/apply", PROTO_GROUP, "apply", "dry_run prune no_preflight",              \
       "{\"rules\": [rule, …]}", "makes the rules what a file says")                                \
     X(APPEND, "POST", "/v1/journal", PROTO_GROUP, "journal append", "",                            \
@@ -68,6 +73,10 @@ enum proto_access {
       "uses a path as it is configured")                                                           \
     X(FEEDS, "GET", "/v1/feeds", PROTO_GROUP, "feed list", "", "",                                 \
       "where changes come from, and what is in quarantine")                                        \
+    X(FEED_SETUP, "GET", "/v1/feed/setup", PROTO_GROUP, "feed setup", "rule sender", "",           \
+      "what the sender's side needs, as commands")                                                 \
+    X(FEED_SETUP_APPLY, "POST", "/v1/feed/setup", PROTO_GROUP, "feed setup --apply",               \
+      "rule sender arn", "", "does it with the keys of the endpoint")                              \
     X(FEED_SHOW, "GET", "/v1/feed", PROTO_GROUP, "feed show", "feed after id", "",                 \
       "a feed's quarantine: bodies that could not be read; with id one of them")                   \
     X(FEED_REPLAY, "POST", "/v1/feed/replay", PROTO_GROUP, "feed replay", "feed id", "",           \

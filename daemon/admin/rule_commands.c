@@ -8,6 +8,11 @@ static void rule_members(struct admin *a, const struct rule *rule, struct buf *t
     json_raw(to, "rule", buf_view(&text));
     buf_done(&text);
     limit_members(a, &rule->bandwidth, &rule->requests, to);
+    struct rule_lag lag = {0};
+    if (engine_lag(a->options.engine, rule->name, &lag) == 0) {
+        brake_members(&lag, to);
+        json_int(to, "held_deletes", (int64_t)lag.counts.held_objects);
+    }
 }
 
 void command_rules(struct admin *a, struct httpd_request *r)

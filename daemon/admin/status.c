@@ -77,6 +77,12 @@ void limit_members(struct admin *a, const struct limit *bandwidth, const struct 
     json_str(to, "requests_now", engine_limit_now(a->options.engine, requests));
 }
 
+void brake_members(const struct rule_lag *lag, struct buf *to)
+{
+    json_time(to, "brake_since", lag->brake_since_ms);
+    json_str(to, "brake", lag->brake_since_ms != 0 ? lag->brake_why : NULL);
+}
+
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct rule_lag lag = {0};
@@ -108,8 +114,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
     json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
-    json_time(to, "brake_since", lag.brake_since_ms);
-    json_str(to, "brake", lag.brake_since_ms != 0 ? lag.brake_why : NULL);
+    brake_members(&lag, to);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
     last_late(&lag.last_late, to);
@@ -170,6 +175,43 @@ static void outbox_list(struct admin *a, struct buf *to)
     json_close(to, ']');
 }
 
+static void queue_list(struct admin *a, struct buf *to)
+{
+    struct queue_status queue;
+    json_open(to, "queues", '[');
+    for (size_t i = 0; engine_queue_status(a->options.engine, i, &queue); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", queue.name);
+        json_bool(to, "read", queue.is_read);
+        json_int(to, "waiting_messages", (int64_t)queue.waiting);
+        json_int(to, "in_hand_messages", (int64_t)queue.in_hand);
+        json_int(to, "bad_messages", (int64_t)queue.bad_messages);
+        json_int(to, "astray_changes", (int64_t)queue.astray_changes);
+        json_time(to, "complete_through", queue.complete_through_ms);
+        json_fail(to, "failure", &queue.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
+static void event_list(struct admin *a, struct buf *to)
+{
+    struct event_status events;
+    json_open(to, "events", '[');
+    for (size_t i = 0; engine_event_status(a->options.engine, i, &events); i++) {
+        json_open(to, NULL, '{');
+        json_str(to, "name", events.name);
+        json_int(to, "waiting", (int64_t)events.waiting);
+        json_time(to, "oldest", events.oldest_ms);
+        json_int(to, "sent", (int64_t)events.sent);
+        json_int(to, "dropped", (int64_t)events.dropped);
+        json_int(to, "failures", events.failures);
+        json_fail(to, "failure", &events.fail);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+}
+
 static int64_t open_descriptors(void)
 {
     int64_t n = 0;
@@ -218,6 +260,8 @@ void command_status(struct admin *a, struct httpd_request *r)
     lag_list(a, &body);
     endpoint_list(a, &body);
     outbox_list(a, &body);
+    queue_list(a, &body);
+    event_list(a, &body);
     json_open(&body, "journal", '{');
     json_str(&body, "path", a->options.conf->journal_path);
     json_bool(&body, "failing", journal_is_failing(engine_journal(e)));

@@ -208,3 +208,30 @@ const char *check_glob(const char *text)
     }
     return NULL;
 }
+
+const char *check_post_url(const char *text)
+{
+    size_t skip = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
+    size_t len = strcspn(text + skip, "/?#");
+    char base[300];
+    if (skip == 0 || len > 255) {
+        return "must be an URL that starts with http:// or https://";
+    }
+    snprintf(base, sizeof(base), "%.*s", (int)(skip + len), text);
+    if (strlen(text) > 2000 || strpbrk(text, " #") != NULL) {
+        return "must be an URL without blanks and #, shorter than 2000 bytes";
+    }
+    return check_url(base);
+}
+
+const char *check_event_kind(const char *text)
+{
+    static const char *const kinds[] = {"replicated", "missed", "late",
+                                        "failed",     "brake",  "watermark"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(text, kinds[i]) == 0) {
+            return NULL;
+        }
+    }
+    return "must be one of replicated, missed, late, failed, brake, watermark";
+}

@@ -20,5 +20,8 @@ const char *check_glob(const char *text);
 const char *check_word(const char *text);
 const char *check_congestion(const char *text);
 const char *check_prefix_of_env(const char *text);
+/* An URL with path and query, where something is sent to. */
+const char *check_post_url(const char *text);
+const char *check_event_kind(const char *text);
 
 #endif

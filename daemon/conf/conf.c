@@ -234,6 +234,30 @@ static int check_source(const struct schema_reader *r, const struct doc *node, c
     return check_token(r, node, c, s);
 }
 
+static int check_one_place(const struct schema_reader *r, const struct doc *node, const char *what,
+                           const struct conf_token *t)
+{
+    int ways = (t->environment != NULL) + (t->file != NULL) + (t->systemd != NULL);
+    return ways > 1 ? schema_refuse(r, doc_get(node, what), "%s: names more than one place", what)
+                    : 0;
+}
+
+static int check_events(const struct schema_reader *r, const struct doc *node,
+                        const struct conf_events *e)
+{
+    const struct doc *ca = doc_get(node, "ca_file");
+    if (ca != NULL && strncmp(e->url, "http://", 7) == 0) {
+        schema_refuse(r, ca, "ca_file: \"%s\" does not use TLS", e->name);
+        fail_hint(r->f, "write https:// in its url, or leave ca_file out");
+        return REPL_EBADINPUT;
+    }
+    int status = check_one_place(r, node, "token", &e->token);
+    if (status == 0) {
+        status = check_one_place(r, node, "headers", &e->headers);
+    }
+    return status == 0 ? check_one_place(r, node, "secret", &e->secret) : status;
+}
+
 static int check_webhook(const struct schema_reader *r, const struct doc *node, struct conf *c)
 {
     struct conf_webhook *w = &c->webhook;
@@ -312,6 +336,11 @@ static int check_all(const struct schema_reader *r, const struct doc *root, stru
     }
     if (status == 0) {
         status = check_webhook(r, doc_get(root, "webhook"), c);
+    }
+    const struct doc *events = doc_get(root, "events");
+    for (size_t i = 0; status == 0 && i < c->event_count; i++) {
+        const struct conf_events *e = &c->events[i];
+        status = check_events(r, doc_get(events, e->name), e);
     }
     return status;
 }

@@ -118,6 +118,23 @@ struct conf_source {
     bool canary;      /* small objects of ours tell how late they come */
 };
 
+/* Who is told of events, by HTTP POST. */
+struct conf_events {
+    const char *name;
+    const char *url;
+    const char *ca_file;
+    bool tls_insecure;         /* tls_verify: false */
+    struct conf_token token;   /* Authorization: Bearer … */
+    struct conf_token headers; /* lines of "Name: value" */
+    struct conf_token secret;  /* key of the signature; none = not signed */
+    const char **kinds;        /* none = all but "replicated" */
+    size_t kind_count;
+    const char **rules; /* by name; none = all */
+    size_t rule_count;
+    uint32_t batch; /* events in a request at most; default 100 */
+    uint32_t queue; /* that wait at most; default 100,000 */
+};
+
 struct conf_webhook {
     const char *listen;      /* NULL = off */
     const char *url;         /* how senders reach it; NULL = by the address that it listens on */
@@ -162,6 +179,8 @@ struct conf {
     struct conf_queue *queues;
     size_t queue_count;
     struct conf_webhook webhook;
+    struct conf_events *events;
+    size_t event_count;
 };
 
 /* What is set aside of the budget: pages of the journal; what a connection may hold besides bodies,

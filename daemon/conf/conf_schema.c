@@ -11,6 +11,7 @@
 #define ENDPOINT(member) .offset = offsetof(struct conf_endpoint, member)
 #define WAY(member)      .offset = offsetof(struct conf_path, member)
 #define SOURCE(member)   .offset = offsetof(struct conf_source, member)
+#define EVENTS(member)   .offset = offsetof(struct conf_events, member)
 #define OUTBOX(member)   .offset = offsetof(struct conf_outbox, member)
 #define QUEUE(member)    .offset = offsetof(struct conf_queue, member)
 
@@ -112,6 +113,35 @@ static const struct schema_key source_schema[] = {
     {0},
 };
 
+#define SECRET(member)                                                                             \
+    {"environment", SCHEMA_TEXT, EVENTS(member.environment), .hidden = true,                       \
+     .check = check_variable},                                                                     \
+        {"file", SCHEMA_TEXT, EVENTS(member.file), .hidden = true, .check = check_path},           \
+        {"systemd", SCHEMA_TEXT, EVENTS(member.systemd), .hidden = true, .check = check_word},     \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+static const struct schema_key event_token_schema[] = {SECRET(token)};
+static const struct schema_key event_headers_schema[] = {SECRET(headers)};
+static const struct schema_key event_secret_schema[] = {SECRET(secret)};
+
+static const struct schema_key events_schema[] = {
+    {"url", SCHEMA_TEXT, EVENTS(url), .required = true, .hidden = true, .check = check_post_url},
+    {"ca_file", SCHEMA_TEXT, EVENTS(ca_file), .check = check_path},
+    {"tls_verify", SCHEMA_BOOL_NOT, EVENTS(tls_insecure), .preset = "true"},
+    {"token", SCHEMA_GROUP, .keys = event_token_schema},
+    {"headers", SCHEMA_GROUP, .keys = event_headers_schema},
+    {"secret", SCHEMA_GROUP, .keys = event_secret_schema},
+    {"kinds", SCHEMA_TEXTS, EVENTS(kinds), .count_offset = offsetof(struct conf_events, kind_count),
+     .check = check_event_kind},
+    {"rules", SCHEMA_TEXTS, EVENTS(rules), .count_offset = offsetof(struct conf_events, rule_count),
+     .check = check_rule_name},
+    {"batch", SCHEMA_COUNT, EVENTS(batch), .min = 1, .max = 1000, .preset = "100"},
+    {"queue", SCHEMA_COUNT, EVENTS(queue), .min = 10, .max = 10000000, .preset = "100000"},
+    {0},
+};
+
 static const struct schema_key webhook_schema[] = {
     {"listen", SCHEMA_TEXT, CONF(webhook.listen), .check = check_listen},
     {"url", SCHEMA_TEXT, CONF(webhook.url), .check = check_url},
@@ -185,5 +215,8 @@ const struct schema_key conf_schema[] = {
      .keys = queue_schema, .entry_size = sizeof(struct conf_queue),
      .name_offset = offsetof(struct conf_queue, name), .check = check_endpoint_name},
     {"webhook", SCHEMA_GROUP, .keys = webhook_schema},
+    {"events", SCHEMA_TABLE, CONF(events), .count_offset = offsetof(struct conf, event_count),
+     .keys = events_schema, .entry_size = sizeof(struct conf_events),
+     .name_offset = offsetof(struct conf_events, name), .check = check_endpoint_name},
     {0},
 };

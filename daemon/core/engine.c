@@ -200,9 +200,11 @@ static int open_endpoints(struct engine *e, struct fail *f)
 static void start_work(struct engine *e)
 {
     engine_id_save(e);
+    engine_events_start(e);
     for (size_t i = 0; e->run_feeds && i < e->conf->outbox_count; i++) {
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
+    engine_queues_start(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
@@ -233,6 +235,7 @@ static struct engine *make(const struct engine_options *options)
     e->lost_arg = options->lost_arg;
     list_init(&e->endpoints);
     list_init(&e->rules);
+    list_init(&e->targets);
     list_init(&e->feeds);
     list_init(&e->arrivals);
     list_init(&e->ops);

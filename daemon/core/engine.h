@@ -8,6 +8,7 @@
 #include "daemon/base/stat.h"
 #include "daemon/conf/conf.h"
 #include "daemon/conf/rule.h"
+#include "daemon/feeds/setup.h"
 #include "journal/journal.h"
 #include "transfer/copy/sched.h"
 
@@ -98,6 +99,41 @@ void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, e
                               void *arg);
 void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
                             engine_done_fn *done, void *arg);
+
+struct queue_status {
+    const char *name; /* valid until the next turn */
+    bool is_read;     /* false: fail says why, or it has only just started */
+    uint64_t waiting; /* messages in it, approximately */
+    uint64_t in_hand; /* received and not deleted yet */
+    uint64_t bad_messages;
+    uint64_t astray_changes; /* of places that no rule copies from */
+    int64_t complete_through_ms;
+    struct fail fail;
+};
+/* The queue at this place in the configuration; false behind the last one. */
+bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret);
+/* What the source side of a rule needs so that the webhook hears of its changes. plan:
+ * REPL_ENOTFOUND when there is no rule or no source for it; hook_url and arn are the caller's to
+ * fill. apply: does it with the endpoint's keys, as far as the sender has an API for it. */
+int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, struct fail *f);
+struct engine_setup {
+    const char *rule;
+    enum setup_sender sender; /* SETUP_UNKNOWN: as the endpoint tells */
+    const char *arn;          /* where the bucket is to send to; NULL: as the sender has it */
+};
+void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
+                        void *arg);
+struct event_status {
+    const char *name; /* valid until the next turn */
+    uint64_t waiting; /* as of the last request */
+    uint64_t dropped; /* ever, since too many waited */
+    int64_t oldest_ms;
+    uint64_t sent; /* in this life */
+    unsigned failures;
+    struct fail fail; /* of the last request; code 0 = it went well */
+};
+/* The target of events at this place; false behind the last one. */
+bool engine_event_status(struct engine *e, size_t at, struct event_status *ret);
 
 /* The rate of a limit that is in force now, as it was written; NULL = none. */
 const char *engine_limit_now(struct engine *e, const struct limit *l);

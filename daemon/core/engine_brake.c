@@ -37,6 +37,7 @@ static void put_on(struct engine_rule *r, struct span why)
         "rule %s: deletes are held from now on, puts go on: %s; replctl rule deletes %s shows "
         "them, replctl rule confirm-deletes %s lets them go",
         r->rule.name, r->brake.why, r->rule.name, r->rule.name);
+    engine_event_brake(r, r->brake.why);
 }
 
 static bool is_too_much(struct engine_rule *r, uint64_t more)

@@ -18,8 +18,10 @@ struct finish_call {
     struct arena arena;
     struct finish finish;
     struct replica replica;
+    struct replica mirror;
     struct finish_result result;
-    struct list link; /* in engine.finishes while it waits */
+    struct event_plan plans[2]; /* written when it is stored */
+    struct list link;           /* in engine.finishes while it waits */
     struct timer again;
 };
 
@@ -148,6 +150,29 @@ static void fill_replica(struct finish_call *c, const struct copy_outcome *outco
     }
 }
 
+/* The other way's view: there it is the source that has been written, and what was read is the
+ * replica. Of the time of the write the answer says nothing. */
+static void fill_mirror(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    struct engine_rule *mirror = engine_rule_mirror(c->work->rule);
+    bool is_told =
+        c->finish.replica != NULL || c->finish.no_replica || c->finish.outcome == FINISH_DELETED;
+    if (mirror == NULL || !mirror->rule.keep_replicas || !is_told) {
+        return;
+    }
+    c->finish.mirror_rule = mirror->rule.number;
+    c->finish.mirror_key = arena_span(&c->arena, c->work->to_key);
+    c->mirror = (struct replica){.source_etag = c->replica.dest_etag,
+                                 .source_version = c->replica.dest_version,
+                                 .source_mtime_ms = outcome->dest.mtime_ms,
+                                 .source_read_ms = outcome->dest.read_ms,
+                                 .size = c->replica.size,
+                                 .dest_etag = c->replica.source_etag,
+                                 .dest_version = c->replica.source_version,
+                                 .verified_ms = c->finish.now_ms};
+    c->finish.mirror = &c->mirror;
+}
+
 static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
 {
     struct engine_work *w = c->work;
@@ -204,12 +229,68 @@ static void fill_outcome(struct finish_call *c, const struct copy_outcome *outco
     }
 }
 
+/* ---- events ---- */
+
+static void fill_event(struct finish_call *c, struct event_out *out,
+                       const struct copy_outcome *outcome)
+{
+    const struct engine_work *w = c->work;
+    struct arena *a = &c->arena;
+    out->at_ms = c->finish.now_ms;
+    out->is_delete = w->kind == COPY_DELETE;
+    out->source.key = c->finish.key;
+    out->source.etag = arena_span(a, outcome->source.etag);
+    out->source.version = arena_span(a, outcome->source.version_id);
+    out->destination.key = arena_span(a, w->to_key);
+    out->destination.etag = arena_span(a, outcome->dest.etag);
+    out->destination.version = arena_span(a, outcome->dest.version_id);
+    out->size = outcome->end == COPY_DONE ? (int64_t)outcome->bytes : w->task->size;
+    out->change_ms = w->task->oldest_ms;
+    out->latency_ms = c->finish.latency_ms;
+    out->objective_ms = w->rule->rule.objective_ms;
+    if (outcome->fail.code != 0) {
+        out->reason = arena_strdup(a, outcome->fail.text);
+    }
+}
+
+static void plan_event(struct finish_call *c, int at, enum event_kind kind,
+                       const struct copy_outcome *outcome)
+{
+    if (engine_event_plan(c->work->rule, kind, &c->arena, &c->plans[at])) {
+        fill_event(c, &c->plans[at].out, outcome);
+    }
+}
+
+static void plan_events(struct finish_call *c, const struct copy_outcome *outcome)
+{
+    enum finish_outcome end = c->finish.outcome;
+    bool is_there = end == FINISH_DONE || end == FINISH_DELETED;
+    if (c->engine->conf->event_count == 0) {
+        return;
+    }
+    if (is_there) {
+        plan_event(c, 0, EVENT_REPLICATED, outcome);
+    }
+    if (is_there && c->finish.latency_ms > (int64_t)c->work->rule->rule.objective_ms) {
+        plan_event(c, 1, EVENT_LATE, outcome);
+    } else if (end == FINISH_FAILED) {
+        plan_event(c, 1, EVENT_FAILED, outcome);
+    }
+}
+
 /* ---- the record ---- */
 
 static int run_finish(struct backend *b, struct journal_call *call)
 {
     struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
-    return b->ops->finish(b, &c->finish, &c->result);
+    int status = b->ops->finish(b, &c->finish, &c->result);
+    bool goes_on = c->finish.outcome == FINISH_FAILED && c->result.pending;
+    for (size_t i = 0; i < 2 && status == 0 && !goes_on; i++) {
+        if (c->plans[i].count > 0) {
+            status = engine_event_write(b, &c->plans[i]);
+        }
+    }
+    return status;
 }
 
 static void submit(void *arg)
@@ -240,6 +321,9 @@ static void after_finish(struct finish_call *c)
     struct engine_rule *r = engine_rule_by_number(e, c->finish.rule);
     if (r != NULL && (c->result.pending || c->finish.outcome == FINISH_RELEASED)) {
         r->ready = true;
+    }
+    if (c->plans[0].count + c->plans[1].count > 0) {
+        engine_events_news(e);
     }
     engine_claim_soon(e);
     engine_lag_soon(e);
@@ -301,6 +385,8 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
         engine_versions_fill(w, &c->finish, &c->arena);
     }
     fill_outcome(c, outcome);
+    fill_mirror(c, outcome);
+    plan_events(c, outcome);
     submit(c);
 }
 

@@ -7,7 +7,9 @@
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/webhook.h"
+#include "daemon/notify/event_out.h"
 #include "daemon/notify/owner.h"
+#include "daemon/notify/poster.h"
 #include "daemon/notify/watermark.h"
 #include "daemon/rules/rules.h"
 
@@ -143,6 +145,7 @@ struct engine_rule {
 
     /* Published: engine_notify.c. */
     struct watermark *watermark; /* NULL: switched off, or not begun */
+    uint64_t advance_told_ms;    /* monotonic: of the last event of an advance; 0 = never */
     struct owner *owner;         /* NULL: not shared, or the operator has named the host */
     struct engine_brake brake;
 
@@ -179,6 +182,16 @@ struct engine_work {
     struct copy_outcome *completed; /* an earlier life's upload, not yet confirmed */
     size_t records;                 /* on their way to the journal */
     bool finished;                  /* its finish record is stored, or given up */
+};
+
+/* ---- events (engine_events.c) ---- */
+
+struct event_plan {
+    uint32_t rule;
+    struct span *targets; /* who wants it, and how many may wait for each */
+    uint32_t *limits;
+    size_t count;
+    struct event_out out;
 };
 
 /* ---- the engine ---- */
@@ -232,6 +245,7 @@ struct engine {
     bool sched_stopping; /* being replaced, or for good */
     struct list endpoints;
     struct list rules;
+    struct list targets; /* of events */
     const struct rule **rule_view;
     struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
     struct list arrivals;    /* of webhooks, by bucket */
@@ -284,6 +298,7 @@ void engine_op_free(struct engine_op *o);
 void engine_clock_passed(struct engine *e, int64_t wall_ms);
 
 /* engine_store.c */
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file);
 int engine_endpoint_open(struct engine *e, const struct conf_endpoint *conf, struct fail *f);
 void engine_endpoint_close(struct engine_endpoint *endpoint);
 struct engine_endpoint *engine_endpoint_find(struct engine *e, const char *name);
@@ -346,6 +361,8 @@ int64_t engine_next_try(struct engine *e, uint32_t attempts);
 int engine_rules_load(struct engine *e, struct backend *b, struct fail *f);
 struct engine_rule *engine_rule_add(struct engine *e, const struct rule *rule);
 void engine_rule_free(struct engine_rule *r);
+/* The rule of this engine that goes the other way, or NULL. */
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r);
 void engine_rule_resolve(struct engine_rule *r); /* endpoints by name */
 /* engine_delete.c */
 void engine_rule_purge(struct engine_rule *r);
@@ -399,6 +416,11 @@ void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span
                            engine_done_fn *done, void *arg);
 /* Reads the counts from the journal. */
 void engine_quarantine_count(struct engine_feed *ef);
+
+/* engine_queues.c */
+void engine_queues_start(struct engine *e);
+/* Stops those that are gone or others, and starts what is new; before e->conf is `conf`. */
+void engine_queues_change(struct engine *e, const struct conf *conf);
 
 /* engine_uploads.c */
 void engine_uploads_init(struct engine *e);
@@ -456,6 +478,15 @@ void engine_notify_start(struct engine_rule *r);
 void engine_notify_stop(struct engine_rule *r, bool for_good);
 /* The rule was another one, whose strings still live. */
 void engine_notify_change(struct engine_rule *r, const struct rule *old);
+/* engine_events.c: the plan's texts are in the arena, the rest of `out` is the caller's to fill.
+ * False: nobody wants it, count is 0. Written in the transaction of what it tells of. */
+bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
+                       struct event_plan *ret);
+int engine_event_write(struct backend *b, const struct event_plan *plan);
+void engine_event_brake(struct engine_rule *r, const char *why);
+void engine_events_news(struct engine *e); /* some were written */
+void engine_events_start(struct engine *e);
+void engine_events_stop(struct engine *e);
 int engine_id_load(struct engine *e, struct backend *b);
 void engine_id_save(struct engine *e);
 /* The journal holds another watermark, or other counts. */

@@ -227,8 +227,11 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
     retire_old(e, conf);
     move_all(&opened, &e->endpoints);
     change_outboxes(e, conf);
+    engine_queues_change(e, conf);
     bool limits = e->conf->memory_bytes != conf->memory_bytes || e->conf->copies != conf->copies;
     e->conf = conf;
+    engine_events_stop(e);
+    engine_events_start(e);
     if (e->sched != NULL) {
         unsigned shares[COPY_CLASSES];
         engine_shares(e, shares);

@@ -74,6 +74,18 @@ static int load_prefixes(struct engine_rule *r, struct backend *b, struct arena 
     return status;
 }
 
+struct engine_rule *engine_rule_mirror(const struct engine_rule *r)
+{
+    LIST_FOR (link, &r->engine->rules) {
+        struct engine_rule *other = CONTAINER_OF(link, struct engine_rule, link);
+        if (r->rule.two_way && !other->deleting && other->rule.two_way &&
+            rules_is_mirror(&r->rule, &other->rule, r->engine->conf)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
 static int load_lag(struct engine_rule *r, struct backend *b, struct arena *a)
 {
     struct frontier frontier;
@@ -295,6 +307,9 @@ static int check_overlap(struct engine *e, const struct rule_put *p, struct fail
         }
     }
     int status = rules_check_overlap(&p->rule, others, n, e->conf, f);
+    if (status == 0) {
+        status = rules_check_circle(&p->rule, others, n, e->conf, f);
+    }
     arena_done(&a);
     return status;
 }
@@ -345,10 +360,11 @@ static void preflighted(void *arg, int status, const struct fail *f)
     submit_put(p);
 }
 
-/* A change of a rule asks nothing new of the buckets, but for delete markers. */
+/* A change of a rule asks nothing new of the buckets, but for versions. */
 static bool is_worth_a_trial(const struct engine_rule *r, const struct rule *rule)
 {
     return r == NULL ||
+           (rule->versions == RULE_VERSIONS_ALL && r->rule.versions != rule->versions) ||
            (rule->deletes == RULE_DELETES_MARKER && r->rule.deletes != RULE_DELETES_MARKER);
 }
 

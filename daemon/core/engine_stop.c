@@ -87,6 +87,7 @@ void engine_stop(struct engine *e, loop_fn *stopped, void *arg)
     timer_stop(&e->history_timer);
     engine_waits_end(e, NULL, REPL_ECLOSED, "repld is stopping");
     stop_feeds(e);
+    engine_events_stop(e);
     cancel_ops(e);
     engine_finish_stop(e);
     if (!e->sched_stopping) {

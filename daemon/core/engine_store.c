@@ -21,16 +21,14 @@ static enum store_check parse_check(const char *name)
     return STORE_CHECK_AUTO;
 }
 
-static struct creds_source creds_of(const struct conf_endpoint *conf)
+struct creds_source engine_creds(enum conf_credentials kind, const char *name, const char *file)
 {
     static const enum creds_kind kinds[] = {[CONF_CREDS_ENV] = CREDS_ENV,
                                             [CONF_CREDS_PROFILE] = CREDS_PROFILE,
                                             [CONF_CREDS_FILE] = CREDS_FILE,
                                             [CONF_CREDS_SYSTEMD] = CREDS_SYSTEMD,
                                             [CONF_CREDS_ANONYMOUS] = CREDS_ANONYMOUS};
-    return (struct creds_source){.kind = kinds[conf->credentials],
-                                 .name = conf->credentials_name,
-                                 .path = conf->credentials_file};
+    return (struct creds_source){.kind = kinds[kind], .name = name, .path = file};
 }
 
 static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct store **ret,
@@ -50,7 +48,8 @@ static int make_s3(struct engine *e, const struct conf_endpoint *conf, struct st
                                     .use = uses[p->use],
                                     .cost = p->cost};
     }
-    struct creds_source creds = creds_of(conf);
+    struct creds_source creds =
+        engine_creds(conf->credentials, conf->credentials_name, conf->credentials_file);
     struct s3_options options = {.name = conf->name,
                                  .paths = paths,
                                  .path_count = conf->path_count,

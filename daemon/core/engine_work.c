@@ -78,6 +78,8 @@ static struct copy_job make_job(struct engine_work *w)
                            .version_id = w->version_id,
                            .size_hint = w->size_hint,
                            .marker = rule->marker,
+                           .shared = rule->shared,
+                           .deletes = rule->deletes != RULE_DELETES_IGNORE,
                            .two_way = rule->two_way,
                            .delete_foreign = rule->deletes_foreign,
                            .keep_version = rule->deletes == RULE_DELETES_MARKER,
@@ -91,6 +93,7 @@ static struct copy_job make_job(struct engine_work *w)
         job.known_etag = w->completed->source.etag;
         job.known_version = w->completed->source.version_id;
         job.known_mtime_ms = w->completed->source.mtime_ms;
+        job.known_dest_etag = w->completed->dest.etag;
     } else if (task->replica != NULL && w->versions == NULL) {
         add_known(task, &job);
     }
@@ -323,7 +326,7 @@ static bool is_opposite(const struct engine_work *w, const struct copy_outcome *
     }
     return outcome->source_there ||
            (outcome->source_gone && w->rule->rule.deletes != RULE_DELETES_IGNORE &&
-            w->task->origin == TASK_LIVE);
+            (w->task->origin == TASK_LIVE || w->rule->rule.shared));
 }
 
 static void turn_round(struct engine_work *w)

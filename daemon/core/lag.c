@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-#define REFRESH_SOON_MS 50
-#define REFRESH_IDLE_MS 1000
-#define LATE_PAGE       20000 /* tasks that are counted as late a refresh, about */
+#define REFRESH_SOON_MS  50
+#define REFRESH_IDLE_MS  1000
+#define ADVANCE_EVERY_MS 10000 /* an event of it, at most */
+#define LATE_PAGE        20000 /* tasks that are counted as late a refresh, about */
 
 /* A feed that serves a rule: a body of it in quarantine holds the watermark where it can have been
  * when the body came. */
@@ -29,7 +30,10 @@ struct lag_row {
     size_t hold_count;
     struct engine_prefix *prefixes; /* whole keys' */
     size_t prefix_count;
+    struct event_plan missed;  /* for each task that turns late */
+    struct event_plan advance; /* count 0: nobody wants it, or not yet again */
     /* Answers. */
+    bool advanced;
     struct rule_counts counts;
     struct frontier frontier; /* key not used */
     struct engine_oldest oldest;
@@ -124,6 +128,34 @@ static int refresh_prefixes(struct backend *b, struct arena *a, struct lag_row *
     return engine_prefixes_refresh(b, a, &reach, row->prefixes, row->prefix_count);
 }
 
+/* ---- events ---- */
+
+static int tell_missed(struct backend *b, struct arena *a, const struct lag_row *row)
+{
+    struct task *tasks = NULL;
+    size_t n = 0;
+    int status = b->ops->late_next(b, a, row->rule, row->late_before_ms, LATE_PAGE, &tasks, &n);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        struct event_plan plan = row->missed;
+        plan.out.source.key = tasks[i].key;
+        plan.out.source.etag = tasks[i].etag;
+        plan.out.source.version = tasks[i].version_id;
+        plan.out.size = tasks[i].size;
+        plan.out.change_ms = tasks[i].oldest_ms;
+        status = engine_event_write(b, &plan);
+    }
+    return status;
+}
+
+static int tell_advance(struct backend *b, const struct lag_row *row)
+{
+    struct event_plan plan = row->advance;
+    plan.out.watermark_ms = row->watermark_ms;
+    return engine_event_write(b, &plan);
+}
+
+/* ---- */
+
 static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
 {
     int status = 0;
@@ -147,6 +179,13 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
     if (t > row->watermark_ms) {
         status = b->ops->watermark_put(b, row->rule, t);
         row->watermark_ms = t;
+        row->advanced = true;
+    }
+    if (status == 0 && row->advanced && row->advance.count > 0) {
+        status = tell_advance(b, row);
+    }
+    if (status == 0 && row->missed.count > 0) {
+        status = tell_missed(b, a, row);
     }
     if (status == 0) {
         status = b->ops->late(b, row->rule, row->late_before_ms, LATE_PAGE);
@@ -193,6 +232,12 @@ static void show(struct engine *e, const struct lag_row *row)
     r->existing_failed = row->frontier.existing_failed;
     r->listed_ahead = r->handed_over - row->handed_over;
     engine_notify_lag(r);
+    if (row->advanced && row->advance.count > 0) {
+        r->advance_told_ms = loop_now_ms(e->loop);
+    }
+    if (row->advance.count + row->missed.count > 0) {
+        engine_events_news(e);
+    }
 }
 
 static void schedule(struct engine *e, uint64_t ms)
@@ -269,6 +314,21 @@ static void fill_prefixes(const struct engine_rule *r, struct arena *a, struct l
     }
 }
 
+static void plan_events(struct engine_rule *r, struct arena *a, struct lag_row *row)
+{
+    uint64_t now = loop_now_ms(r->engine->loop);
+    bool is_due = r->advance_told_ms == 0 || now - r->advance_told_ms >= ADVANCE_EVERY_MS;
+    if (r->engine->conf->event_count == 0) {
+        return;
+    }
+    if (engine_event_plan(r, EVENT_MISSED, a, &row->missed)) {
+        row->missed.out.objective_ms = r->rule.objective_ms;
+    }
+    if (is_due) {
+        engine_event_plan(r, EVENT_WATERMARK, a, &row->advance);
+    }
+}
+
 static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
 {
     size_t n = 0;
@@ -289,6 +349,7 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
                                        .handed_over = r->handed_over};
             fill_holds(r, a, &rows[n]);
             fill_prefixes(r, a, &rows[n]);
+            plan_events(r, a, &rows[n]);
         }
         n++;
     }

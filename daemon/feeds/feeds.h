@@ -60,8 +60,10 @@ struct feed_status {
                                     Listings do not count: their work is backfill */
     int64_t proven_ms; /* listings: when the last complete one began, all of which is handed over;
                           0 = none yet */
-    uint64_t bad_rows;
-    uint64_t listed; /* objects that the rule takes, over all runs */
+    uint64_t bad_rows; /* and messages */
+    uint64_t waiting;  /* queue: messages in it, approximately */
+    uint64_t in_hand;  /* queue: received and not deleted yet */
+    uint64_t listed;   /* objects that the rule takes, over all runs */
     uint64_t listed_bytes;
     uint64_t equal; /* of those: at the destination already */
     uint64_t equal_bytes;
@@ -117,6 +119,22 @@ struct outbox_feed_options {
 
 /* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken. */
 struct feed *outbox_feed_new(const struct outbox_feed_options *options);
+
+/* ---- queue: receives messages of SQS, and deletes them when they are durable ---- */
+
+struct sqs;
+
+struct queue_feed_options {
+    struct loop *loop;
+    struct log *log;
+    struct stat_set *stats;
+    const struct conf_queue *conf; /* copied */
+    struct sqs *sqs;               /* the feed's from now on: it closes it */
+    struct feed_host host;
+};
+
+/* No cursor: the queue keeps what is not durable. Redelivered messages do no harm. */
+struct feed *queue_feed_new(const struct queue_feed_options *options);
 
 /* ---- listing: existing objects of a rule's source, page by page ---- */
 

@@ -24,9 +24,15 @@ static int refuse(struct fail *f, const char *place, const char *why, const char
     return f->code;
 }
 
-static int add_line(struct webhook_tokens *t, struct span line, const char *place, struct fail *f)
+/* What a place holds, line by line: into digests, or the first as it is. */
+struct taken {
+    struct webhook_tokens tokens;
+    char first[WEBHOOK_TOKEN_MAX + 1];
+};
+
+static int add_line(struct taken *t, struct span line, const char *place, struct fail *f)
 {
-    bool good = line.len >= TOKEN_MIN && line.len <= TOKEN_MAX;
+    bool good = line.len >= TOKEN_MIN && line.len <= WEBHOOK_TOKEN_MAX;
     for (size_t i = 0; good && i < line.len; i++) {
         good = line.ptr[i] != '\0' && strchr(TOKEN_CHARS, line.ptr[i]) != NULL;
     }
@@ -34,14 +40,18 @@ static int add_line(struct webhook_tokens *t, struct span line, const char *plac
         return refuse(f, place, "is none of 16 to 255 letters, digits and . _ ~ -",
                       "openssl rand -hex 24 makes one");
     }
-    if (t->count == WEBHOOK_TOKENS_MAX) {
+    struct webhook_tokens *list = &t->tokens;
+    if (list->count == WEBHOOK_TOKENS_MAX) {
         return refuse(f, place, "has more than 4 lines", "leave the old ones out");
     }
-    digest_of(line, t->digests[t->count++]);
+    if (list->count == 0) {
+        snprintf(t->first, sizeof(t->first), "%.*s", SPAN_ARG(line));
+    }
+    digest_of(line, list->digests[list->count++]);
     return 0;
 }
 
-static int take_text(struct webhook_tokens *t, struct span text, const char *place, struct fail *f)
+static int take_text(struct taken *t, struct span text, const char *place, struct fail *f)
 {
     int status = 0;
     while (status == 0 && text.ptr != NULL) {
@@ -54,12 +64,12 @@ static int take_text(struct webhook_tokens *t, struct span text, const char *pla
             status = add_line(t, line, place, f);
         }
     }
-    return status == 0 && t->count == 0
+    return status == 0 && t->tokens.count == 0
                ? refuse(f, place, "is empty", "openssl rand -hex 24 makes one")
                : status;
 }
 
-static int load_file(const char *path, struct webhook_tokens *t, struct fail *f)
+static int load_file(const char *path, struct taken *t, struct fail *f)
 {
     char text[TEXT_MAX];
     FILE *in = fopen(path, "re");
@@ -74,7 +84,7 @@ static int load_file(const char *path, struct webhook_tokens *t, struct fail *f)
     return status;
 }
 
-static int load_systemd(const char *name, struct webhook_tokens *t, struct fail *f)
+static int load_systemd(const char *name, struct taken *t, struct fail *f)
 {
     char path[4096];
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
@@ -86,23 +96,40 @@ static int load_systemd(const char *name, struct webhook_tokens *t, struct fail 
     return load_file(path, t, f);
 }
 
-int webhook_tokens_load(const struct conf_token *where, struct webhook_tokens *ret, struct fail *f)
+static int load(const struct conf_token *where, struct taken *t, struct fail *f)
 {
-    struct webhook_tokens t = {0};
-    int status = 0;
     if (where->environment != NULL) {
         const char *value = getenv(where->environment);
-        status = value != NULL ? take_text(&t, span_str(value), where->environment, f)
-                               : refuse(f, where->environment, "is not in the environment",
-                                        "set the variable, or name a file");
-    } else if (where->systemd != NULL) {
-        status = load_systemd(where->systemd, &t, f);
-    } else if (where->file != NULL) {
-        status = load_file(where->file, &t, f);
+        return value != NULL ? take_text(t, span_str(value), where->environment, f)
+                             : refuse(f, where->environment, "is not in the environment",
+                                      "set the variable, or name a file");
     }
+    if (where->systemd != NULL) {
+        return load_systemd(where->systemd, t, f);
+    }
+    return where->file != NULL ? load_file(where->file, t, f) : 0;
+}
+
+int webhook_tokens_load(const struct conf_token *where, struct webhook_tokens *ret, struct fail *f)
+{
+    struct taken t = {0};
+    int status = load(where, &t, f);
     if (status == 0) {
-        *ret = t;
+        *ret = t.tokens;
     }
+    explicit_bzero(&t, sizeof(t));
+    return status;
+}
+
+int webhook_token_first(const struct conf_token *where, char to[WEBHOOK_TOKEN_MAX + 1],
+                        struct fail *f)
+{
+    struct taken t = {0};
+    int status = load(where, &t, f);
+    if (status == 0) {
+        memcpy(to, t.first, sizeof(t.first));
+    }
+    explicit_bzero(&t, sizeof(t));
     return status;
 }
 

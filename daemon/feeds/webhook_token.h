@@ -7,6 +7,7 @@
 #include "daemon/base/span.h"
 #include "daemon/conf/conf.h"
 
+#define WEBHOOK_TOKEN_MAX  255
 #define WEBHOOK_TOKENS_MAX 4 /* of one source, while one replaces another */
 
 struct webhook_tokens {
@@ -17,6 +18,10 @@ struct webhook_tokens {
 /* Reads the place that is written; none: count 0. REPL_ECREDENTIALS with the place and the mend in
  * *f, never a value. Blocking. */
 int webhook_tokens_load(const struct conf_token *where, struct webhook_tokens *ret, struct fail *f);
+/* The first one as it is written, for a sender that is to be told; "" where none is. The caller
+ * wipes it. */
+int webhook_token_first(const struct conf_token *where, char to[WEBHOOK_TOKEN_MAX + 1],
+                        struct fail *f);
 /* Whether it is one of them, in a time that does not tell how nearly. */
 bool webhook_tokens_have(const struct webhook_tokens *t, struct span token);
 /* Authorization: "Bearer TOKEN", or the token as it is. value NULL: false. */

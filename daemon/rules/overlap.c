@@ -1,3 +1,4 @@
+#include "daemon/base/mem.h"
 #include "daemon/rules/rules.h"
 
 #include <strings.h>
@@ -73,4 +74,94 @@ int rules_check_overlap(const struct rule *rule, const struct rule *others, size
         return REPL_ECONFLICT;
     }
     return 0;
+}
+
+/* ---- circles ---- */
+
+static bool same_place(const struct rule_place *a, const struct rule_place *b,
+                       const struct conf *conf)
+{
+    return strcmp(a->bucket, b->bucket) == 0 && same_endpoint(a->endpoint, b->endpoint, conf) &&
+           strcmp(a->prefix, b->prefix) == 0;
+}
+
+bool rules_is_mirror(const struct rule *a, const struct rule *b, const struct conf *conf)
+{
+    return same_place(&a->source, &b->destination, conf) &&
+           same_place(&a->destination, &b->source, conf);
+}
+
+struct circle {
+    const struct rule *rule; /* where it would close */
+    const struct rule *others;
+    size_t count;
+    const struct conf *conf;
+    bool *seen;
+};
+
+/* Whether what lies at `place` comes to the rule's source in the end; *ret_last: by which rule. */
+static bool comes_back(struct circle *c, const struct rule_place *place,
+                       const struct rule **ret_last)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct rule *other = &c->others[i];
+        if (c->seen[i] || strcmp(other->name, c->rule->name) == 0 ||
+            rules_is_mirror(other, c->rule, c->conf) ||
+            !share_keys(place, &other->source, c->conf)) {
+            continue;
+        }
+        c->seen[i] = true;
+        if (share_keys(&other->destination, &c->rule->source, c->conf)) {
+            *ret_last = other;
+            return true;
+        }
+        if (comes_back(c, &other->destination, ret_last)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_mirror(const struct rule *rule, const struct rule *other, struct fail *f)
+{
+    if (rule->two_way && other->two_way) {
+        return 0;
+    }
+    fail_set(f, REPL_ECONFLICT,
+             "rule \"%s\" goes the other way: both must say two_way, and %s does not", other->name,
+             rule->two_way ? other->name : rule->name);
+    fail_hint(
+        f, "replctl rule update NAME --two-way; what both sides write at once is decided by time");
+    return REPL_ECONFLICT;
+}
+
+int rules_check_circle(const struct rule *rule, const struct rule *others, size_t count,
+                       const struct conf *conf, struct fail *f)
+{
+    if (rule->two_way && !rule->marker) {
+        fail_set(f, REPL_ECONFLICT, "rule \"%s\": two_way needs the marker, which is switched off",
+                 rule->name);
+        return REPL_ECONFLICT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool other_one = strcmp(others[i].name, rule->name) != 0;
+        if (other_one && rules_is_mirror(rule, &others[i], conf) &&
+            check_mirror(rule, &others[i], f) != 0) {
+            return f->code;
+        }
+    }
+    const struct rule *last = NULL;
+    struct circle c = {.rule = rule, .others = others, .count = count, .conf = conf};
+    c.seen = mem_array(count + 1, sizeof(*c.seen));
+    bool closes = comes_back(&c, &rule->destination, &last);
+    mem_free(c.seen);
+    if (!closes) {
+        return 0;
+    }
+    fail_set(
+        f, REPL_ECONFLICT,
+        "rule \"%s\" would bring back what rule \"%s\" takes away: rules must not lead in a circle",
+        last->name, rule->name);
+    fail_hint(f, "two rules that swap source and destination exactly may, with two_way");
+    return REPL_ECONFLICT;
 }

@@ -12,8 +12,8 @@
 /* A glob on bytes: ? one byte but '/', * any but '/', ** any, [a-z] [!a-z] classes, \ quotes. */
 bool rules_glob(struct span pattern, struct span text);
 
-/* Whether the rule takes this key of its source bucket (prefix, include, exclude; reserved, there or
- * at the destination). */
+/* Whether the rule takes this key of its source bucket (prefix, include, exclude; reserved, there
+ * or at the destination). */
 bool rules_takes_key(const struct rule *rule, struct span key);
 /* Whether the change is of the rule's source and key; an absent endpoint is any. */
 bool rules_matches(const struct rule *rule, const struct change *change);
@@ -27,5 +27,13 @@ struct span rules_map_key(const struct rule *rule, struct span key, struct arena
  * are the same place. */
 int rules_check_overlap(const struct rule *rule, const struct rule *others, size_t count,
                         const struct conf *conf, struct fail *f);
+
+/* Whether each one's source is the other's destination. */
+bool rules_is_mirror(const struct rule *a, const struct rule *b, const struct conf *conf);
+/* Rules must not lead in a circle: what one brings another would carry on, for ever. Two rules that
+ * are each other's exact mirror may, when both say two_way, which needs the marker: REPL_ECONFLICT
+ * naming the other rule. */
+int rules_check_circle(const struct rule *rule, const struct rule *others, size_t count,
+                       const struct conf *conf, struct fail *f);
 
 #endif

@@ -35,7 +35,7 @@ def test_malformed_page_would_be_found(tmp_path):
 def options(text):
     """Names of the options of the example configuration, the commented ones too; entries of the
     user's own naming are left out."""
-    return set(OPTION.findall(text)) - {"overseas", "home", "crawler", "accelerated", "direct"}
+    return set(OPTION.findall(text)) - {"overseas", "home", "crawler", "accelerated", "direct", "indexer"}
 
 
 def test_every_option_is_in_the_man_page():

@@ -125,10 +125,10 @@ class Replctl(Mover):
                      for name, server in ends.items()}
         endpoints["far"].update(self.options)
         conf = job.work / f"{job.target}.yaml"
-        conf.write_text(yaml.safe_dump({"memory": self.memory, "endpoints": endpoints}))
+        conf.write_text(yaml.safe_dump({"endpoints": endpoints}))
         return [BUILD / "cli/replctl", "migrate", f"near/{job.bucket}/", f"far/{job.target}/",
                 "--config", conf, "--journal", job.work / f"{job.target}.db", "--json",
-                "--log-level", self.log_level]
+                "--memory", self.memory, "--log-level", self.log_level]
 
 
 class Rclone(Mover):

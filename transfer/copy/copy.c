@@ -12,6 +12,7 @@ struct copy *copy_new(struct sched *s, const struct copy_job *job, void *owner, 
     c->sched = s;
     c->seq = seq;
     c->size_hint = job->size_hint;
+    c->over_etag = job->known_dest_etag;
     arena_init(&c->arena);
     for (int side = 0; side < COPY_SIDES; side++) {
         list_init(&c->queue[side]);
@@ -86,8 +87,7 @@ static void close_upload(struct copy *c, bool abandon)
 void copy_end(struct copy *c, enum copy_end end)
 {
     c->outcome.end = end;
-    bool is_in_vain = c->job.kind == COPY_DELETE || end == COPY_SKIPPED;
-    close_upload(c, is_in_vain && end != COPY_STOPPED);
+    close_upload(c, end != COPY_STOPPED);
     drain(c, AFTER_END);
 }
 

@@ -34,6 +34,8 @@ struct copy_job {
     struct span storage_class; /* absent = as the source's */
     int64_t size_hint;         /* bytes, or -1 */
     bool marker;               /* write marker metadata */
+    bool shared;               /* other hosts write this key too … */
+    bool deletes;              /* … and delete it */
     struct span instance;      /* for the marker */
     uint64_t part_max;         /* bytes */
     int64_t deadline_ms;       /* wall; earlier first, past it the job is late */

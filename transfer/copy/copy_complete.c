@@ -9,8 +9,22 @@ void copy_complete(struct copy *c)
         c->peer_before_complete = true;
         copy_ask(c, STEP_PEER);
     } else {
-        copy_note(c, COPY_COMPLETING, 0);
+        copy_complete_past_peer(c);
     }
+}
+
+void copy_complete_past_peer(struct copy *c)
+{
+    if (c->job.shared) {
+        copy_ask_rival(c);
+    } else {
+        copy_complete_now(c);
+    }
+}
+
+void copy_complete_now(struct copy *c)
+{
+    copy_note(c, COPY_COMPLETING, 0);
 }
 
 static void make_parts(struct copy *c)

@@ -1,5 +1,7 @@
 /* A delete needs positive evidence: the source says that the key is not there, in a bucket that
- * is. Its word is of that moment: a delete that has failed, or has waited, asks again. */
+ * is. Its word is of that moment: a delete that has failed, or has waited, asks again. Whatever
+ * stands at the destination, the source is asked: the change may have been told in the wrong order.
+ */
 #include "transfer/copy/copy_impl.h"
 
 #define ASKS_BEFORE_ABORT 7 /* 25 s in all: a Complete at work has long been done by then */
@@ -85,6 +87,14 @@ void copy_evidence_good(struct copy *c, struct copy_op *o)
     }
 }
 
+/* The key is gone, the bucket is there. */
+static void go_on(struct copy *c, struct copy_op *o)
+{
+    if (!copy_look_ends(c)) {
+        copy_queue(o, STEP_DELETE);
+    }
+}
+
 void copy_evidence_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code != REPL_ENOKEY) {
@@ -94,7 +104,7 @@ void copy_evidence_bad(struct copy *c, struct copy_op *o)
     c->evidence_ms = loop_now_ms(sched_loop(c));
     if (o->op.object.delete_marker || sched_bucket_is_seen(c, COPY_SOURCE) ||
         span_eq_str(span_str(o->op.fail.server_code), "NoSuchKey")) {
-        copy_queue(o, STEP_DELETE);
+        go_on(c, o);
     } else {
         copy_queue(o, STEP_DELETE_BUCKET);
     }
@@ -109,8 +119,7 @@ void copy_bucket_fill(struct copy *c, struct copy_op *o)
 
 void copy_bucket_good(struct copy *c, struct copy_op *o)
 {
-    (void)c;
-    copy_queue(o, STEP_DELETE);
+    go_on(c, o);
 }
 
 void copy_delete_fill(struct copy *c, struct copy_op *o)
@@ -118,16 +127,25 @@ void copy_delete_fill(struct copy *c, struct copy_op *o)
     copy_fill_dest(c, &o->op, STORE_DELETE);
 }
 
+static void deleted(struct copy *c)
+{
+    if (c->job.shared) {
+        copy_ask(c, STEP_RIVAL_EVIDENCE);
+    } else {
+        copy_end(c, COPY_DELETED);
+    }
+}
+
 void copy_delete_good(struct copy *c, struct copy_op *o)
 {
     c->outcome.dest = o->op.object;
-    copy_end(c, COPY_DELETED);
+    deleted(c);
 }
 
 void copy_delete_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
-        copy_end(c, COPY_DELETED);
+        deleted(c);
     } else {
         copy_again_as(c, o, first_question(c)); /* the key may be there again by then */
     }

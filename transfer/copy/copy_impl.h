@@ -34,7 +34,8 @@ enum copy_step {
     STEP_READ_FIRST,
     STEP_TAGS,
     STEP_PUT,
-    STEP_ASK_PUT, /* HEAD destination: did a PUT without an answer happen? */
+    STEP_ASK_RIVAL, /* HEAD destination: what has another host brought? */
+    STEP_ASK_PUT,   /* HEAD destination: did a PUT without an answer happen? */
     STEP_CREATE,
     STEP_READ_PART,
     STEP_SEND_PART,
@@ -56,6 +57,8 @@ enum copy_step {
     STEP_DELETE_EVIDENCE,    /* HEAD source */
     STEP_DELETE_BUCKET,      /* HEAD_BUCKET source: a HEAD's 404 does not tell key from bucket */
     STEP_DELETE,
+    STEP_RIVAL_EVIDENCE, /* HEAD source: is it still gone? */
+    STEP_RIVAL_CHECK,    /* HEAD source: is it still there? */
     STEP_COUNT
 };
 
@@ -82,6 +85,9 @@ struct copy_op {
     struct timer delay;
     struct list link;
 };
+
+/* What stands at the destination of a delete. */
+enum copy_look { LOOK_OURS, LOOK_NOTHING, LOOK_FOREIGN, LOOK_UNKEPT };
 
 enum part_state { PART_TODO, PART_BUSY, PART_SENT, PART_DONE };
 
@@ -159,6 +165,14 @@ struct copy {
     struct plan plan;
     unsigned lost_meta;
 
+    /* ---- other hosts ---- */
+    struct span
+        over_etag; /* what stands at the destination and may be overwritten; absent: nothing */
+    struct span
+        read_over; /* what stood there before the present reading began; absent: not known */
+    unsigned rivals;
+    bool is_checked; /* the source had the key after it was written */
+
     /* ---- the upload ---- */
     struct span upload_id;
     bool upload_is_open;     /* the journal has it (or will, by a record in the queue) */
@@ -170,6 +184,7 @@ struct copy {
     unsigned complete_attempts;
     bool complete_said_gone; /* its last answer was that there is no such upload */
     unsigned delete_asks;    /* whether it is there still */
+    enum copy_look look;     /* LOOK_OURS where there was no need to */
     uint64_t evidence_ms;    /* when the source said that the key is gone */
     struct copy_part *parts;
     struct store_part *complete_parts;
@@ -270,14 +285,25 @@ uint64_t copy_part_length(const struct copy *c, uint32_t index);
 void copy_begin(struct copy *c); /* once nothing of an earlier life is left */
 void copy_read_start(struct copy *c);
 void copy_write(struct copy *c); /* source, tags and body are there */
+void copy_send(struct copy *c);  /* nothing at the destination is in the way */
 void copy_create(struct copy *c);
 void copy_parts_start(struct copy *c);
 void copy_parts_alloc(struct copy *c);
 void copy_complete(struct copy *c);
+void copy_complete_past_peer(struct copy *c);
+void copy_complete_now(struct copy *c); /* nothing of another host is in the way */
 void copy_verify(struct copy *c);
 void copy_verified(struct copy *c);
 void copy_resume(struct copy *c);
 void copy_delete_start(struct copy *c);
+
+/* copy_rival.c */
+void copy_rival_condition(const struct copy *c, struct store_op *op);
+bool copy_is_refused_by_rival(const struct copy_op *o);
+void copy_ask_rival(struct copy *c);
+/* What was written as new: another host may have deleted it while we were reading. True: it is
+ * being asked for, and copy_verified() comes again. */
+bool copy_is_to_be_checked(struct copy *c);
 
 /* Whether the destination must be asked whose object it has before this source is written. */
 bool copy_peer_is_asked(const struct copy *c);
@@ -285,6 +311,9 @@ bool copy_peer_is_asked(const struct copy *c);
 bool copy_peer_is_replica(const struct copy *c);
 /* Whether the destination's object must be seen before it is deleted. */
 bool copy_look_is_needed(const struct copy *c);
+/* With the source's word that the key is gone: ends the copy by what was seen, unless it is to be
+ * deleted. */
+bool copy_look_ends(struct copy *c);
 
 /* What a marker says of where its object comes from; views, the ETag escaped. */
 struct copy_trace {
@@ -349,6 +378,9 @@ copy_step_fn copy_delete_upload_good, copy_delete_upload_bad;
 copy_step_fn copy_delete_abort_fill, copy_delete_abort_good, copy_delete_abort_bad;
 copy_step_fn copy_evidence_fill, copy_evidence_good, copy_evidence_bad;
 copy_step_fn copy_bucket_fill, copy_bucket_good;
+copy_step_fn copy_rival_good, copy_rival_bad;
+copy_step_fn copy_rival_check_good, copy_rival_check_bad;
+copy_step_fn copy_rival_evidence_good, copy_rival_evidence_bad;
 copy_step_fn copy_delete_fill, copy_delete_good, copy_delete_bad;
 
 #endif

@@ -20,6 +20,7 @@ static const struct step {
     [STEP_READ_FIRST] = {"reading", COPY_SOURCE, copy_first_fill, copy_first_good, copy_first_bad},
     [STEP_TAGS] = {"reading tags", COPY_SOURCE, copy_tags_fill, copy_tags_good, copy_tags_bad},
     [STEP_PUT] = {"sending", COPY_DEST, copy_put_fill, copy_put_good, copy_put_bad},
+    [STEP_ASK_RIVAL] = {"asking", COPY_DEST, copy_ask_dest_fill, copy_rival_good, copy_rival_bad},
     [STEP_ASK_PUT] = {"asking", COPY_DEST, copy_ask_dest_fill, copy_ask_put_good, copy_ask_put_bad},
     [STEP_CREATE] = {"creating the upload", COPY_DEST, copy_create_fill, copy_create_good,
                      copy_create_bad},
@@ -57,6 +58,10 @@ static const struct step {
                               copy_evidence_bad},
     [STEP_DELETE_BUCKET] = {"asking", COPY_SOURCE, copy_bucket_fill, copy_bucket_good, copy_again},
     [STEP_DELETE] = {"deleting", COPY_DEST, copy_delete_fill, copy_delete_good, copy_delete_bad},
+    [STEP_RIVAL_EVIDENCE] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_rival_evidence_good,
+                             copy_rival_evidence_bad},
+    [STEP_RIVAL_CHECK] = {"asking", COPY_SOURCE, copy_evidence_fill, copy_rival_check_good,
+                          copy_rival_check_bad},
 };
 
 enum copy_side copy_side(enum copy_step step)

@@ -75,7 +75,7 @@ static void go_on(struct copy *c)
 {
     c->peer_for = arena_span(&c->arena, c->source.etag);
     if (c->peer_before_complete) {
-        copy_note(c, COPY_COMPLETING, 0);
+        copy_complete_past_peer(c);
     } else {
         copy_read_start(c);
     }
@@ -148,26 +148,18 @@ static bool may_delete(const struct copy *c, const struct store_object *dest)
     return !c->job.two_way && (has_row(c) || c->job.delete_foreign);
 }
 
-void copy_look_dest_good(struct copy *c, struct copy_op *o)
+static enum copy_look look_at(const struct copy *c, const struct store_object *dest)
 {
-    struct fail f;
-    if (!may_delete(c, &o->op.object)) {
-        c->outcome.is_conflict = c->job.two_way;
-        copy_skip(c, c->job.two_way ? "was written at the destination, too"
-                                    : "the destination's object is not of repld's making");
-    } else if (c->job.keep_version && !is_named(o->op.object.version_id)) {
-        fail_set(&f, REPL_EREFUSED,
-                 "destination keeps no version of it: a delete would destroy it");
-        copy_fail(c, &f, COPY_DEST);
-    } else {
-        copy_queue(o, STEP_DELETE_EVIDENCE);
+    if (!may_delete(c, dest)) {
+        return LOOK_FOREIGN;
     }
+    return c->job.keep_version && !is_named(dest->version_id) ? LOOK_UNKEPT : LOOK_OURS;
 }
 
-static void nothing_there(struct copy *c)
+void copy_look_dest_good(struct copy *c, struct copy_op *o)
 {
-    c->outcome.dest_gone = true;
-    copy_skip(c, "nothing is there to be deleted");
+    c->look = look_at(c, &o->op.object);
+    copy_queue(o, STEP_DELETE_EVIDENCE);
 }
 
 void copy_look_dest_bad(struct copy *c, struct copy_op *o)
@@ -175,7 +167,7 @@ void copy_look_dest_bad(struct copy *c, struct copy_op *o)
     if (o->op.fail.code != REPL_ENOKEY) {
         copy_again(c, o);
     } else if (o->op.object.delete_marker || sched_bucket_is_seen(c, COPY_DEST)) {
-        nothing_there(c);
+        copy_look_bucket_good(c, o);
     } else {
         copy_queue(o, STEP_DELETE_LOOK_BUCKET);
     }
@@ -189,6 +181,30 @@ void copy_look_bucket_fill(struct copy *c, struct copy_op *o)
 
 void copy_look_bucket_good(struct copy *c, struct copy_op *o)
 {
-    (void)o;
-    nothing_there(c);
+    c->look = LOOK_NOTHING;
+    copy_queue(o, STEP_DELETE_EVIDENCE);
+}
+
+bool copy_look_ends(struct copy *c)
+{
+    struct fail f;
+    switch (c->look) {
+    case LOOK_OURS:
+        return false;
+    case LOOK_NOTHING:
+        c->outcome.dest_gone = true;
+        copy_skip(c, "nothing is there to be deleted");
+        break;
+    case LOOK_FOREIGN:
+        c->outcome.is_conflict = c->job.two_way;
+        copy_skip(c, c->job.two_way ? "was written at the destination, too"
+                                    : "the destination's object is not of repld's making");
+        break;
+    case LOOK_UNKEPT:
+        fail_set(&f, REPL_EREFUSED,
+                 "destination keeps no version of it: a delete would destroy it");
+        copy_fail(c, &f, COPY_DEST);
+        break;
+    }
+    return true;
 }

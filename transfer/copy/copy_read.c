@@ -286,11 +286,23 @@ void copy_write(struct copy *c)
     c->outcome.source = c->source;
     c->outcome.bytes = c->source.size;
     copy_meta_make(c);
-    if (c->plan.single) {
+    bool is_tied = c->plan.single && store_can_condition(c->job.to);
+    if (c->job.shared && !is_tied) {
+        copy_ask_rival(c);
+    } else {
+        copy_send(c);
+    }
+}
+
+void copy_send(struct copy *c)
+{
+    if (!c->plan.single) {
+        copy_create(c);
+    } else if (c->body == NULL) { /* shed in an outage */
+        copy_read_start(c);
+    } else {
         copy_queue(c->body, STEP_PUT);
         c->body->attempts = 0;
         c->body = NULL;
-    } else {
-        copy_create(c);
     }
 }

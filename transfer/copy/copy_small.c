@@ -26,6 +26,7 @@ void copy_put_fill(struct copy *c, struct copy_op *o)
     o->op.body = span_of(o->ticket.buffer, (size_t)c->source.size);
     o->op.meta = c->meta;
     o->op.content_md5 = source_md5(c);
+    copy_rival_condition(c, &o->op);
 }
 
 /* The answer itself says that these bytes are there. */
@@ -63,6 +64,10 @@ void copy_put_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ECHECKSUM) {
         spoilt(c, o);
+    } else if (copy_is_refused_by_rival(o)) {
+        c->body = o;
+        copy_hold(o);
+        copy_ask_rival(c);
     } else if (o->op.ambiguous) {
         c->body = o;
         copy_hold(o);

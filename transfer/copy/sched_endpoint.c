@@ -47,6 +47,11 @@ static void count_result(struct endpoint *e, const struct store_op *op)
 
 /* ---- life ---- */
 
+static void has_more(void *arg)
+{
+    sched_pump_soon(arg);
+}
+
 static struct endpoint *endpoint_new(struct sched *s, struct store *store)
 {
     struct endpoint *e = MEM_NEW(struct endpoint);
@@ -59,6 +64,8 @@ static struct endpoint *endpoint_new(struct sched *s, struct store *store)
     throttle_init(&e->throttle);
     timer_init(&e->probe_timer, s->o.loop, probe_due, e);
     list_push_back(&s->endpoints, &e->link);
+    store->more = has_more;
+    store->more_arg = s;
     make_stats(e);
     return e;
 }
@@ -83,6 +90,7 @@ struct endpoint *endpoint_get(struct sched *s, struct store *store)
 void endpoint_free(struct endpoint *e)
 {
     list_remove(&e->link);
+    e->store->more = NULL;
     timer_stop(&e->probe_timer);
     if (e->probe != NULL) {
         e->probe->endpoint = NULL;

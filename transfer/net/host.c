@@ -2,6 +2,8 @@
 #include "transfer/net/net_impl.h"
 
 #define KNOWN_FOR_MS 3600000
+#define VERDICT_US   2000000 /* of bulk */
+#define HELD         0.5     /* of that: windows are what bulk waits for */
 
 static enum net_http said(const struct host *h)
 {
@@ -26,6 +28,7 @@ bool host_is_known(const struct host *h)
 static void learn(struct host *h, enum host_http http)
 {
     h->http = http;
+    h->bulk = HOST_BULK_HTTP_2;
     h->probed_ms = loop_now_ms(h->path->net->common.loop);
 }
 
@@ -73,6 +76,48 @@ void host_stop(struct host *h)
         probe_cancel(h->probe);
         h->probe = NULL;
     }
+}
+
+/* ---- bulk and the windows of HTTP/2 ---- */
+
+bool host_speaks_h2(const struct host *h, enum net_class class)
+{
+    return h->http == HOST_HTTP_2 && (class == NET_SMALL || h->bulk != HOST_BULK_HTTP_1);
+}
+
+static void move_bulk(struct host *h)
+{
+    const struct net *n = h->path->net;
+    h->bulk = HOST_BULK_HTTP_1;
+    LOG_NOTICE(n->common.log, "net",
+               "endpoint %s: peer window holds large bodies up in HTTP/2, they go on in HTTP/1.1 "
+               "to %s held=%.2f",
+               n->name, h->name, (double)h->held_us / (double)h->bulk_us);
+}
+
+void host_held(struct host *h, uint64_t bulk_us, uint64_t held_us)
+{
+    if (h->bulk != HOST_BULK_HTTP_2 || said(h) != NET_HTTP_AUTO) {
+        return;
+    }
+    h->bulk_us += bulk_us;
+    h->held_us += held_us;
+    if (h->bulk_us < VERDICT_US) {
+        return;
+    }
+    if ((double)h->held_us > HELD * (double)h->bulk_us) {
+        move_bulk(h);
+    }
+    h->bulk_us = 0;
+    h->held_us = 0;
+}
+
+void host_refuses_h1(struct host *h, const struct fail *why)
+{
+    const struct net *n = h->path->net;
+    h->bulk = HOST_BULK_STAYS;
+    LOG_NOTICE(n->common.log, "net", "endpoint %s: large bodies stay in HTTP/2 to %s: %s", n->name,
+               h->name, why->text);
 }
 
 void host_fall_back(struct host *h, const struct fail *why)

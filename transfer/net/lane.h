@@ -32,10 +32,11 @@ struct lane {
     struct list link;     /* of the host, those with room first, the warmest before others */
     enum net_class class; /* of what it carries: streams of both on one connection would compete */
     unsigned active;      /* requests */
-    bool is_spent;        /* takes no more: closed when its requests have ended */
-    bool is_proven;       /* has brought an answer */
-    union addr addr;      /* with port: where its connection goes */
-    int fd;               /* of its connection; -1: none */
+    bool is_h2;
+    bool is_spent;           /* takes no more: closed when its requests have ended */
+    bool is_proven;          /* has brought an answer */
+    union addr addr;         /* with port: where its connection goes */
+    int fd;                  /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */
     uint64_t idle_ms;        /* monotonic, since when it has none; 0 = busy */
     uint64_t came_bytes;     /* of bodies, counted by the lane as they come */
@@ -47,6 +48,7 @@ struct lane {
     uint64_t seen_held_us;
     uint64_t rate_bps;      /* bytes a second, both ways, over the last second or so */
     uint64_t slow_since_us; /* see slow.h */
+    uint64_t stuck_us;      /* bytes are out, and none of them was acknowledged for so long */
     uint64_t begun_bytes;   /* acknowledged and come when its newest request began */
     uint64_t done_bps;      /* rate of its last bulk request, answer included; 0: none yet */
 };

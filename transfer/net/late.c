@@ -1,13 +1,15 @@
 /* What is far behind its peers is given up and sent again elsewhere: a bulk lane that has lost its
- * way, and a small request whose answer does not begin. */
+ * way, bulk that the windows of HTTP/2 hold up, and a small request whose answer does not begin. */
 #include "transfer/net/net_impl.h"
 #include "transfer/net/slow.h"
 
 #define LANES_MAX 256
 
-#define SPARE_US  600000  /* a slot is free for so long: no more work comes */
-#define TAIL_US   1000000 /* a request is judged after so long … */
-#define TAIL_RTTS 12      /* … and so many round trips: a new lane needs them to be at its rate */
+#define STUCK_US   5000000 /* all bulk lanes of a path are given up … */
+#define STUCK_RTTS 20
+#define SPARE_US   600000  /* a slot is free for so long: no more work comes */
+#define TAIL_US    1000000 /* a request is judged after so long … */
+#define TAIL_RTTS  12 /* … and so many round trips: a new lane needs them to be at its rate */
 
 /* ---- bulk: slow lanes ---- */
 
@@ -26,17 +28,16 @@ static size_t bulk_lanes(const struct path *p, struct lane *to[LANES_MAX])
     return n;
 }
 
-static void give_up_lane(struct lane *l)
+static void give_up_lane(struct lane *l, const char *why)
 {
     struct net *n = l->net;
-    LOG_INFO(n->common.log, "net",
-             "endpoint %s: a lane to %s is far slower than the others: %llu B/s", n->name,
-             l->host->name, (unsigned long long)l->rate_bps);
+    LOG_INFO(n->common.log, "net", "endpoint %s: a lane to %s is given up at %llu B/s: %s", n->name,
+             l->host->name, (unsigned long long)l->rate_bps, why);
     l->is_spent = true;
     LIST_FOR_SAFE (node, &n->active) {
         struct net_request *r = CONTAINER_OF(node, struct net_request, active);
         if (r->lane == l) {
-            net_give_up(n, r, REPL_ETIMEOUT, "connection was far slower than the others");
+            net_give_up(n, r, REPL_ETIMEOUT, why);
         }
     }
 }
@@ -56,7 +57,37 @@ static void check_lanes(struct path *p)
         lanes[i]->slow_since_us = seen[i].since_us;
     }
     if (found >= 0) {
-        give_up_lane(lanes[found]);
+        give_up_lane(lanes[found], "connection was far slower than the others");
+    }
+}
+
+/* ---- bulk: outages ---- */
+
+/* TCP repeats after twice the time each time: 30 s of outage would end some 10 s later for it. The
+ * failures tell the endpoint's breaker, which asks every second. What waits for an answer, or for
+ * the server to read, is not given up. */
+static void check_stuck(struct path *p)
+{
+    struct lane *lanes[LANES_MAX];
+    size_t n = p->pace.state == PACE_SILENT ? bulk_lanes(p, lanes) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct lane *l = lanes[i];
+        if (l->stuck_us >= STUCK_US && l->stuck_us >= STUCK_RTTS * (uint64_t)l->seen.rtt_us) {
+            give_up_lane(lanes[i], "nothing was acknowledged on any connection");
+        }
+    }
+}
+
+/* ---- bulk: what has left HTTP/2 ---- */
+
+/* A part would go on for a minute where the next one takes a second. */
+static void check_held(struct net *n)
+{
+    LIST_FOR_SAFE (node, &n->active) {
+        struct net_request *r = CONTAINER_OF(node, struct net_request, active);
+        if (r->class == NET_BULK && r->lane->is_h2 && !host_speaks_h2(r->host, NET_BULK)) {
+            net_give_up(n, r, REPL_EPROTO, "the server's HTTP/2 window held it up");
+        }
     }
 }
 
@@ -113,7 +144,7 @@ static void check_tail(struct path *p)
         struct net_request *r = CONTAINER_OF(node, struct net_request, active);
         if (other_bps > 0 && r->class == NET_BULK && r->host->path == p &&
             is_better_anew(r, other_bps)) {
-            give_up_lane(r->lane);
+            give_up_lane(r->lane, "an idle connection brings it sooner");
             return;
         }
     }
@@ -145,7 +176,9 @@ void late_check(struct net *n)
 {
     for (size_t i = 0; i < n->path_count; i++) {
         check_lanes(&n->paths[i]);
+        check_stuck(&n->paths[i]);
         check_tail(&n->paths[i]);
     }
+    check_held(n);
     check_answers(n);
 }

@@ -13,15 +13,27 @@ static void finish_close(void *arg);
 
 static void start_waiting(struct net *n);
 
+/* Where a part takes a minute, nothing may end for long. */
+static void steer(struct net *n)
+{
+    unsigned before = net_slots(n, NET_BULK);
+    for (size_t i = 0; i < n->path_count; i++) {
+        path_sample(&n->paths[i]);
+        path_steer(&n->paths[i]);
+    }
+    if (n->more != NULL && net_slots(n, NET_BULK) > before) {
+        n->more(n->more_arg);
+    }
+}
+
 static void tick(void *arg)
 {
     struct net *n = arg;
     pool_close_old(n);
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
-        path_sample(&n->paths[i]);
-        path_steer(&n->paths[i]);
     }
+    steer(n);
     late_check(n);
     start_waiting(n);
     if (n->lanes > 0) {
@@ -80,6 +92,8 @@ int net_new(const struct net_options *o, struct net **ret, struct fail *f)
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_share_setopt(n->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     n->name = mem_strdup(o->name);
+    n->more = o->more;
+    n->more_arg = o->more_arg;
     n->lane_limit = o->lanes > 0 ? o->lanes : 1;
     make_paths(n, o);
     timer_init(&n->tick, o->loop, tick, n);
@@ -203,11 +217,20 @@ static void note_loss(struct net_request *r, const struct lane *l)
     r->rtt_us = l->seen.rtt_us > 0 ? l->seen.rtt_us : l->host->path->sample.rtt_us;
 }
 
+/* Bulk has left HTTP/2, and the host speaks nothing else. */
+static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
+{
+    bool is_first = !l->is_h2 && !l->is_proven && l->host->http == HOST_HTTP_2;
+    return is_first && (f->code == REPL_ETLS || f->code == REPL_EPROTO || f->code == REPL_ENET);
+}
+
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
+    } else if (is_refusal_of_h1(l, &r->fail)) {
+        host_refuses_h1(l->host, &r->fail);
     } else if (fail_class(r->fail.code) == FAIL_RETRY) {
         note_loss(r, l);
     }

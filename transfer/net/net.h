@@ -45,6 +45,8 @@ struct net_options {
     unsigned lanes;         /* at most, over all paths; at least 1 */
     const char *congestion; /* "auto" (also NULL): bbr where it is allowed; or one by name */
     enum net_http http;
+    loop_fn *more; /* net_slots() of bulk has grown, though no request has ended; NULL: not told */
+    void *more_arg;
     const struct net_path_options *paths;
     size_t path_count; /* 1 … NET_PATHS_MAX */
 };

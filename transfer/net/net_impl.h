@@ -52,6 +52,10 @@ struct path {
 
 enum host_http { HOST_HTTP_UNKNOWN, HOST_HTTP_1, HOST_HTTP_2 };
 
+/* What bulk speaks with a host of HTTP/2. It gains nothing by streams, and loses where the host's
+ * windows hold it up: then HTTP/1.1, unless the host does not know that either. */
+enum host_bulk { HOST_BULK_HTTP_2, HOST_BULK_HTTP_1, HOST_BULK_STAYS };
+
 /* A name and port, with all connections to it. A bucket that is part of the name has its own. */
 struct host {
     struct list link;
@@ -62,6 +66,10 @@ struct host {
     struct list lanes;
     struct resolve names;
     enum host_http http;
+    enum host_bulk bulk;
+    uint64_t
+        bulk_us; /* lanes of HTTP/2 had bulk for so long, all together, since the last verdict */
+    uint64_t held_us;           /* of that: held by the host's window */
     uint64_t probed_ms;         /* when that was learnt */
     struct probe *probe;        /* under way, or NULL */
     struct probe_result probed; /* the newest */
@@ -82,6 +90,8 @@ struct net {
     struct list waiting;     /* net_request.link */
     struct list failed;      /* before they had a lane; or cancelled */
     struct sock_grant grant; /* of the newest connection */
+    loop_fn *more;
+    void *more_arg;
     bool closing;
     struct deferred finish;
     loop_fn *closed;
@@ -121,6 +131,12 @@ void host_init(struct host *h);
 bool host_is_known(const struct host *h);
 void host_ask(struct host *h, const union addr *addr);
 void host_stop(struct host *h);
+/* What a new lane for this class is of. */
+bool host_speaks_h2(const struct host *h, enum net_class class);
+/* A lane of HTTP/2 had bulk for so long, and was held by the host's window. */
+void host_held(struct host *h, uint64_t bulk_us, uint64_t held_us);
+/* A new lane of HTTP/1.1 was of no use. */
+void host_refuses_h1(struct host *h, const struct fail *why);
 /* HTTP/2 with it has failed: new lanes are of the other kind, unless the operator wants this one.
  */
 void host_fall_back(struct host *h, const struct fail *why);
@@ -133,7 +149,7 @@ void path_sample(struct path *p);
 
 /* ---- slow lanes and late answers: late.c ---- */
 
-/* Gives up what is far behind its peers: the connection, and the request with it. */
+/* Gives up what is far behind its peers, the connection with it, and what is held up. */
 void late_check(struct net *n);
 
 /* ---- pool.c ---- */

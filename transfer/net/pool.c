@@ -51,8 +51,9 @@ static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avo
     if (in_the_way != NULL) {
         close_lane(in_the_way);
     }
-    struct lane *l = h->http == HOST_HTTP_2 ? lane_h2_new(h, &n->common, addr)
-                                            : lane_h1_new(h, &n->common, addr);
+    bool is_h2 = host_speaks_h2(h, class);
+    struct lane *l = is_h2 ? lane_h2_new(h, &n->common, addr) : lane_h1_new(h, &n->common, addr);
+    l->is_h2 = is_h2;
     l->class = class;
     list_push_front(&h->lanes, &l->link);
     h->path->lanes++;
@@ -63,6 +64,7 @@ static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avo
 static bool takes(const struct lane *l, enum net_class class, uint64_t avoid)
 {
     return !l->is_spent && (l->active == 0 || l->class == class) && l->ops->room(l) > 0 &&
+           l->is_h2 == host_speaks_h2(l->host, class) &&
            (avoid == 0 || addr_tag(&l->addr) != avoid);
 }
 

@@ -20,6 +20,9 @@ static void add_lane(struct path_sample *s, struct lane *l, uint64_t now_us)
     tcpinfo_between(&l->seen, &now, &d);
     uint64_t came = l->came_bytes - l->seen_came_bytes;
     uint64_t held = l->held_us - l->seen_held_us;
+    if (l->is_h2 && l->active > 0 && l->class == NET_BULK) {
+        host_held(l->host, d.span_us, held);
+    }
     s->moved_bytes += d.acked_bytes + came;
     s->sent_bytes += d.sent_bytes;
     s->retrans_bytes += d.retrans_bytes;
@@ -30,6 +33,8 @@ static void add_lane(struct path_sample *s, struct lane *l, uint64_t now_us)
         s->rtt_us += (uint32_t)(((int64_t)now.rtt_us - s->rtt_us) / (int64_t)(s->lanes + 1));
         s->lanes++;
     }
+    bool stuck = d.busy_us > 0 && d.rwnd_limited_us == 0 && held == 0 && d.acked_bytes + came == 0;
+    l->stuck_us = stuck ? l->stuck_us + d.span_us : 0;
     uint64_t rate = d.span_us > 0 ? (d.acked_bytes + came) * 1000000 / d.span_us : 0;
     l->rate_bps = l->seen.at_us == 0 ? rate : (4 * l->rate_bps + rate) / 5;
     l->seen = now;

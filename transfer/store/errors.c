@@ -40,6 +40,7 @@ static const struct {
     {"NoSuchUpload", REPL_ENOUPLOAD},
     {"NoSuchVersion", REPL_ENOKEY},
     {"NotImplemented", REPL_EUNSUPPORTED},
+    {"ObjectLocked", REPL_EREFUSED},
     {"OperationAborted", REPL_ESERVER},
     {"PermanentRedirect", REPL_EREGION},
     {"PreconditionFailed", REPL_ECHANGED},
@@ -52,8 +53,6 @@ static const struct {
     {"SlowDown", REPL_ETHROTTLED},
     {"SlowDownRead", REPL_ETHROTTLED},
     {"SlowDownWrite", REPL_ETHROTTLED},
-    {"Throttling", REPL_ETHROTTLED},
-    {"ThrottlingException", REPL_ETHROTTLED},
     {"TokenRefreshRequired", REPL_ECREDENTIALS},
     {"TooManyRequests", REPL_ETHROTTLED},
     {"UserDisable", REPL_EDENIED},
@@ -104,6 +103,9 @@ int errors_classify(unsigned status, const char *code)
         if (strcmp(code, codes[i].code) == 0) {
             return codes[i].meaning;
         }
+    }
+    if (strncmp(code, "Throttl", 7) == 0) { /* Throttling, Throttling.User, ThrottledException … */
+        return REPL_ETHROTTLED;
     }
     if (status >= 400 && status < 500 && strncmp(code, "KMS.", 4) == 0) {
         return REPL_EDENIED;

@@ -23,7 +23,11 @@ static const struct s3_verb *const verbs[] = {
     [STORE_LIST_UPLOADS] = &s3_verb_list_uploads,
     [STORE_GET_TAGS] = &s3_verb_get_tags,
     [STORE_PUT_TAGS] = &s3_verb_put_tags,
+    [STORE_GET_NOTIFICATION] = &s3_verb_get_notification,
+    [STORE_PUT_NOTIFICATION] = &s3_verb_put_notification,
+    [STORE_CREATE_TOPIC] = &s3_verb_create_topic,
     [STORE_HEAD_BUCKET] = &s3_verb_head_bucket,
+    [STORE_GET_VERSIONING] = &s3_verb_get_versioning,
 };
 
 /* ---- one operation ---- */
@@ -185,6 +189,7 @@ static void clear_result(struct store_op *op)
     op->upload_count = 0;
     op->key_fails = NULL;
     op->tags = NULL;
+    op->ret_text = span_of(NULL, 0);
     op->tag_count = 0;
     op->wire_sent = 0;
 }
@@ -317,6 +322,12 @@ static int add_way(struct s3 *s, const struct s3_path *path, struct fail *f)
     return 0;
 }
 
+static void has_more(void *arg)
+{
+    struct s3 *s = arg;
+    store_has_more(&s->base);
+}
+
 static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *stats,
                     struct fail *f)
 {
@@ -337,6 +348,8 @@ static int open_net(struct s3 *s, const struct s3_options *o, struct stat_set *s
                               .congestion = o->congestion,
                               .http = o->http,
                               .lanes = o->connections > 0 ? o->connections : 256,
+                              .more = has_more,
+                              .more_arg = s,
                               .paths = paths,
                               .path_count = o->path_count};
     return net_new(&net, &s->net, f);

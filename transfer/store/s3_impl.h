@@ -133,9 +133,11 @@ bool s3_correct(struct s3_call *c);
 /* ---- verbs ---- */
 extern const struct s3_verb s3_verb_get, s3_verb_head, s3_verb_put, s3_verb_delete,
     s3_verb_get_tags, s3_verb_put_tags, s3_verb_head_bucket; /* s3_object.c */
+extern const struct s3_verb s3_verb_get_notification, s3_verb_put_notification,
+    s3_verb_create_topic; /* s3_notify.c */
 extern const struct s3_verb s3_verb_create, s3_verb_part, s3_verb_complete, s3_verb_abort,
     s3_verb_list_parts; /* s3_multipart.c */
-extern const struct s3_verb s3_verb_list, s3_verb_list_versions, s3_verb_list_uploads,
-    s3_verb_delete_many; /* s3_list.c */
+extern const struct s3_verb s3_verb_list, s3_verb_list_versions, s3_verb_get_versioning,
+    s3_verb_list_uploads, s3_verb_delete_many; /* s3_list.c */
 
 #endif

@@ -211,6 +211,39 @@ static int parse_list_versions(struct s3_call *c)
     return 0;
 }
 
+static int build_get_versioning(struct s3_call *c)
+{
+    c->bucket_only = true;
+    s3_param(c, "versioning", span_of("", 0));
+    return 0;
+}
+
+struct versioning_answer {
+    struct store_op *op;
+    bool complete;
+};
+
+static void versioning_end(void *arg, const char *path, struct span text)
+{
+    struct versioning_answer *v = arg;
+    if (strcmp(path, "VersioningConfiguration/Status") == 0) {
+        v->op->versioning = span_eq_nocase(text, "Enabled");
+    } else if (strcmp(path, "VersioningConfiguration") == 0) {
+        v->complete = true;
+    }
+}
+
+static int parse_get_versioning(struct s3_call *c)
+{
+    static const struct xml_handler handler = {.end = versioning_end};
+    struct versioning_answer v = {.op = c->op};
+    c->op->versioning = false;
+    if (xml_parse(c->net.text, &handler, &v) < 0 || !v.complete) {
+        fail_set(&c->op->fail, REPL_EPROTO, "GetBucketVersioning: the answer was cut off");
+    }
+    return 0;
+}
+
 /* ---- uploads ---- */
 
 #define UPLOADS_MAX 1000
@@ -428,6 +461,8 @@ static int refused_delete_many(struct s3_call *c)
 const struct s3_verb s3_verb_list = {.method = "GET", .build = build_list, .parse = parse_list};
 const struct s3_verb s3_verb_list_versions = {
     .method = "GET", .build = build_list_versions, .parse = parse_list_versions};
+const struct s3_verb s3_verb_get_versioning = {
+    .method = "GET", .build = build_get_versioning, .parse = parse_get_versioning};
 const struct s3_verb s3_verb_list_uploads = {
     .method = "GET", .build = build_list_uploads, .parse = parse_list_uploads};
 const struct s3_verb s3_verb_delete_many = {.method = "POST",

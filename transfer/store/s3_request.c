@@ -312,7 +312,7 @@ int s3_submit_request(struct s3_call *c)
     c->net.path = net_pick(s->net, c->net.class);
     const struct s3_way *way = &s->ways[c->net.path];
     struct span host = span_str(way->host);
-    if (way->virtual_host) {
+    if (way->virtual_host && c->op->bucket.len > 0) {
         host = span_str(arena_printf(&c->arena, "%.*s.%s", SPAN_ARG(c->op->bucket), way->host));
     }
     struct span path = encode_path(c, way);

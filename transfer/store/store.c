@@ -18,7 +18,11 @@ const char *store_op_name(enum store_op_kind kind)
         [STORE_LIST_UPLOADS] = "ListMultipartUploads",
         [STORE_GET_TAGS] = "GetObjectTagging",
         [STORE_PUT_TAGS] = "PutObjectTagging",
+        [STORE_GET_NOTIFICATION] = "GetBucketNotificationConfiguration",
+        [STORE_PUT_NOTIFICATION] = "PutBucketNotificationConfiguration",
+        [STORE_CREATE_TOPIC] = "CreateTopic",
         [STORE_HEAD_BUCKET] = "HeadBucket",
+        [STORE_GET_VERSIONING] = "GetBucketVersioning",
     };
     return names[kind];
 }

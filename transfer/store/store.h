@@ -32,7 +32,11 @@ enum store_op_kind {
     STORE_LIST_UPLOADS,  /* all uploads whose key starts with `key` (at most 1,000) */
     STORE_GET_TAGS,
     STORE_PUT_TAGS,
+    STORE_GET_NOTIFICATION, /* the bucket's configuration, as XML in ret_text */
+    STORE_PUT_NOTIFICATION, /* `body`, XML, is put in its place */
+    STORE_CREATE_TOPIC,     /* of the server itself (Ceph RGW): `body` is a form; bucket is empty */
     STORE_HEAD_BUCKET,
+    STORE_GET_VERSIONING, /* whether the bucket keeps versions now */
 };
 
 /* A header or tag that travels with an object; values are bytes as read. */
@@ -167,7 +171,9 @@ struct store_op {
     size_t upload_count;
     struct fail *key_fails;  /* DELETE_MANY: key_count of them, code 0 = deleted or not there */
     struct store_pair *tags; /* GET_TAGS */
+    struct span ret_text;    /* GET_NOTIFICATION, CREATE_TOPIC */
     size_t tag_count;
+    bool versioning;    /* GET_VERSIONING: enabled; not while it is suspended */
     uint64_t wire_sent; /* body bytes that left for the server, repeats included */
     uint64_t failed_at; /* stands for the address where the connection failed; 0: it did not */
     uint32_t rtt_us;    /* of that connection; 0: not known */
@@ -224,7 +230,17 @@ struct store {
     const struct store_ops *ops;
     const char *name; /* of the endpoint, for logs and metrics */
     struct store_features features;
+    /* Of the scheduler: there are more slots than a moment ago, though nothing has ended. */
+    void (*more)(void *arg);
+    void *more_arg;
 };
+
+static inline void store_has_more(struct store *s)
+{
+    if (s->more != NULL) {
+        s->more(s->more_arg);
+    }
+}
 
 static inline void store_submit(struct store *s, struct store_op *op)
 {

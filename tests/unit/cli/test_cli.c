@@ -73,8 +73,8 @@ static void test_protocol_names_commands(void **state)
     (void)state;
     for (unsigned id = 0; id < PROTO_COUNT; id++) {
         const char *words = proto_commands[id].words;
-        size_t n = strcspn(words, "-");
-        n = n > 0 && words[n] == '-' ? n - 1 : n;
+        const char *flag = strstr(words, " -");
+        size_t n = flag != NULL ? (size_t)(flag - words) : strlen(words);
         bool found = n == 0;
         for (const struct cli_command *c = cli_commands; c->words != NULL; c++) {
             found = found || (strlen(c->words) == n && strncmp(c->words, words, n) == 0);

@@ -1408,6 +1408,99 @@ static void numbers_and_counters_of_a_transaction_go_with_it(void **state)
     assert_int_equal(counts(w).pending_objects, 2);
 }
 
+/* ---- events ---- */
+
+static void add_event(struct world *w, const char *target, const char *body, bool optional,
+                      bool only_newest)
+{
+    struct event_record rec = {.target = span_str(target),
+                               .kind = span_str(only_newest ? "watermark" : "replicated"),
+                               .rule = w->rule,
+                               .optional = optional,
+                               .only_newest = only_newest,
+                               .at_ms = NOW,
+                               .body = span_str(body)};
+    assert_int_equal(ops(w)->event_add(w->b, &rec, 4), 0);
+}
+
+/* Bodies of those that wait, separated by blanks. */
+static const char *events_of(struct world *w, const char *target, uint64_t *ret_last)
+{
+    static char text[256];
+    struct event_record *rows;
+    size_t n;
+    text[0] = 0;
+    assert_int_equal(
+        ops(w)->event_page(w->b, &w->arena, span_str(target), BACKEND_PAGE_MAX, &rows, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
+                 SPAN_ARG(rows[i].body));
+        assert_true(i == 0 || rows[i].number > rows[i - 1].number);
+    }
+    if (ret_last != NULL) {
+        *ret_last = n > 0 ? rows[n - 1].number : 0;
+    }
+    return text;
+}
+
+static struct event_counts event_counts(struct world *w, const char *target)
+{
+    struct event_counts c = {0};
+    assert_int_equal(ops(w)->event_counts(w->b, span_str(target), &c), 0);
+    return c;
+}
+
+static void events_wait_in_order_until_told(void **state)
+{
+    struct world *w = *state;
+    uint64_t last;
+    add_event(w, "a", "1", false, false);
+    add_event(w, "b", "other", false, false);
+    add_event(w, "a", "2", false, false);
+    assert_string_equal(events_of(w, "a", &last), "1 2");
+    add_event(w, "a", "3", false, false);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_int_equal(ops(w)->event_done(w->b, span_str("a"), last), 0);
+    assert_string_equal(events_of(w, "a", NULL), "3");
+    assert_string_equal(events_of(w, "b", NULL), "other");
+    assert_int_equal(event_counts(w, "a").waiting, 1);
+    assert_int_equal(event_counts(w, "a").oldest_ms, NOW);
+    assert_int_equal(event_counts(w, "none").waiting, 0);
+    struct span keep = span_str("b");
+    assert_int_equal(ops(w)->event_keep(w->b, &keep, 1), 0);
+    assert_string_equal(events_of(w, "a", NULL), "");
+    assert_int_equal(event_counts(w, "a").waiting, 0);
+    assert_string_equal(events_of(w, "b", NULL), "other");
+}
+
+static void too_many_events_lose_the_optional_ones_first(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "must1", false, false);
+    add_event(w, "a", "may1", true, false);
+    add_event(w, "a", "may2", true, false);
+    add_event(w, "a", "must2", false, false);
+    add_event(w, "a", "must3", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must1 may2 must2 must3");
+    add_event(w, "a", "must4", false, false);
+    add_event(w, "a", "must5", false, false);
+    assert_string_equal(events_of(w, "a", NULL), "must2 must3 must4 must5");
+    assert_int_equal(event_counts(w, "a").dropped, 3);
+    assert_int_equal(event_counts(w, "a").waiting, 4);
+}
+
+static void only_the_newest_advance_waits(void **state)
+{
+    struct world *w = *state;
+    add_event(w, "a", "t1", false, true);
+    add_event(w, "a", "x", false, false);
+    add_event(w, "a", "t2", false, true);
+    assert_string_equal(events_of(w, "a", NULL), "x t2");
+    assert_int_equal(event_counts(w, "a").waiting, 2);
+    assert_int_equal(event_counts(w, "a").dropped, 0);
+}
+
 /* ---- quarantine ---- */
 
 static void quarantine(struct world *w, const char *feed, int64_t received_ms, struct span body)
@@ -1602,6 +1695,9 @@ int main(void)
         TEST(late_moves_on_in_pieces),
         TEST(a_failed_call_takes_only_its_own_back),
         TEST(numbers_and_counters_of_a_transaction_go_with_it),
+        TEST(events_wait_in_order_until_told),
+        TEST(too_many_events_lose_the_optional_ones_first),
+        TEST(only_the_newest_advance_waits),
         TEST(a_body_in_quarantine_is_as_it_came),
         TEST(quarantine_pages_and_feeds),
         TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),

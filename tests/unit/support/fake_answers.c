@@ -266,7 +266,13 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
     case STORE_PUT_TAGS:
         do_tags(f, b, op);
         break;
+    case STORE_GET_NOTIFICATION:
+    case STORE_PUT_NOTIFICATION:
+    case STORE_CREATE_TOPIC:
     case STORE_HEAD_BUCKET:
+        break;
+    case STORE_GET_VERSIONING:
+        op->versioning = f->o.versions && !f->o.suspended;
         break;
     }
 }

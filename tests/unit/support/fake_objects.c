@@ -241,6 +241,14 @@ void fake_remove(struct fake *f, const char *bucket, struct span key)
     fake_remove_latest(f, fake_bucket_get(f, bucket), key);
 }
 
+void fake_remove_version(struct fake *f, const char *bucket, struct span key, struct span id)
+{
+    struct version *v = fake_version_find(fake_bucket_get(f, bucket), key, id);
+    if (v != NULL) {
+        fake_version_free(v);
+    }
+}
+
 static struct fake_object object_view(const struct version *v)
 {
     return (struct fake_object){.body = v->body,

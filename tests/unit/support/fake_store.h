@@ -13,7 +13,7 @@
 #include "daemon/base/loop.h"
 #include "transfer/store/store.h"
 
-#define FAKE_KINDS   (STORE_HEAD_BUCKET + 1)
+#define FAKE_KINDS   (STORE_GET_VERSIONING + 1)
 #define FAKE_ADDRESS 7 /* failed_at of what the network lost */
 
 struct fake;
@@ -81,6 +81,8 @@ struct span fake_put(struct fake *f, const char *bucket, struct span key, struct
 struct span fake_put_random(struct fake *f, const char *bucket, const char *key, size_t size,
                             uint64_t seed);
 void fake_remove(struct fake *f, const char *bucket, struct span key);
+/* For good, as lifecycle rules do. */
+void fake_remove_version(struct fake *f, const char *bucket, struct span key, struct span id);
 struct fake_object {
     struct span body;
     struct span etag;

@@ -12,7 +12,7 @@
     "{\"name\": \"pages\", \"source\": \"overseas/crawl/raw/\", \"destination\": \"home/crawl\", " \
     "\"include\": [\"**.html\", \"a \\\"b\\\\\\\\c\"], \"exclude\": [\"tmp/**\"], "                \
     "\"watermark_prefixes\": [\"a/\", \"b\"], "                                                    \
-    "\"storage_class\": \"STANDARD_IA\", \"versions\": \"latest\", \"deletes\": \"propagate\", "   \
+    "\"storage_class\": \"STANDARD_IA\", \"versions\": \"all\", \"deletes\": \"propagate\", "      \
     "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
     "\"existing\": true, "                                                                         \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \

@@ -244,6 +244,78 @@ static void test_overlap(void **state)
     }
 }
 
+static const struct rule *rule_of(struct rule *r, const char *name, const char *from,
+                                  const char *to, bool two_way, struct arena *a)
+{
+    *r = make(name, from, to, a);
+    r->two_way = two_way;
+    r->marker = true;
+    return r;
+}
+
+static void test_circles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rules[3][2]; /* the last one is added */
+        bool two_way;
+        bool conflict;
+    } cases[] = {
+        {{{"e/a", "h/b"}, {"h/b", "e/a"}}, true, false},
+        {{{"e/a", "h/b"}, {"h/b", "e/a"}}, false, true},
+        {{{"e/a/x/", "h/b/y/"}, {"h/b/y/", "e/a/x/"}}, true, false},
+        {{{"e/a/x/", "h/b/y/"}, {"h-again/b/y/", "e/a/x/"}}, true, false},
+        {{{"e/a/x/", "h/b/y/"}, {"h/b/y/z/", "e/a/x/z/"}}, true, true},
+        {{{"e/a/x/", "h/b/y/"}, {"h/b/y/", "e/a/x/z/"}}, true, true},
+        {{{"e/a/x/", "h/b/y/"}, {"h/b/", "e/a/"}}, true, true},
+        {{{"e/a/x/", "h/b/y/"}, {"h/b/z/", "e/a/x/"}}, true, false},
+        {{{"e/a", "h/b"}, {"h/b", "g/c"}, {"g/c", "e/a"}}, true, true},
+        {{{"e/a", "h/b"}, {"h/b", "g/c"}, {"g/c", "e/d"}}, true, false},
+        {{{"e/a", "h/b"}, {"h/b", "e/a"}, {"h/b", "g/c"}}, true, false},
+        {{{"e/a", "h/b"}, {"g/c", "e/a"}, {"h/b", "g/c"}}, true, true},
+    };
+    struct conf_endpoint endpoints[] = {{.name = "h", .url = "https://rgw.example.com:443/"},
+                                        {.name = "h-again", .url = "https://RGW.example.com"}};
+    struct conf conf = {.endpoints = endpoints, .endpoint_count = 2};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static const char *const names[] = {"one", "two", "three"};
+        struct arena a;
+        struct fail f = {0};
+        struct rule rules[3];
+        size_t n = 0;
+        arena_init(&a);
+        while (n < 3 && cases[i].rules[n][0] != NULL) {
+            rule_of(&rules[n], names[n], cases[i].rules[n][0], cases[i].rules[n][1],
+                    cases[i].two_way, &a);
+            n++;
+        }
+        int r = rules_check_circle(&rules[n - 1], rules, n, &conf, &f);
+        if (r != (cases[i].conflict ? REPL_ECONFLICT : 0)) {
+            fail_msg("case %zu gives %d: %s", i, r, f.text);
+        }
+        arena_done(&a);
+    }
+}
+
+static void test_two_way_needs_the_marker_and_both(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct fail f = {0};
+    struct conf conf = {0};
+    struct rule one, two;
+    arena_init(&a);
+    rule_of(&one, "one", "e/a", "h/b", false, &a);
+    rule_of(&two, "two", "h/b", "e/a", true, &a);
+    assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "one does not"));
+    one.two_way = true;
+    assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), 0);
+    two.marker = false;
+    assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +325,8 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_circles),
+        cmocka_unit_test(test_two_way_needs_the_marker_and_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,24 @@ static void classes_have_their_shares(void **state)
     bench_free(b);
 }
 
+/* Where a part takes a minute nobody else asks how many slots there are. */
+static void a_slot_more_is_used_at_once(void **state)
+{
+    (void)state;
+    struct bench_options o = {
+        .from = {.latency_ms = 1}, .to = {.latency_ms = 60000, .slots = 2}, .copies = 100};
+    struct bench *b = bench_new(&o);
+    copy_class(b, "o", 8, COPY_FRESH);
+    bench_start(b);
+    loop_run_for(b->loop, 1000);
+    fake_set_slots(b->to, 8);
+    store_has_more(fake_store(b->to));
+    loop_run_for(b->loop, 61000);
+    assert_int_equal(count_done(b, ""), 8);
+    run(b);
+    bench_free(b);
+}
+
 /* Without fresh work the others have all of it, in the same proportion; and who was idle has not
  * saved anything up. */
 static void idle_share_goes_to_the_others(void **state)
@@ -694,6 +712,7 @@ int main(void)
         cmocka_unit_test(small_objects_pass_a_large_one),
         cmocka_unit_test(earlier_deadline_goes_first),
         cmocka_unit_test(classes_have_their_shares),
+        cmocka_unit_test(a_slot_more_is_used_at_once),
         cmocka_unit_test(idle_share_goes_to_the_others),
         cmocka_unit_test(late_goes_by_turns_from_both_ends),
         cmocka_unit_test(waiting_work_turns_late),

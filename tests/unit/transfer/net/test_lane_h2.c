@@ -289,6 +289,77 @@ static void held_by_the_window_is_idle_and_told(void **state)
     assert_int_equal(the_lane(b)->held_us, held_us);
 }
 
+/* Large bodies leave HTTP/2 for it, small ones do not. */
+static void held_bulk_goes_on_in_http_1_1(void **state)
+{
+    struct bench *b = *state;
+    open_with(
+        b,
+        (struct h2_peer_options){.alpn = "http/1.1",
+                                 .raw = span_str("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")},
+        (struct net_options){.lanes = 1});
+    assert_int_equal(fetch(b, "GET", "/", 0)->fail.code, 0);
+    pool_close_idle(b->net); /* each connection of this server gives one answer */
+    struct host *h = the_host(b);
+    h->http = HOST_HTTP_2; /* as a server that knows both */
+    host_held(h, 1900000, 1900000);
+    assert_true(host_speaks_h2(h, NET_BULK)); /* too soon to say */
+    host_held(h, 200000, 0);
+    assert_false(host_speaks_h2(h, NET_BULK));
+    assert_true(host_speaks_h2(h, NET_SMALL));
+    struct net_request *r = prepare(b, "GET", "/", 0);
+    r->class = NET_BULK;
+    net_submit(b->net, r);
+    wait_all(b);
+    assert_int_equal(r->fail.code, 0);
+    assert_true(span_eq_str(r->text, "ok"));
+}
+
+static void what_is_held_then_is_given_up(void **state)
+{
+    struct bench *b = *state;
+    open_with(b, (struct h2_peer_options){.far = {.window_bytes = 65535, .holds = true}},
+              (struct net_options){.lanes = 1});
+    const struct net_request *r = submit(b, "PUT", "/put", BODY_BYTES);
+    UNTIL(b, counts(b)->far.body_bytes == 65535);
+    host_held(the_host(b), 3000000, 3000000);
+    wait_all(b);
+    assert_int_equal(r->fail.code, REPL_EPROTO);
+    assert_true(r->left);
+    assert_int_equal(the_host(b)->http, HOST_HTTP_2);
+    UNTIL(b, counts(b)->far.resets == 1);
+}
+
+static void windows_that_hold_little_change_nothing(void **state)
+{
+    struct bench *b = *state;
+    open_plainly(b);
+    assert_put(fetch(b, "PUT", "/put", 10));
+    for (int i = 0; i < 20; i++) {
+        host_held(the_host(b), 1000000, i % 2 == 0 ? 900000 : 0);
+    }
+    assert_true(host_speaks_h2(the_host(b), NET_BULK));
+}
+
+static void bulk_stays_where_nothing_else_is_spoken(void **state)
+{
+    struct bench *b = *state;
+    open_plainly(b);
+    assert_put(fetch(b, "PUT", "/put", 10));
+    host_held(the_host(b), 3000000, 3000000);
+    assert_false(host_speaks_h2(the_host(b), NET_BULK));
+    for (int i = 0; i < 2; i++) {
+        struct net_request *r = prepare(b, "PUT", "/put", 10);
+        r->class = NET_BULK;
+        net_submit(b->net, r);
+        wait_all(b);
+        assert_int_equal(r->fail.code == 0, i == 1);
+    }
+    assert_int_equal(the_host(b)->bulk, HOST_BULK_STAYS);
+    host_held(the_host(b), 3000000, 3000000);
+    assert_true(host_speaks_h2(the_host(b), NET_BULK));
+}
+
 /* ---- ends ---- */
 
 static void goodbye_loses_nothing_and_doubles_nothing(void **state)
@@ -644,6 +715,10 @@ int main(void)
         TEST(cancelled_request_leaves_the_connection),
         TEST(small_windows_do_not_spin),
         TEST(held_by_the_window_is_idle_and_told),
+        TEST(held_bulk_goes_on_in_http_1_1),
+        TEST(what_is_held_then_is_given_up),
+        TEST(windows_that_hold_little_change_nothing),
+        TEST(bulk_stays_where_nothing_else_is_spoken),
         TEST(goodbye_loses_nothing_and_doubles_nothing),
         TEST(closed_connection_ends_its_requests),
         TEST(idle_lane_goes_when_the_server_closes),

@@ -161,6 +161,21 @@ static void luck_is_no_gain(void **state)
     assert_int_equal(b.pace.wanted, PACE_BBR_START);
 }
 
+/* Lanes that were still at their start when the base was measured: no reason for a longer step. */
+static void more_than_the_lanes_explain(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, true, full_at_40);
+    run_until(&b, PACE_TRIES_MORE);
+    b.scale = 1.36;
+    run_until(&b, PACE_PATH_ROSE);
+    assert_int_equal(b.pace.move, PACE_NO_MOVE);
+    run_until(&b, PACE_NO_GAIN);
+    run_until(&b, PACE_TRIMMED);
+    assert_int_equal(b.pace.wanted, PACE_BBR_START);
+}
+
 /* While lanes find their rate by themselves, that would look like the gain of more. */
 static void nothing_is_tried_while_goodput_rises(void **state)
 {
@@ -465,6 +480,7 @@ int main(void)
         cmocka_unit_test(control_that_is_not_granted),
         cmocka_unit_test(growth_without_gain_is_undone),
         cmocka_unit_test(luck_is_no_gain),
+        cmocka_unit_test(more_than_the_lanes_explain),
         cmocka_unit_test(nothing_is_tried_while_goodput_rises),
         cmocka_unit_test(linear_gain_makes_long_steps),
         cmocka_unit_test(a_step_is_cut_to_the_work),

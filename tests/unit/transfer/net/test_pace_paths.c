@@ -316,7 +316,7 @@ SCENE(bbr_loss_10, .path = {LONG(0.10, true)}, .seconds = 90, .limit = 64, .refe
 SCENE(bbr_loss_15, .path = {LONG(0.15, true)}, .seconds = 90, .limit = 64, .reference = 16,
       .bounds = {0.87, 0, 0.05, 10, 32})
 SCENE(bbr_loss_20, .path = {LONG(0.20, true)}, .seconds = 90, .limit = 64, .reference = 32,
-      .bounds = {0.75, 0, 0.01, 28, 32})
+      .bounds = {0.75, 0, 0.01, 32, 32})
 SCENE(bbr_loss_30, .path = {LONG(0.30, true)}, .seconds = 90, .limit = 64, .reference = 32,
       .bounds = {0.80, 0, 0.01, 24, 32})
 SCENE(cubic_200_loss_0_1, .path = {LONG(0.001, false)}, .seconds = 90, .limit = 256,

@@ -1,0 +1,171 @@
+/* What a sender's side needs: commands without secrets, and entries that leave others alone. */
+#include "daemon/feeds/setup.h"
+#include "transfer/store/xml.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static struct conf_endpoint endpoint = {.name = "src", .url = "http://rgw.example:8080"};
+static struct conf_source source = {
+    .name = "rgw", .endpoint = "src", .path = "/rgw", .token = {.file = "/etc/repld/t"}};
+static struct rule rule = {
+    .name = "pages", .source = {"src", "crawl", "raw/"}, .deletes = RULE_DELETES_PROPAGATE};
+
+static struct setup setup_of(enum setup_sender sender)
+{
+    return (struct setup){.rule = &rule,
+                          .endpoint = &endpoint,
+                          .source = &source,
+                          .hook_url = "https://hook:1",
+                          .sender = sender,
+                          .arn = sender == SETUP_MINIO ? NULL : "arn:aws:sns:default::t"};
+}
+
+static void ignore(void *arg, const char *path, struct span text)
+{
+    (void)arg;
+    (void)path;
+    (void)text;
+}
+
+static const char *merge(enum setup_sender sender, const char *now, struct buf *to)
+{
+    struct setup s = setup_of(sender);
+    struct fail f = {0};
+    static const struct xml_handler nothing = {.end = ignore};
+    buf_reset(to);
+    assert_int_equal(setup_merge(&s, span_str(now), to, &f), 0);
+    assert_int_equal(xml_parse(buf_view(to), &nothing, NULL), 0);
+    return buf_cstr(to);
+}
+
+#define ROOT "<NotificationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+#define THEIRS                                                                                     \
+    "<QueueConfiguration><Id>a&amp;b</Id><Queue>q</Queue><Event>s3:ObjectCreated:*</Event>"        \
+    "<Filter><S3Key><FilterRule><Name>prefix</Name><Value>x&lt;y/</Value></FilterRule></S3Key>"    \
+    "</Filter></QueueConfiguration>"
+
+static void others_are_left_alone(void **state)
+{
+    struct buf first = {0}, second = {0};
+    (void)state;
+    const char *text = merge(SETUP_RGW,
+                             "<?xml version=\"1.0\"?>" ROOT THEIRS "\n "
+                             "<EventBridgeConfiguration/></NotificationConfiguration>",
+                             &first);
+    assert_non_null(strstr(text, THEIRS));
+    assert_non_null(strstr(text, "<EventBridgeConfiguration></EventBridgeConfiguration>"));
+    assert_non_null(strstr(text, "<TopicConfiguration><Id>repld-pages</Id>"
+                                 "<Topic>arn:aws:sns:default::t</Topic>"));
+    assert_non_null(strstr(text, "<Value>raw/</Value>"));
+    /* Again: our own is replaced, not doubled. */
+    assert_string_equal(merge(SETUP_RGW, text, &second), text);
+    buf_done(&first);
+    buf_done(&second);
+}
+
+static void what_is_not_there_is_made(void **state)
+{
+    struct buf to = {0};
+    (void)state;
+    const char *text = merge(SETUP_MINIO, "", &to);
+    assert_non_null(strstr(text, "<Queue>arn:minio:sqs::REPLD:webhook</Queue>"));
+    assert_null(strstr(text, "LifecycleExpiration"));
+    assert_non_null(strstr(merge(SETUP_AWS, ROOT "</NotificationConfiguration>", &to),
+                           "s3:LifecycleExpiration:*"));
+    rule.deletes = RULE_DELETES_IGNORE;
+    assert_null(strstr(merge(SETUP_AWS, "", &to), "ObjectRemoved"));
+    rule.deletes = RULE_DELETES_PROPAGATE;
+    buf_done(&to);
+}
+
+static void canaries_are_told_beside_a_prefix(void **state)
+{
+    struct buf first = {0}, second = {0};
+    (void)state;
+    source.canary = true;
+    const char *text = merge(SETUP_RGW, "", &first);
+    assert_non_null(strstr(text, "<Id>repld-pages-canary</Id>"));
+    assert_non_null(strstr(text, "<Value>_repl/canary/</Value>"));
+    assert_string_equal(merge(SETUP_RGW, text, &second), text);
+    source.canary = false;
+    assert_null(strstr(merge(SETUP_RGW, text, &second), "canary"));
+    buf_done(&first);
+    buf_done(&second);
+}
+
+static void broken_xml_is_not_written_back(void **state)
+{
+    static const char *const broken[] = {"<NotificationConfiguration>", "<html>", "{}",
+                                         ROOT THEIRS};
+    (void)state;
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        struct setup s = setup_of(SETUP_RGW);
+        struct buf to = {0};
+        struct fail f = {0};
+        assert_int_equal(setup_merge(&s, span_str(broken[i]), &to, &f), REPL_EPROTO);
+        buf_done(&to);
+    }
+}
+
+static void a_topic_holds_the_token_encoded(void **state)
+{
+    struct setup s = setup_of(SETUP_RGW);
+    struct buf form = {0};
+    (void)state;
+    setup_topic_form(&s, "s3cret", &form);
+    assert_string_equal(buf_cstr(&form),
+                        "Action=CreateTopic&Name=repld-rgw&Attributes.entry.1.key=push-endpoint"
+                        "&Attributes.entry.1.value=https%3A%2F%2Fhook%3A1%2Frgw%2Fs3cret"
+                        "&Attributes.entry.2.key=persistent&Attributes.entry.2.value=true");
+    buf_done(&form);
+}
+
+static void the_answer_names_the_topic(void **state)
+{
+    struct arena a;
+    struct span arn;
+    struct fail f;
+    (void)state;
+    arena_init(&a);
+    assert_int_equal(setup_topic_arn(span_str("<CreateTopicResponse><CreateTopicResult><TopicArn>"
+                                              "arn:x</TopicArn></CreateTopicResult>"
+                                              "</CreateTopicResponse>"),
+                                     &a, &arn, &f),
+                     0);
+    assert_true(span_eq_str(arn, "arn:x"));
+    assert_int_equal(setup_topic_arn(span_str("<a/>"), &a, &arn, &f), REPL_EPROTO);
+    arena_done(&a);
+}
+
+static void senders_are_known_by_their_hosts(void **state)
+{
+    enum setup_sender sender;
+    struct conf_endpoint aws = {.url = "https://s3.eu-central-1.amazonaws.com"};
+    struct conf_endpoint oss = {.url = "https://oss-cn-hangzhou.aliyuncs.com"};
+    (void)state;
+    assert_int_equal(setup_sender_of(&aws), SETUP_AWS);
+    assert_int_equal(setup_sender_of(&oss), SETUP_OSS);
+    assert_int_equal(setup_sender_of(&endpoint), SETUP_UNKNOWN);
+    assert_int_equal(setup_sender_parse("minio", &sender), 0);
+    assert_int_equal(sender, SETUP_MINIO);
+    assert_int_equal(setup_sender_parse("unknown", &sender), REPL_EBADINPUT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(others_are_left_alone),
+        cmocka_unit_test(what_is_not_there_is_made),
+        cmocka_unit_test(canaries_are_told_beside_a_prefix),
+        cmocka_unit_test(broken_xml_is_not_written_back),
+        cmocka_unit_test(a_topic_holds_the_token_encoded),
+        cmocka_unit_test(the_answer_names_the_topic),
+        cmocka_unit_test(senders_are_known_by_their_hosts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
