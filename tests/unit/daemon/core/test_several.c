@@ -100,7 +100,7 @@ static void change(struct pair *p, unsigned n)
     loop_run_for(loop, loop_random(loop, 120));
 }
 
-struct compare {
+struct comparison {
     struct fake *other;
     const char *bucket;
     unsigned differing;
@@ -108,7 +108,7 @@ struct compare {
 
 static void look(void *arg, struct span key, const struct fake_object *o)
 {
-    struct compare *c = arg;
+    struct comparison *c = arg;
     struct fake_object other;
     if (span_starts_with(key, span_str("_repl/"))) {
         return;
@@ -118,8 +118,8 @@ static void look(void *arg, struct span key, const struct fake_object *o)
 
 static unsigned differing(struct pair *p)
 {
-    struct compare there = {.other = p->a.far, .bucket = "dst"};
-    struct compare back = {.other = p->a.near, .bucket = "src"};
+    struct comparison there = {.other = p->a.far, .bucket = "dst"};
+    struct comparison back = {.other = p->a.near, .bucket = "src"};
     fake_each(p->a.near, "src", look, &there);
     fake_each(p->a.far, "dst", look, &back);
     return there.differing + back.differing;
