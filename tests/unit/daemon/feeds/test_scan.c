@@ -431,7 +431,7 @@ static void repeat_page(void *arg, struct fake *f, const struct store_op *op)
 static void a_page_that_comes_twice_is_asked_for_again(void **state)
 {
     struct engine_bench *b = *state;
-    struct repeater r = {.every = 5};
+    struct repeater r = {.every = 11};
     start_with(b, MANY, RULE_DELETES_PROPAGATE);
     fake_hook(b->near, repeat_page, &r);
     remove_at_source(b, 50, 60);
