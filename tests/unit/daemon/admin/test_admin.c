@@ -225,8 +225,7 @@ static void test_explain_knows_what_became_of_a_key(void **state)
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");
     json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
     fake_remove(x->bench.near, "src", span_str("gone"));
-    say(x, PROTO_APPEND, NULL,
-        "{\"bucket\":\"src\",\"key\":\"gone\",\"kind\":\"delete\"}\n");
+    say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\",\"kind\":\"delete\"}\n");
     json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
     explained(x, "gone", "deleted", "was deleted at the destination at ");
     say(x, PROTO_RULE_PUT, "mode=update",

@@ -15,7 +15,7 @@
     "\"storage_class\": \"STANDARD_IA\", \"versions\": \"all\", \"deletes\": \"propagate\", "      \
     "\"deletes_brake\": \"200 or 5% in 1h\", \"deletes_foreign\": true, \"two_way\": false, "      \
     "\"existing\": true, "                                                                         \
-    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "       \
+    "\"scan\": \"every 6h\", \"scan_against\": \"destination\", \"scan_requests\": \"20/s\", "     \
     "\"enabled\": false, \"keep_replicas\": true, \"marker\": false, \"objective\": \"90s\", "     \
     "\"priority\": 70, \"bandwidth\": \"08:00-20:00 100mbit, 400mbit\", "                          \
     "\"requests\": \"500/s\", \"publish\": \"30s\", "                                              \
