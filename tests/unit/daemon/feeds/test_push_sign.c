@@ -82,8 +82,7 @@ static int teardown(void **state)
 static void only_sns_may_name_its_places(void **state)
 {
     static const char *const good[] = {
-        "https://sns.eu-central-1.amazonaws.com/"
-        "SimpleNotificationService-01d088a6f77103d0fe307c.pem",
+        "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-01d088a6.pem",
         "https://sns.cn-north-1.amazonaws.com.cn/a.pem",
         "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"};
     static const char *const bad[] = {"http://sns.eu-central-1.amazonaws.com/a.pem",
