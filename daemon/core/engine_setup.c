@@ -211,7 +211,7 @@ static int check(const struct engine_setup *what, enum setup_sender sender, stru
 void engine_setup_apply(struct engine *e, const struct engine_setup *what, engine_done_fn *done,
                         void *arg)
 {
-    struct setup s;
+    struct setup s = {0};
     struct buf url = {0};
     struct fail f = {0};
     int status = engine_setup_plan(e, what->rule, &s, &f);
