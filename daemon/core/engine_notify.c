@@ -2,6 +2,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* ---- the published watermark ---- */
@@ -15,8 +16,10 @@ static struct store *destination(void *arg)
 static void fill_watermark(void *arg, struct watermark_doc *doc)
 {
     static const char *const states[] = {
-        [LAG_NONE] = "ok",   [LAG_TASK] = "copying",  [LAG_FAILED_TASK] = "failed_object",
-        [LAG_FEED] = "feed", [LAG_PAUSED] = "paused", [LAG_ENDPOINT] = "endpoint"};
+        [LAG_NONE] = "ok",    [LAG_TASK] = "copying",  [LAG_FAILED_TASK] = "failed_object",
+        [LAG_FEED] = "feed",  [LAG_PAUSED] = "paused", [LAG_ENDPOINT] = "endpoint",
+        [LAG_BRAKE] = "brake"};
+    static_assert(sizeof(states) / sizeof(states[0]) == LAG_BRAKE + 1, "every blocker has a word");
     struct engine_rule *r = arg;
     struct rule_lag lag;
     engine_lag(r->engine, r->rule.name, &lag);

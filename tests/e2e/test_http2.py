@@ -14,7 +14,7 @@ def world_of(source, destination, bucket):
         return bucket(getattr(server, "backend", server))
 
     with make_world(source, destination, make) as world:
-        world.add_rule("--deletes", "propagate")
+        world.add_rule("--deletes", "propagate", "--deletes-brake", "off")
         yield world
 
 
