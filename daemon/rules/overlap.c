@@ -138,6 +138,12 @@ static int check_mirror(const struct rule *rule, const struct rule *other, struc
 int rules_check_circle(const struct rule *rule, const struct rule *others, size_t count,
                        const struct conf *conf, struct fail *f)
 {
+    if (rule->two_way && rule->deletes_foreign) {
+        fail_set(f, REPL_ECONFLICT, "rule \"%s\": two_way does not go with deletes_foreign",
+                 rule->name);
+        fail_hint(f, "what the other side has written is never this rule's to delete unasked");
+        return REPL_ECONFLICT;
+    }
     if (rule->two_way && !rule->marker) {
         fail_set(f, REPL_ECONFLICT, "rule \"%s\": two_way needs the marker, which is switched off",
                  rule->name);

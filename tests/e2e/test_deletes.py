@@ -66,6 +66,9 @@ def test_discard(local):
     delete_some(local, names(6))
     wait_until_held(local, 6)
     assert local.repld.ctl("rule", "confirm-deletes", "rule", "--discard", check=False).returncode == 2
+    # A reason without --discard is a slip that must not delete anything.
+    assert local.repld.ctl("rule", "confirm-deletes", "rule", "--reason", "an accident",
+                           check=False).returncode == 2
     local.repld.ctl("rule", "confirm-deletes", "rule", "--discard", "--reason", "an accident")
     local.settle()
     assert local.destination_keys() == names()
@@ -166,7 +169,7 @@ def test_delete_markers_on_a_versioned_bucket(on_rgw):
 
 def test_a_thousand_overwrites_cost_two_copies(local):
     """While one copy is on its way, which gets no answer, a thousand versions come and go."""
-    local.add_rule()
+    local.add_rule("--publish", "off")
     puts = lambda: local.destination.stats()["requests"].get("PutObject", 0)
     before = puts()
     local.destination.fault("hang", "PutObject", count=1)

@@ -107,15 +107,16 @@ def test_each_copies_what_it_is_told_and_the_least_watermark_is_true(hosts):
     assert rule(a)["failed_objects"] == rule(b)["failed_objects"] == 0
 
 
-def test_owner_s_object_is_no_object_of_the_rule(rgw_hosts):
+def test_owner_s_object_is_no_object_of_the_rule(rgw_hosts, bucket):
     a, _ = rgw_hosts
+    third = bucket(a.source)
     add_rules(rgw_hosts)
     a.repld.wait_for(lambda: owner_of(rgw_hosts), "an owner")
     listed = a.destination_client.list_objects_v2(Bucket=a.to_bucket, Prefix="_repl/")
     assert "_repl/owner/rule" in [item["Key"] for item in listed["Contents"]]
     assert compare.keys_of(a.destination, a.to_bucket) == []
-    for world in rgw_hosts:  # a rule in the other direction takes none of it
-        world.repld.add_rule("back", f"dst/{a.to_bucket}", f"src/{a.from_bucket}/back/",
-                             "--existing", "--publish", "off")
-    a.repld.ctl("wait", "back", "--existing", "--timeout", "60")
-    assert compare.keys_of(a.source, a.from_bucket) == []
+    for world in rgw_hosts:  # a rule that goes on from there takes none of it
+        world.repld.add_rule("on", f"dst/{a.to_bucket}", f"src/{third}", "--existing",
+                             "--publish", "off")
+    a.repld.ctl("wait", "on", "--existing", "--timeout", "60")
+    assert compare.keys_of(a.source, third) == []

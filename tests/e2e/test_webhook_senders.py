@@ -23,7 +23,7 @@ def hook(tmp_path):
 @pytest.fixture
 def on_rgw(rgw, bucket, hook):
     with make_world(rgw, rgw, bucket, webhook=hook.conf(late="1min")) as world:
-        world.add_rule("--deletes", "propagate")
+        world.add_rule("--deletes", "propagate", "--deletes-brake", "off")
         yield world
 
 
@@ -143,7 +143,7 @@ def on_minio(rgw, bucket, hook):
     try:
         with HookedMinio(hook) as minio, \
                 make_world(minio, rgw, make_bucket, webhook=hook.conf(late="1min")) as world:
-            world.add_rule("--deletes", "propagate")
+            world.add_rule("--deletes", "propagate", "--deletes-brake", "off")
             yield world
     except servers.Missing as reason:
         pytest.skip(str(reason))
