@@ -270,7 +270,7 @@ static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
             return false;
         }
     }
-    return r->scan != NULL && !r->scan->closing;
+    return e->run_feeds;
 }
 
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
@@ -279,10 +279,12 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
     /* What is appended now is given this very millisecond at the earliest. */
     int64_t through = engine_now_ms(e) - 1;
     if (is_only_scanned(e, r)) {
+        /* While its scan is being opened anew nothing is known. */
+        bool is_there = r->scan != NULL && !r->scan->closing;
         if (ret_feed != NULL) {
-            *ret_feed = r->scan;
+            *ret_feed = is_there ? r->scan : NULL;
         }
-        return r->scan->feed->status.complete_through_ms;
+        return is_there ? r->scan->feed->status.complete_through_ms : 0;
     }
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);

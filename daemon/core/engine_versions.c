@@ -245,12 +245,16 @@ static void list_page(struct engine_versions *v, struct span after, struct span 
 
 /* ---- the mark ---- */
 
-/* The rule replicated only the latest version before: what it has brought over is done with. */
+/* The rule replicated only the latest version for a while: what it has brought over then is newer
+ * than the mark, and done with. */
 static void take_replica(struct engine_versions *v, const struct replica *replica)
 {
-    v->mark = (struct version_mark){.version_id = replica->source_version,
-                                    .mtime_ms = replica->source_mtime_ms};
-    v->has_mark = replica->source_version.len > 0;
+    bool is_newer = !v->has_mark || replica->source_mtime_ms > v->mark.mtime_ms;
+    if (replica->source_version.len > 0 && is_newer) {
+        v->mark = (struct version_mark){.version_id = replica->source_version,
+                                        .mtime_ms = replica->source_mtime_ms};
+        v->has_mark = true;
+    }
 }
 
 static int run_load(struct backend *b, struct journal_call *call)
@@ -259,7 +263,7 @@ static int run_load(struct backend *b, struct journal_call *call)
     const struct task *task = v->work->task;
     int status = b->ops->version_get(b, &v->arena, task->rule, task->key, &v->mark);
     v->has_mark = status == 0;
-    if (status == REPL_ENOTFOUND && task->replica != NULL) {
+    if (task->replica != NULL) {
         take_replica(v, task->replica);
     }
     return status == REPL_ENOTFOUND ? 0 : status;

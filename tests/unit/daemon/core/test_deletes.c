@@ -11,13 +11,13 @@
 #define RULE  "pages"
 #define COUNT 60
 
+static struct arena limits; /* of the rules of one test */
+
 static struct rule braked_rule(const char *brake)
 {
-    static struct arena a;
     struct fail f;
     struct rule rule = engine_bench_rule(RULE);
-    arena_init(&a);
-    assert_int_equal(brake_limit_parse(span_str(brake), &a, &rule.deletes_brake, &f), 0);
+    assert_int_equal(brake_limit_parse(span_str(brake), &limits, &rule.deletes_brake, &f), 0);
     return rule;
 }
 
@@ -30,6 +30,7 @@ static void put_rule(struct engine_bench *b, const char *brake)
 static int set_up(void **state)
 {
     struct engine_bench *b = mem_alloc(sizeof(*b));
+    arena_init(&limits);
     engine_bench_init(b, 11, 10);
     engine_bench_start(b);
     put_rule(b, "1000 or 10% in 10min");
@@ -40,6 +41,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     engine_bench_done(*state);
+    arena_done(&limits);
     mem_free(*state);
     return 0;
 }

@@ -221,6 +221,16 @@ static void test_a_rule_that_took_the_latest_goes_on_behind_it(void **state)
     put(w, "four");
     announce(w);
     assert_arrived(w, "two three four ");
+    rule.versions = RULE_VERSIONS_LATEST;
+    assert_int_equal(engine_bench_put_rule(&w->bench, &rule, true, NULL), 0);
+    put(w, "five");
+    put(w, "six");
+    announce(w);
+    rule.versions = RULE_VERSIONS_ALL;
+    assert_int_equal(engine_bench_put_rule(&w->bench, &rule, true, NULL), 0);
+    put(w, "seven");
+    announce(w);
+    assert_arrived(w, "two three four six seven ");
 }
 
 static int preflight(struct engine_bench *b, struct fail *f)
