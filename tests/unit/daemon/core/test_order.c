@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS     40
+#define SEEDS     10
 #define KEYS      10
 #define CHANGES   150
 #define BEHIND_MS 4000 /* the slow gateway's clock */
