@@ -1,25 +1,23 @@
 /* Sequencers of all senders brought to one form. */
 #include "daemon/feeds/event.h"
 
-#include <stdlib.h>
+#include <ctype.h>
 
 #define DIGITS_MAX  64 /* AWS sends 16 and 18 */
 #define TIME_DIGITS 16 /* of 64 bits */
 #define HALF        (TIME_DIGITS / 2)
 
-/* Upper-case digits into `to`; their number, 0 when there are none or something else is among. */
+/* The digits into `to`; their number, 0 when there are none or something else is among. */
 static size_t read_digits(struct span text, char to[DIGITS_MAX])
 {
     if (text.len > DIGITS_MAX) {
         return 0;
     }
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        c = c >= 'a' && c <= 'f' ? (char)(c - 'a' + 'A') : c;
-        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'F')) {
+        to[i] = text.ptr[i];
+        if (isxdigit((unsigned char)to[i]) == 0) {
             return 0;
         }
-        to[i] = c;
     }
     return text.len;
 }
@@ -69,8 +67,9 @@ struct span event_sequencer(enum event_source source, struct span text, struct a
         n = 0;
         break;
     }
-    while (n > 0 && digits[n - 1] == '0') {
-        n--;
+    size_t zeros = 0;
+    while (zeros < n && digits[zeros] == '0') {
+        zeros++;
     }
-    return n > 0 ? arena_span(a, span_of(digits, n)) : (struct span){0};
+    return change_sequencer(span_of(digits, zeros < n ? n : 0), a); /* all zeros: it has none */
 }
