@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define REQUESTS 64
 
@@ -211,6 +214,44 @@ static void cancelled_ones_end_and_others_go_on(void **state)
     assert_int_equal(second->fail.code, 0);
 }
 
+/* Listens, and has one connection that nobody accepts: the next one gets no answer to its SYN. */
+static void open_full(int *listener, int *first, char *url, size_t size)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    *listener = socket(AF_INET, SOCK_STREAM, 0);
+    *first = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(*listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(*listener, 0), 0);
+    assert_int_equal(getsockname(*listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(*first, (struct sockaddr *)&at, len), 0);
+    snprintf(url, size, "http://127.0.0.1:%u/", ntohs(at.sin_port));
+}
+
+/* curl closes the descriptor of a connection that does not stand yet without a word; one that
+ * were still watched then would keep the net from closing. */
+static void cancelled_while_connecting_leaves_nothing(void **state)
+{
+    struct bench *b = *state;
+    int listener;
+    int first;
+    char url[40];
+    open_full(&listener, &first, url, sizeof(url));
+    open_net(b, 1, 1);
+    struct net_request *r = submit_to(b, 0, url, "PUT");
+    while (r->lane == NULL) {
+        loop_run_once(b->loop);
+    }
+    loop_run_once(b->loop); /* curl begins … */
+    loop_run_once(b->loop); /* … and the tick finds it connecting */
+    net_cancel(b->net, r);
+    wait_all(b);
+    assert_int_equal(r->fail.code, REPL_ECANCELED);
+    assert_false(r->left);
+    close(first);
+    close(listener);
+}
+
 /* Once it is known how long answers take, a read that gets none is given up; a write is not. */
 static void late_read_is_given_up(void **state)
 {
@@ -287,6 +328,7 @@ int main(void)
         TEST(write_without_an_answer_is_not_repeated),
         TEST(refused_connection_did_not_leave),
         TEST(cancelled_ones_end_and_others_go_on),
+        TEST(cancelled_while_connecting_leaves_nothing),
         TEST(late_read_is_given_up),
         TEST(closing_cancels_what_is_left),
         TEST(dead_path_is_left),
