@@ -99,7 +99,9 @@ PAIRS = {
 
 
 def pytest_collection_modifyitems(config, items):
-    """REPL_PAIRS, names with commas: all but the smoke tests run on these pairs only."""
+    """Slow tests go first: nobody waits for one in the end. REPL_PAIRS, names with commas: all but
+    the smoke tests run on these pairs only."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     wanted = os.environ.get("REPL_PAIRS")
     if wanted is None:
         return
