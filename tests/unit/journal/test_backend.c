@@ -606,6 +606,27 @@ static void backfill_does_not_hold_the_frontier(void **state)
     assert_int_equal(counts(w).pending_objects, 1);
 }
 
+/* What the backfill has seen is newer, by its clock: the live change is owed nevertheless. */
+static void an_older_live_change_holds_the_frontier_of_a_backfill(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "a", NOW - 5000);
+    assert_true(frontier(w).any);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 5000);
+    /* The same while the backfill is in work. */
+    e = put_of(w, "b", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    append_put(w, "b", NOW - 7000);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
+}
+
 static void backfill_of_what_is_there_makes_no_row(void **state)
 {
     struct world *w = *state;
@@ -1854,6 +1875,7 @@ int main(void)
         TEST(discarded_deletes_are_on_record),
         TEST(held_deletes_come_in_pages),
         TEST(backfill_does_not_hold_the_frontier),
+        TEST(an_older_live_change_holds_the_frontier_of_a_backfill),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),
         TEST(claim_looks_at_a_window_of_time),
