@@ -17,6 +17,7 @@
 #include "journal/asides.h"
 #include "journal/change.h"
 #include "journal/finish.h"
+#include "journal/version_mark.h"
 
 #define BACKEND_PAGE_MAX 1000 /* rows a page of any question */
 
@@ -110,12 +111,6 @@ struct replica {
     struct span sequencer; /* of the newest change that was known when it was read; or absent */
 };
 
-/* Of a rule that replicates all versions: the newest source version of a key that is done with. */
-struct version_mark {
-    struct span version_id;
-    int64_t mtime_ms; /* "null" is the id of many versions in turn */
-};
-
 struct task {
     uint32_t rule;
     struct span key;
@@ -167,14 +162,17 @@ struct task_list {
 struct listed {
     struct span key;
     struct span etag;
-    int64_t mtime_ms; /* by the source's clock; 0 = not known */
-    bool known;       /* answer: it needs no work */
+    int64_t mtime_ms;       /* by the source's clock; 0 = not known */
+    struct span version_id; /* of a rule that replicates all versions: the key's newest one */
+    bool known;             /* answer: it needs no work */
+    bool has_marks;         /* the same: some version of the key is done with */
 };
 
 struct compare {
     uint32_t rule;
     struct listed *listed; /* ascending, no key twice, at most BACKEND_PAGE_MAX */
     size_t count;
+    bool versions; /* told by version ids */
     /* Whether to tell which replicas with keys in (after, until] are not listed, of those that were
      * verified before before_ms. after empty = from the first, until absent = to the last. */
     bool tell_missing;
@@ -343,8 +341,10 @@ struct backend_ops {
 
     /* Scans. compare(): an object is known when its replica has its ETag and is not of an earlier
      * mtime (2 s apart: listings and headers round differently), or when a task, failed ones too,
-     * was told this very ETag. gone_*: keys that a listing did not show, ascending, kept until it
-     * is known whether it can be believed; drop() forgets those up to and including `through`. */
+     * was told this very ETag. With versions: when the newest mark of its key is of this version,
+     * or its replica is, or a task was told it. gone_*: keys that a listing did not show,
+     * ascending, kept until it is known whether it can be believed; drop() forgets those up to and
+     * including `through`. */
     int (*compare)(struct backend *b, struct arena *a, const struct compare *what,
                    struct compared *ret);
     int (*gone_put)(struct backend *b, uint32_t rule, const struct span *keys, size_t count);
@@ -433,9 +433,10 @@ struct backend_ops {
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
-    /* REPL_ENOTFOUND when no version of the key is done with. */
-    int (*version_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
-                       struct version_mark *ret);
+    /* The newest versions of the key that are done with, the last one first; at most
+     * VERSION_MARKS_MAX. */
+    int (*version_marks)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                         struct version_mark **ret, size_t *ret_n);
     int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
     int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,

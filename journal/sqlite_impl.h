@@ -185,8 +185,8 @@ int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limi
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
-int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
-                       struct version_mark *ret);
+int sqlite_version_marks(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                         struct version_mark **ret, size_t *ret_n);
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,

@@ -105,6 +105,14 @@ static const char *const steps[] = {
     /* replicas that a scan's listing did not show */
     "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
     " WITHOUT ROWID;",
+    /* versions: all. The newest ones of a key that are done with, the last one has the highest
+     * number. */
+    "CREATE TABLE versions (rule INTEGER NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL,"
+    " version_id BLOB, etag BLOB, mtime_ms INTEGER NOT NULL, marker INTEGER NOT NULL,"
+    " dest_version BLOB, PRIMARY KEY (rule, key, at)) WITHOUT ROWID;"
+    "INSERT INTO versions SELECT rule, key, 1, version_id, NULL, mtime_ms, 0, NULL"
+    " FROM version_marks;"
+    "DROP TABLE version_marks;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

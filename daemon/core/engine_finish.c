@@ -382,7 +382,7 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
     struct finish_call *c = new_call(w->engine, w->task);
     c->work = w;
     if (w->versions != NULL) {
-        engine_versions_fill(w, &c->finish, &c->arena);
+        engine_versions_fill(w, outcome, &c->finish, &c->arena);
     }
     fill_outcome(c, outcome);
     fill_mirror(c, outcome);

@@ -332,7 +332,8 @@ void engine_batch_unref(struct claim_batch *batch);
 void engine_versions_start(struct engine_work *w);
 void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
 /* What the record of a version says besides its outcome. */
-void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a);
+void engine_versions_fill(struct engine_work *w, const struct copy_outcome *outcome,
+                          struct finish *finish, struct arena *a);
 void engine_versions_next(struct engine_work *w); /* that record is stored */
 void engine_versions_free(struct engine_versions *v);
 

@@ -62,6 +62,7 @@ static void compare_done(struct journal_call *call)
     struct compare_call *c = CONTAINER_OF(call, struct compare_call, call);
     for (size_t i = 0; call->status == 0 && i < c->what.count; i++) {
         c->listed[i].known = c->what.listed[i].known;
+        c->listed[i].has_marks = c->what.listed[i].has_marks;
     }
     c->done(c->arg, call->status, &call->fail, c->compared.missing, c->compared.missing_count,
             c->compared.through);
@@ -77,6 +78,7 @@ static void host_compare(void *arg, const struct scan_compare *what, scan_compar
     arena_init(&c->arena);
     c->what = (struct compare){.rule = ef->rule,
                                .count = what->count,
+                               .versions = what->versions,
                                .tell_missing = what->tell_missing,
                                .after = arena_span(&c->arena, what->after),
                                .until = arena_span(&c->arena, what->until),
@@ -85,6 +87,7 @@ static void host_compare(void *arg, const struct scan_compare *what, scan_compar
     for (size_t i = 0; i < what->count; i++) {
         c->what.listed[i] = (struct listed){.key = what->listed[i].key,
                                             .etag = what->listed[i].etag,
+                                            .version_id = what->listed[i].version_id,
                                             .mtime_ms = what->listed[i].mtime_ms};
     }
     c->listed = what->listed;

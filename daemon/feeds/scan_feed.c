@@ -121,7 +121,9 @@ static void cursor_loaded(void *arg, int status, struct span value)
         scan_wake_in(s, SCAN_RETRY_MIN_MS);
         return;
     }
+    const struct rule *rule = s->host.rule(s->host.arg);
     s->is_loaded = true;
+    s->lists_versions = rule != NULL && rule->versions == RULE_VERSIONS_ALL;
     if (status == 0) {
         read_cursor(s, value);
     } else {

@@ -4,10 +4,12 @@
  *
  * A pass lists ranges of keys in parallel, cut in two where nobody knew how many there are, at most
  * SCAN_WIDTH at a time; every page is compared as it comes, so that copying starts with the first
- * one and memory does not depend on how many there are. The cursor holds the ranges not yet done
- * and is stored with what is handed over: after a crash a pass goes on. What a listing does not
- * show is told as deleted after all of it was listed, and only when it can be believed
- * (scan_state.h). Loop thread. */
+ * one and memory does not depend on how many there are. Of a rule that replicates all versions the
+ * versions are listed, and of each key the newest one compared, delete markers included: where that
+ * is done with, all below it are, and where it is not, the key's task looks for all that is new.
+ * The cursor holds the ranges not yet done and is stored with what is handed over: after a crash a
+ * pass goes on. What a listing does not show is told as deleted after all of it was listed, and
+ * only when it can be believed (scan_state.h). Loop thread. */
 #ifndef REPL_FEEDS_SCAN_FEED_H
 #define REPL_FEEDS_SCAN_FEED_H
 
@@ -20,12 +22,15 @@ struct scan_listed {
     struct span key;
     struct span etag;
     int64_t mtime_ms;
-    bool known; /* answer: needs no work */
+    struct span version_id; /* where versions are compared */
+    bool known;             /* answer: needs no work */
+    bool has_marks;         /* answer: some version of the key is done with */
 };
 
 struct scan_compare {
     struct scan_listed *listed; /* ascending; stay as they are until done */
     size_t count;
+    bool versions; /* of all keys the newest one, which may be a delete marker */
     /* Whether to tell replicas with keys in (after, until] that are not listed and were verified
      * before before_ms. until absent = to the last. */
     bool tell_missing;

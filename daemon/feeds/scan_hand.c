@@ -7,11 +7,12 @@
 
 /* ---- TARGET: what is left to hand over ---- */
 
+/* An older version is no existing object where newer ones were brought over: they are gone. */
 static bool is_passed_over(const struct walk *w, const struct store_entry *entry)
 {
     const struct scan_state *state = &w->scan->state;
     return !w->scan->host.takes(w->scan->host.arg, entry->key) ||
-           (!state->is_whole && entry->mtime_ms > 0 &&
+           (!state->is_whole && entry->mtime_ms > 0 && !w->listed[w->entry_at].has_marks &&
             entry->mtime_ms + CLOCKS_MS < (int64_t)state->since_ms);
 }
 
@@ -21,17 +22,29 @@ static void count_equal(struct walk *w, const struct store_entry *entry)
     w->counts.equal_bytes += entry->size;
 }
 
+/* A marker on top of versions that are not there yet takes nothing away; and a rule that ignores
+ * deletes wants what stands below. */
+static enum change_kind kind_of(const struct walk *w, const struct store_entry *entry)
+{
+    const struct rule *rule = w->scan->host.rule(w->scan->host.arg);
+    bool is_delete = entry->is_marker && w->listed[w->entry_at].has_marks && rule != NULL &&
+                     rule->deletes != RULE_DELETES_IGNORE;
+    return is_delete ? CHANGE_DELETE : CHANGE_PUT;
+}
+
 static void add_change(struct walk *w, const struct store_entry *entry)
 {
     struct scan *s = w->scan;
+    int64_t size = entry->is_marker ? CHANGE_SIZE_UNKNOWN : (int64_t)entry->size;
     w->counts.found++;
-    w->changes[w->change_count++] = (struct change){.kind = CHANGE_PUT,
+    w->changes[w->change_count++] = (struct change){.kind = kind_of(w, entry),
                                                     .endpoint = s->endpoint,
                                                     .bucket = s->bucket,
                                                     .key = entry->key,
+                                                    .version_id = entry->version_id,
                                                     .etag = entry->etag,
                                                     .feed = span_str("scan"),
-                                                    .size = (int64_t)entry->size,
+                                                    .size = size,
                                                     .event_time_ms = entry->mtime_ms};
 }
 

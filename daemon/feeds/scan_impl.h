@@ -55,7 +55,9 @@ struct walk {
     struct buf until; /* the last one of it … */
     bool is_bounded;  /* … or it has no end */
     bool by_digits;   /* how it is cut next */
-    struct buf token; /* where the server has no order */
+    /* Where the server has no order, and within a key of many versions: */
+    struct buf token;
+    struct buf token_key; /* of versions: belongs to it */
 
     /* The page. */
     struct arena arena;
@@ -103,6 +105,7 @@ struct scan {
     unsigned good;   /* listings since it last changed */
     uint64_t next_ask_ms;
     bool compares_target;
+    bool lists_versions; /* the rule replicates all of them */
     struct split_alphabet alphabet;
 
     char doubt[160];
@@ -139,6 +142,8 @@ void walk_fail(struct walk *w, const struct fail *f);
 /* scan_page.c */
 bool page_is_in_order(const struct walk *w);
 void page_sort(struct walk *w); /* by key, none twice */
+/* Of a page of versions: each key's newest one, if it is not of the page before. */
+void page_fold(struct walk *w);
 void page_trim(struct walk *w); /* what is behind the range does not belong to it */
 /* Nobody knows how many keys are behind the page: as many halves as there is room for. */
 void page_cut_up(struct walk *w);

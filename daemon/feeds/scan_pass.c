@@ -11,6 +11,11 @@
 
 /* ---- when ---- */
 
+static bool takes_all_versions(const struct rule *rule)
+{
+    return rule->versions == RULE_VERSIONS_ALL;
+}
+
 static bool is_missing_existing(const struct scan *s, const struct rule *rule)
 {
     return (rule->existing || rule->scan.mode == RULE_SCAN_ONCE) && !s->state.was_whole;
@@ -86,6 +91,7 @@ static void begin(struct scan *s, const struct rule *rule)
     s->state.is_whole = rule->existing || rule->scan.mode == RULE_SCAN_ONCE;
     s->state.is_unordered = s->restarts;
     s->restarts = false;
+    s->lists_versions = takes_all_versions(rule);
     s->doubt[0] = '\0';
     scan_state_begin(&s->state, s->host.now_ms(s->host.arg));
     if (s->state.is_whole && !s->state.was_whole) {
@@ -257,14 +263,16 @@ void pass_go(struct scan *s)
     if (rule == NULL) {
         return;
     }
-    if (s->state.phase != SCAN_IDLE && !s->drops && !is_wanted(s, rule)) {
+    if (s->state.phase != SCAN_IDLE && !s->drops &&
+        (!is_wanted(s, rule) || s->lists_versions != takes_all_versions(rule))) {
         s->drops = true;
     }
     if (s->drops) {
         drop_soon(s);
         return;
     }
-    s->compares_target = !s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION;
+    s->compares_target =
+        !s->lists_versions && (!s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION);
     switch ((enum scan_phase)s->state.phase) {
     case SCAN_IDLE:
         begin_when_due(s, rule);

@@ -75,21 +75,23 @@ static void count_ask(struct scan *s)
 
 static void source_listed(struct store_op *op);
 
+/* Versions go on behind a key, whose newest one is done with, or behind a version. */
 static void list_source(struct walk *w)
 {
     struct scan *s = w->scan;
-    bool by_token = s->state.is_unordered && w->token.len > 0;
+    bool by_token = w->token.len > 0;
     arena_done(&w->arena);
     arena_init(&w->arena);
-    w->op = (struct store_op){.kind = STORE_LIST,
-                              .bucket = s->bucket,
-                              .key = s->prefix,
-                              .start_after = buf_view(&w->after),
-                              .token = by_token ? buf_view(&w->token) : (struct span){0},
-                              .max_keys = SCAN_PAGE_KEYS,
-                              .done = source_listed,
-                              .arg = w,
-                              .arena = &w->arena};
+    w->op = (struct store_op){
+        .kind = s->lists_versions ? STORE_LIST_VERSIONS : STORE_LIST,
+        .bucket = s->bucket,
+        .key = s->prefix,
+        .start_after = buf_view(by_token && s->lists_versions ? &w->token_key : &w->after),
+        .token = by_token ? buf_view(&w->token) : (struct span){0},
+        .max_keys = SCAN_PAGE_KEYS,
+        .done = source_listed,
+        .arg = w,
+        .arena = &w->arena};
     w->asked_ms = s->host.now_ms(s->host.arg);
     w->step = WALK_LISTING;
     w->busy = true;
@@ -120,7 +122,8 @@ static void tell_odd(struct walk *w)
         scan_kick(w->scan);
         return;
     }
-    fail_set(&f, REPL_EPROTO, "ListObjectsV2: a page is not in order, or not behind the last one");
+    fail_set(&f, REPL_EPROTO, "%s: a page is not in order, or not behind the last one",
+             store_op_name(w->op.kind));
     walk_fail(w, &f);
     w->step = WALK_START;
 }
@@ -139,6 +142,7 @@ void walk_compare(struct walk *w)
     struct scan_compare what = {
         .listed = w->listed,
         .count = w->entry_count,
+        .versions = s->lists_versions,
         .tell_missing =
             rule != NULL && rule->deletes != RULE_DELETES_IGNORE && !s->state.is_unordered,
         .after = w->compared.len > 0 ? buf_view(&w->compared) : buf_view(&w->after),
@@ -158,8 +162,24 @@ static void fill_listed(struct walk *w)
     for (size_t i = 0; i < w->entry_count; i++) {
         w->listed[i] = (struct scan_listed){.key = w->entries[i].key,
                                             .etag = w->entries[i].etag,
+                                            .version_id = w->entries[i].version_id,
                                             .mtime_ms = w->entries[i].mtime_ms};
     }
+}
+
+static void keep_token(struct walk *w, const struct store_op *op)
+{
+    buf_reset(&w->token);
+    buf_span(&w->token, op->next_token);
+    buf_reset(&w->token_key);
+    buf_span(&w->token_key, op->next_key);
+}
+
+/* The whole page is of a key that is done with. */
+static bool is_within_key(const struct walk *w)
+{
+    return w->scan->lists_versions && !w->scan->state.is_unordered && w->entry_count == 0 &&
+           w->op.entry_count > 0 && !w->ends;
 }
 
 static void source_listed(struct store_op *op)
@@ -178,7 +198,15 @@ static void source_listed(struct store_op *op)
     }
     w->entries = op->entries;
     w->entry_count = op->entry_count;
-    w->ends = span_is_empty(op->next_token);
+    w->ends = span_is_empty(s->lists_versions ? op->next_key : op->next_token);
+    if (s->lists_versions) {
+        page_fold(w);
+    }
+    if (is_within_key(w)) {
+        keep_token(w, op);
+        good_step(w);
+        return;
+    }
     if (!s->state.is_unordered && !page_is_in_order(w)) {
         tell_odd(w);
         return;
@@ -189,9 +217,9 @@ static void source_listed(struct store_op *op)
     w->counts = (struct walk_counts){0};
     w->is_counted = false;
     buf_reset(&w->compared);
+    buf_reset(&w->token);
     if (s->state.is_unordered) {
-        buf_reset(&w->token);
-        buf_span(&w->token, op->next_token);
+        keep_token(w, op);
         page_sort(w);
     } else {
         page_trim(w);
@@ -293,6 +321,7 @@ void walk_free(struct walk *w)
     buf_done(&w->after);
     buf_done(&w->until);
     buf_done(&w->token);
+    buf_done(&w->token_key);
     buf_done(&w->compared);
     arena_done(&w->gone_arena);
     arena_done(&w->arena);

@@ -606,6 +606,27 @@ static void backfill_does_not_hold_the_frontier(void **state)
     assert_int_equal(counts(w).pending_objects, 1);
 }
 
+/* What the backfill has seen is newer, by its clock: the live change is owed nevertheless. */
+static void an_older_live_change_holds_the_frontier_of_a_backfill(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "a", NOW - 5000);
+    assert_true(frontier(w).any);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 5000);
+    /* The same while the backfill is in work. */
+    e = put_of(w, "b", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    append_put(w, "b", NOW - 7000);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
+}
+
 static void backfill_of_what_is_there_makes_no_row(void **state)
 {
     struct world *w = *state;
@@ -907,21 +928,29 @@ static int finish_version(struct world *w, const struct task *t, enum finish_out
     return status;
 }
 
+static size_t marks_of(struct world *w, struct version_mark **ret)
+{
+    size_t count;
+    assert_int_equal(ops(w)->version_marks(w->b, &w->arena, w->rule, span_str("a"), ret, &count),
+                     0);
+    return count;
+}
+
 static void assert_mark(struct world *w, const char *id)
 {
-    struct version_mark mark;
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark), 0);
-    assert_true(span_eq_str(mark.version_id, id));
-    assert_int_equal(mark.mtime_ms, NOW);
+    struct version_mark *marks;
+    assert_true(marks_of(w, &marks) > 0);
+    assert_true(span_eq_str(marks[0].version_id, id));
+    assert_int_equal(marks[0].mtime_ms, NOW);
 }
 
 static void versions_are_done_one_after_the_other(void **state)
 {
     struct world *w = *state;
-    struct version_mark mark;
+    struct version_mark *marks;
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, t.key, &mark), REPL_ENOTFOUND);
+    assert_int_equal(marks_of(w, &marks), 0);
     assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
     assert_mark(w, "v1");
     assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
@@ -953,17 +982,88 @@ static void a_failure_moves_no_mark(void **state)
     assert_int_equal(counts(w).failed_objects, 1);
 }
 
+/* In the order in which they were done; a version that is done again is the newest, and once. */
+static void the_newest_marks_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct version_mark *marks;
+    char id[16];
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    for (int i = 0; i < VERSION_MARKS_MAX + 10; i++) {
+        snprintf(id, sizeof(id), "v%d", i);
+        assert_int_equal(finish_version(w, &t, FINISH_DONE, id, true), 0);
+    }
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v70", true), 0);
+    size_t count = marks_of(w, &marks);
+    assert_int_equal(count, VERSION_MARKS_MAX - 1);
+    assert_true(span_eq_str(marks[0].version_id, "v70"));
+    assert_true(span_eq_str(marks[1].version_id, "v73"));
+    assert_true(span_eq_str(marks[4].version_id, "v69"));
+    assert_true(span_eq_str(marks[count - 1].version_id, "v11"));
+}
+
+static void marks_go_with_the_versions_of_the_source(void **state)
+{
+    struct world *w = *state;
+    struct version_mark *marks;
+    struct finish_result r = {0};
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    struct finish f = finish_of(&t, FINISH_DELETED);
+    f.no_versions = true;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    assert_int_equal(marks_of(w, &marks), 0);
+}
+
+static bool is_known_version(struct world *w, const char *id, const char *etag, int64_t mtime_ms,
+                             bool *ret_has_marks)
+{
+    struct listed l = {.key = span_str("a"),
+                       .version_id = span_str(id),
+                       .etag = span_str(etag),
+                       .mtime_ms = mtime_ms};
+    struct compare what = {.rule = w->rule, .listed = &l, .count = 1, .versions = true};
+    struct compared compared;
+    assert_int_equal(ops(w)->compare(w->b, &w->arena, &what, &compared), 0);
+    *ret_has_marks = l.has_marks;
+    return l.known;
+}
+
+static void the_newest_version_is_what_is_compared(void **state)
+{
+    struct world *w = *state;
+    bool has_marks;
+    struct append_entry e = put_of(w, "a", NOW);
+    e.change.version_id = span_str("v2");
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    assert_false(has_marks);
+    append(w, &e, NOW);
+    assert_true(is_known_version(w, "v2", "e1", NOW, &has_marks)); /* told */
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
+    assert_int_equal(finish_version(w, &t, FINISH_SKIPPED, "null", false), 0);
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    assert_false(is_known_version(w, "v2", "", NOW, &has_marks));
+    assert_true(has_marks);
+    assert_true(is_known_version(w, "null", "", NOW, &has_marks));
+    assert_false(is_known_version(w, "null", "", NOW + 3000, &has_marks));
+    assert_false(is_known_version(w, "null", "e1", NOW, &has_marks));
+}
+
 static void marks_go_with_their_rule(void **state)
 {
     struct world *w = *state;
-    struct version_mark mark;
+    struct version_mark *marks;
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
     assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v1", false), 0);
     assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark),
-                     REPL_ENOTFOUND);
+    assert_int_equal(marks_of(w, &marks), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
 }
 
@@ -1854,6 +1954,7 @@ int main(void)
         TEST(discarded_deletes_are_on_record),
         TEST(held_deletes_come_in_pages),
         TEST(backfill_does_not_hold_the_frontier),
+        TEST(an_older_live_change_holds_the_frontier_of_a_backfill),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),
         TEST(claim_looks_at_a_window_of_time),
@@ -1867,6 +1968,9 @@ int main(void)
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
         TEST(versions_are_done_one_after_the_other),
+        TEST(the_newest_marks_are_kept),
+        TEST(marks_go_with_the_versions_of_the_source),
+        TEST(the_newest_version_is_what_is_compared),
         TEST(a_failure_moves_no_mark),
         TEST(marks_go_with_their_rule),
         TEST(failed_tasks_come_in_pages_by_key),

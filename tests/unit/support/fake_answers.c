@@ -171,9 +171,10 @@ static void list_versions_of(const struct object *o, struct store_op *op, size_t
     }
 }
 
-static void do_list_versions(struct bucket *b, struct store_op *op)
+static void do_list_versions(const struct fake *f, struct bucket *b, struct store_op *op)
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
+    most = f->page > 0 && f->page < most ? f->page : most;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     LIST_FOR (node, &b->objects) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
@@ -181,6 +182,12 @@ static void do_list_versions(struct bucket *b, struct store_op *op)
             list_versions_of(o, op, most);
         }
     }
+}
+
+static struct span newest_id(const struct bucket *b, const struct store_op *op)
+{
+    const struct object *o = fake_object_find(b, op->key);
+    return arena_span(op->arena, CONTAINER_OF(o->versions.next, struct version, link)->id);
 }
 
 static void do_delete(struct fake *f, struct bucket *b, struct store_op *op)
@@ -198,6 +205,7 @@ static void do_delete(struct fake *f, struct bucket *b, struct store_op *op)
     }
     fake_remove_latest(f, b, op->key);
     op->object.delete_marker = f->o.versions;
+    op->object.version_id = f->o.versions ? newest_id(b, op) : (struct span){0};
 }
 
 static void do_delete_many(struct fake *f, struct bucket *b, struct store_op *op)
@@ -268,7 +276,7 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
         do_list(f, b, op);
         break;
     case STORE_LIST_VERSIONS:
-        do_list_versions(b, op);
+        do_list_versions(f, b, op);
         break;
     case STORE_LIST_UPLOADS:
         fake_do_list_uploads(f, b, op);
