@@ -16,10 +16,10 @@ bool walk_is_over(struct walk *w)
     struct scan *s = w->scan;
     w->busy = false;
     w->asking = NULL;
-    if (s->drops) {
+    if (s->drops != DROP_NOT) {
         scan_kick(s);
     }
-    return scan_ended(s) || s->drops;
+    return scan_ended(s) || s->drops != DROP_NOT;
 }
 
 void walk_fail(struct walk *w, const struct fail *f)
@@ -109,7 +109,7 @@ static void give_order_up(struct walk *w)
         "rule %s: %s does not list in the order of keys; the scan begins anew, one page after"
         " the other, and tells no deletes",
         s->rule_name, s->from->name);
-    s->drops = s->restarts = true;
+    s->drops = DROP_UNORDERED;
 }
 
 static void tell_odd(struct walk *w)
@@ -133,19 +133,17 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
 void walk_compare(struct walk *w)
 {
     struct scan *s = w->scan;
-    const struct rule *rule = s->host.rule(s->host.arg);
     struct span last = w->entry_count > 0 ? w->entries[w->entry_count - 1].key : (struct span){0};
     bool to_end = w->ends || w->entry_count == 0;
-    struct scan_compare what = {
-        .listed = w->listed,
-        .count = w->entry_count,
-        .tell_missing =
-            rule != NULL && rule->deletes != RULE_DELETES_IGNORE && !s->state.is_unordered,
-        .after = w->compared.len > 0 ? buf_view(&w->compared) : buf_view(&w->after),
-        .until = !to_end         ? last
-                 : w->is_bounded ? buf_view(&w->until)
-                                 : (struct span){0},
-        .before_ms = w->asked_ms};
+    struct scan_compare what = {.listed = w->listed,
+                                .count = w->entry_count,
+                                .tell_missing = s->state.tells_missing && !s->state.is_unordered,
+                                .after = w->compared.len > 0 ? buf_view(&w->compared)
+                                                             : buf_view(&w->after),
+                                .until = !to_end         ? last
+                                         : w->is_bounded ? buf_view(&w->until)
+                                                         : (struct span){0},
+                                .before_ms = w->asked_ms};
     w->step = WALK_COMPARING;
     w->busy = true;
     s->host.compare(s->host.arg, &what, compared, w);
