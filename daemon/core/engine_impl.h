@@ -384,7 +384,8 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
 /* engine_scan.c */
 void engine_scan_start(struct engine_rule *r);
 void engine_scan_stop(struct engine_rule *r);
-void engine_scan_wake(struct engine_rule *r); /* its options changed */
+/* Its options changed: see scan_feed_wake(). */
+void engine_scan_wake(struct engine_rule *r, bool takes_more);
 
 /* engine_arrivals.c: what webhooks told, by bucket; writes canaries. */
 void engine_arrivals_tick(struct engine *e); /* once a second */

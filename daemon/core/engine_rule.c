@@ -176,6 +176,13 @@ static void refuse_put(struct rule_put *p, int status, const struct fail *f)
     free_put(p);
 }
 
+static bool asks_more(const struct rule *now, const struct rule *before)
+{
+    return (now->existing && !before->existing) ||
+           (now->scan.mode == RULE_SCAN_ONCE && before->scan.mode != RULE_SCAN_ONCE) ||
+           (now->deletes != RULE_DELETES_IGNORE && before->deletes == RULE_DELETES_IGNORE);
+}
+
 static void apply_change(struct engine_rule *r, const struct rule *rule)
 {
     struct arena old = r->arena;
@@ -187,13 +194,17 @@ static void apply_change(struct engine_rule *r, const struct rule *rule)
     }
     engine_prefixes_make(r);
     engine_notify_change(r, &before);
+    bool takes_more = rules_takes_more(&r->rule, &before);
+    if (takes_more || asks_more(&r->rule, &before)) {
+        r->proof_ms = 0; /* that scan has not looked at all that is asked for now */
+    }
     arena_done(&old);
     engine_rule_resolve(r);
     r->ready = true;
     if (!r->rule.enabled) {
         engine_work_cancel_rule(r, 0);
     }
-    engine_scan_wake(r);
+    engine_scan_wake(r, takes_more);
 }
 
 static int run_put(struct backend *b, struct journal_call *call)

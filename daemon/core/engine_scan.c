@@ -275,10 +275,10 @@ void engine_scan_stop(struct engine_rule *r)
     }
 }
 
-void engine_scan_wake(struct engine_rule *r)
+void engine_scan_wake(struct engine_rule *r, bool takes_more)
 {
     if (r->scan != NULL && !r->scan->closing) {
-        scan_feed_wake(r->scan->feed);
+        scan_feed_wake(r->scan->feed, takes_more);
     } else {
         engine_scan_start(r);
     }

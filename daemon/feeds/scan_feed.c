@@ -123,11 +123,13 @@ static void cursor_loaded(void *arg, int status, struct span value)
     }
     const struct rule *rule = s->host.rule(s->host.arg);
     s->is_loaded = true;
-    s->lists_versions = rule != NULL && rule->versions == RULE_VERSIONS_ALL;
     if (status == 0) {
         read_cursor(s, value);
     } else {
         first_cursor(s);
+    }
+    if (rule != NULL) {
+        scope_look(s, rule);
     }
     scan_show(s);
     scan_kick(s);
@@ -165,7 +167,7 @@ static void look(void *arg)
         load(s);
         return;
     }
-    if (s->state.phase == SCAN_LIST && !s->drops) {
+    if (s->state.phase == SCAN_LIST && s->drops == DROP_NOT) {
         LIST_FOR_SAFE (link, &s->walks) {
             walk_go(CONTAINER_OF(link, struct walk, link));
         }
@@ -266,7 +268,16 @@ struct feed *scan_feed_new(const struct scan_feed_options *options)
     return &s->feed;
 }
 
-void scan_feed_wake(struct feed *feed)
+void scan_feed_wake(struct feed *feed, bool takes_more)
 {
-    scan_kick(CONTAINER_OF(feed, struct scan, feed));
+    struct scan *s = CONTAINER_OF(feed, struct scan, feed);
+    const struct rule *rule = s->host.rule(s->host.arg);
+    if (s->is_loaded && rule != NULL) {
+        if (!takes_more) {
+            s->state.covers = scope_mark(rule);
+            s->is_dirty = true;
+        }
+        scope_look(s, rule);
+    }
+    scan_kick(s);
 }

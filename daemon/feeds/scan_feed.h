@@ -9,7 +9,8 @@
  * is done with, all below it are, and where it is not, the key's task looks for all that is new.
  * The cursor holds the ranges not yet done and is stored with what is handed over: after a crash a
  * pass goes on. What a listing does not show is told as deleted after all of it was listed, and
- * only when it can be believed (scan_state.h). Loop thread. */
+ * only when it can be believed (scan_state.h). When the rule asks for more, a pass that goes on
+ * begins anew. Loop thread. */
 #ifndef REPL_FEEDS_SCAN_FEED_H
 #define REPL_FEEDS_SCAN_FEED_H
 
@@ -95,8 +96,10 @@ struct scan_feed_options {
 
 /* Cursor "scan:NUMBER". status.state: FEED_UP while a pass goes on, FEED_ENDED while none does. */
 struct feed *scan_feed_new(const struct scan_feed_options *options);
-/* The rule has other options, or this host owns it now: what is due is looked at anew. */
-void scan_feed_wake(struct feed *feed);
+/* The rule has other options: what is due is looked at anew. takes_more: its patterns may take keys
+ * that they did not take before, and what was listed proves nothing of these (the same holds where
+ * the rule begins to take existing objects, or deletes). */
+void scan_feed_wake(struct feed *feed, bool takes_more);
 
 /* What people are shown. Strings are the feed's, "" = nothing to say. */
 struct scan_report {

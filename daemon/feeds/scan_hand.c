@@ -158,7 +158,7 @@ void walk_hand_over(struct walk *w)
     s->host.append(s->host.arg,
                    &(struct scan_batch){.changes = w->changes,
                                         .change_count = w->change_count,
-                                        .existing_until_ms = (int64_t)s->state.since_ms,
+                                        .existing_until_ms = scan_existing_until(&s->state),
                                         .gone = w->gone,
                                         .gone_count = w->gone_count,
                                         .cursor = buf_view(&cursor)},

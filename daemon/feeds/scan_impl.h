@@ -77,6 +77,14 @@ struct walk {
     struct walk_target target;
 };
 
+/* The pass that goes on ends where it is, once nothing is out: for good, or to begin anew. */
+enum scan_drop {
+    DROP_NOT,
+    DROP_STOP,      /* an operator's word, or nobody wants it any more */
+    DROP_MORE,      /* the rule asks for more than it has looked at */
+    DROP_UNORDERED, /* begins without trust in the order of the listing */
+};
+
 struct scan {
     struct feed feed;
     struct loop *loop;
@@ -93,8 +101,7 @@ struct scan {
     bool is_busy;      /* load, gone or append of the pass itself is out */
     bool is_appending; /* of a walk or of the pass: one at a time, as the cursor names all ranges */
     bool is_dirty;     /* the state is ahead of the stored cursor */
-    bool drops;        /* the pass ends where it is, once nothing is out … */
-    bool restarts;     /* … and begins anew */
+    enum scan_drop drops;
     uint64_t saved_ms; /* monotonic, of the last cursor */
     unsigned failures;
 
@@ -105,7 +112,6 @@ struct scan {
     unsigned good;   /* listings since it last changed */
     uint64_t next_ask_ms;
     bool compares_target;
-    bool lists_versions; /* the rule replicates all of them */
     struct split_alphabet alphabet;
 
     char doubt[160];
@@ -155,6 +161,17 @@ void walk_note(struct walk *w);
  * is on its way. */
 int walk_merge(struct walk *w);
 void walk_target_done(struct walk *w);
+
+/* scan_scope.c */
+uint64_t scope_mark(const struct rule *rule); /* of its patterns; never 0 */
+/* Whether existing objects are the rule's to look at. */
+bool scope_is_whole(const struct rule *rule);
+/* Whether all versions are. */
+bool scope_takes_versions(const struct rule *rule);
+/* What the rule asks for is what the pass that now begins looks at. */
+void scope_take(struct scan *s, const struct rule *rule);
+/* Where it asks for more since: nothing is proven, and the pass that goes on begins anew. */
+void scope_look(struct scan *s, const struct rule *rule);
 
 /* scan_pass.c */
 void pass_go(struct scan *s); /* what is not a walk's: begin, clear, gone, end */

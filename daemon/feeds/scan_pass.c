@@ -11,27 +11,27 @@
 
 /* ---- when ---- */
 
-static bool takes_all_versions(const struct rule *rule)
-{
-    return rule->versions == RULE_VERSIONS_ALL;
-}
-
 static bool is_missing_existing(const struct scan *s, const struct rule *rule)
 {
-    return (rule->existing || rule->scan.mode == RULE_SCAN_ONCE) && !s->state.was_whole;
+    return scope_is_whole(rule) && !s->state.was_whole;
+}
+
+static bool is_repeated(const struct rule *rule)
+{
+    return rule->scan.mode == RULE_SCAN_EVERY || rule->scan.mode == RULE_SCAN_CONTINUOUS;
 }
 
 static bool is_wanted(const struct scan *s, const struct rule *rule)
 {
-    return s->state.is_asked || is_missing_existing(s, rule) ||
-           rule->scan.mode == RULE_SCAN_EVERY || rule->scan.mode == RULE_SCAN_CONTINUOUS;
+    return s->state.is_asked || is_missing_existing(s, rule) || is_repeated(rule);
 }
 
 /* Wall time of the next pass; 0 = none. */
 static int64_t next_pass_ms(const struct scan *s, const struct rule *rule)
 {
     const struct scan_state *state = &s->state;
-    if (state->is_asked || is_missing_existing(s, rule)) {
+    if (state->is_asked || is_missing_existing(s, rule) ||
+        (state->is_changed && is_repeated(rule))) {
         return 1;
     }
     if (rule->scan.mode == RULE_SCAN_EVERY) {
@@ -72,7 +72,7 @@ static void append(struct scan *s, const struct change *changes, size_t count, s
     s->host.append(s->host.arg,
                    &(struct scan_batch){.changes = changes,
                                         .change_count = count,
-                                        .existing_until_ms = (int64_t)s->state.since_ms,
+                                        .existing_until_ms = scan_existing_until(&s->state),
                                         .gone_through = through,
                                         .cursor = buf_view(&cursor)},
                    saved, s);
@@ -86,16 +86,14 @@ static void save(struct scan *s)
 
 /* ---- begin ---- */
 
-static void begin(struct scan *s, const struct rule *rule)
+static void begin(struct scan *s, const struct rule *rule, bool unordered)
 {
-    s->state.is_whole = rule->existing || rule->scan.mode == RULE_SCAN_ONCE;
-    s->state.is_unordered = s->restarts;
-    s->restarts = false;
-    s->lists_versions = takes_all_versions(rule);
+    scope_take(s, rule);
+    s->state.is_unordered = unordered;
     s->doubt[0] = '\0';
     scan_state_begin(&s->state, s->host.now_ms(s->host.arg));
-    if (s->state.is_whole && !s->state.was_whole) {
-        s->state.since_ms = s->state.started_ms;
+    if (s->state.is_whole && s->state.existing_ms == 0) {
+        s->state.existing_ms = s->state.started_ms;
     }
     LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins", s->rule_name);
     save(s);
@@ -107,7 +105,7 @@ static void begin_when_due(struct scan *s, const struct rule *rule)
     int64_t due_ms = next_pass_ms(s, rule);
     int64_t now_ms = s->host.now_ms(s->host.arg);
     if (due_ms != 0 && due_ms <= now_ms && scan_may_go(s)) {
-        begin(s, rule);
+        begin(s, rule, false);
         return;
     }
     if (due_ms > now_ms) {
@@ -138,17 +136,17 @@ static void end(struct scan *s)
 void pass_drop(struct scan *s)
 {
     const struct rule *rule = s->host.rule(s->host.arg);
+    enum scan_drop why = s->drops;
     while (!list_is_empty(&s->walks)) {
         walk_free(CONTAINER_OF(list_first(&s->walks), struct walk, link));
     }
-    s->drops = false;
+    s->drops = DROP_NOT;
     s->state.phase = SCAN_IDLE;
-    s->state.is_asked = s->restarts && s->state.is_asked;
-    if (s->restarts && rule != NULL) {
-        begin(s, rule);
+    s->state.is_asked = why != DROP_STOP && s->state.is_asked;
+    if (why != DROP_STOP && rule != NULL && is_wanted(s, rule)) {
+        begin(s, rule, why == DROP_UNORDERED);
         return;
     }
-    s->restarts = false;
     LOG_NOTICE(s->log, SCAN_SUBJECT, "rule %s: scan is stopped", s->rule_name);
     save(s);
     scan_show(s);
@@ -263,16 +261,17 @@ void pass_go(struct scan *s)
     if (rule == NULL) {
         return;
     }
-    if (s->state.phase != SCAN_IDLE && !s->drops &&
-        (!is_wanted(s, rule) || s->lists_versions != takes_all_versions(rule))) {
-        s->drops = true;
+    scope_look(s, rule);
+    bool is_meant = is_wanted(s, rule) && !!s->state.lists_versions == scope_takes_versions(rule);
+    if (s->state.phase != SCAN_IDLE && s->drops == DROP_NOT && !is_meant) {
+        s->drops = is_wanted(s, rule) ? DROP_MORE : DROP_STOP;
     }
-    if (s->drops) {
+    if (s->drops != DROP_NOT) {
         drop_soon(s);
         return;
     }
-    s->compares_target =
-        !s->lists_versions && (!s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION);
+    s->compares_target = !s->state.lists_versions &&
+                         (!s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION);
     switch ((enum scan_phase)s->state.phase) {
     case SCAN_IDLE:
         begin_when_due(s, rule);
@@ -310,7 +309,7 @@ int scan_feed_end(struct feed *feed, struct fail *f)
     if (s->state.phase == SCAN_IDLE && !s->state.is_asked) {
         return fail_set(f, REPL_ENOTFOUND, "rule %s: no scan goes on", s->rule_name);
     }
-    s->drops = true;
+    s->drops = DROP_STOP;
     scan_kick(s);
     return 0;
 }

@@ -16,10 +16,10 @@ bool walk_is_over(struct walk *w)
     struct scan *s = w->scan;
     w->busy = false;
     w->asking = NULL;
-    if (s->drops) {
+    if (s->drops != DROP_NOT) {
         scan_kick(s);
     }
-    return scan_ended(s) || s->drops;
+    return scan_ended(s) || s->drops != DROP_NOT;
 }
 
 void walk_fail(struct walk *w, const struct fail *f)
@@ -83,10 +83,10 @@ static void list_source(struct walk *w)
     arena_done(&w->arena);
     arena_init(&w->arena);
     w->op = (struct store_op){
-        .kind = s->lists_versions ? STORE_LIST_VERSIONS : STORE_LIST,
+        .kind = s->state.lists_versions ? STORE_LIST_VERSIONS : STORE_LIST,
         .bucket = s->bucket,
         .key = s->prefix,
-        .start_after = buf_view(by_token && s->lists_versions ? &w->token_key : &w->after),
+        .start_after = buf_view(by_token && s->state.lists_versions ? &w->token_key : &w->after),
         .token = by_token ? buf_view(&w->token) : (struct span){0},
         .max_keys = SCAN_PAGE_KEYS,
         .done = source_listed,
@@ -111,7 +111,7 @@ static void give_order_up(struct walk *w)
         "rule %s: %s does not list in the order of keys; the scan begins anew, one page after"
         " the other, and tells no deletes",
         s->rule_name, s->from->name);
-    s->drops = s->restarts = true;
+    s->drops = DROP_UNORDERED;
 }
 
 static void tell_odd(struct walk *w)
@@ -136,20 +136,18 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
 void walk_compare(struct walk *w)
 {
     struct scan *s = w->scan;
-    const struct rule *rule = s->host.rule(s->host.arg);
     struct span last = w->entry_count > 0 ? w->entries[w->entry_count - 1].key : (struct span){0};
     bool to_end = w->ends || w->entry_count == 0;
-    struct scan_compare what = {
-        .listed = w->listed,
-        .count = w->entry_count,
-        .versions = s->lists_versions,
-        .tell_missing =
-            rule != NULL && rule->deletes != RULE_DELETES_IGNORE && !s->state.is_unordered,
-        .after = w->compared.len > 0 ? buf_view(&w->compared) : buf_view(&w->after),
-        .until = !to_end         ? last
-                 : w->is_bounded ? buf_view(&w->until)
-                                 : (struct span){0},
-        .before_ms = w->asked_ms};
+    struct scan_compare what = {.listed = w->listed,
+                                .count = w->entry_count,
+                                .versions = s->state.lists_versions,
+                                .tell_missing = s->state.tells_missing && !s->state.is_unordered,
+                                .after = w->compared.len > 0 ? buf_view(&w->compared)
+                                                             : buf_view(&w->after),
+                                .until = !to_end         ? last
+                                         : w->is_bounded ? buf_view(&w->until)
+                                                         : (struct span){0},
+                                .before_ms = w->asked_ms};
     w->step = WALK_COMPARING;
     w->busy = true;
     s->host.compare(s->host.arg, &what, compared, w);
@@ -178,7 +176,7 @@ static void keep_token(struct walk *w, const struct store_op *op)
 /* The whole page is of a key that is done with. */
 static bool is_within_key(const struct walk *w)
 {
-    return w->scan->lists_versions && !w->scan->state.is_unordered && w->entry_count == 0 &&
+    return w->scan->state.lists_versions && !w->scan->state.is_unordered && w->entry_count == 0 &&
            w->op.entry_count > 0 && !w->ends;
 }
 
@@ -198,8 +196,8 @@ static void source_listed(struct store_op *op)
     }
     w->entries = op->entries;
     w->entry_count = op->entry_count;
-    w->ends = span_is_empty(s->lists_versions ? op->next_key : op->next_token);
-    if (s->lists_versions) {
+    w->ends = span_is_empty(s->state.lists_versions ? op->next_key : op->next_token);
+    if (s->state.lists_versions) {
         page_fold(w);
     }
     if (is_within_key(w)) {
