@@ -126,12 +126,11 @@ static void on_event(void *arg, struct watch *w, int status, int events)
 {
     struct lane_h1 *h = arg;
     int running;
-    int flags = 0;
     if (!h->running) {
         on_idle_event(h, status < 0 ? UV_READABLE : events);
         return;
     }
-    flags |= status < 0 ? CURL_CSELECT_ERR : 0;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
     flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
     curl_multi_socket_action(h->multi, watch_fd(w), flags, &running);
@@ -201,10 +200,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
     struct lane_h1 *h = arg;
     struct span body = h->request->body;
-    size_t n = size * count;
-    if (n > body.len - h->sent) {
-        n = body.len - h->sent;
-    }
+    size_t left = body.len - h->sent;
+    size_t n = size * count < left ? size * count : left;
     if (n > 0) {
         memcpy(to, body.ptr + h->sent, n);
         h->sent += n;
@@ -466,9 +463,8 @@ static unsigned h1_room(const struct lane *l)
 static void h1_close(struct lane *l)
 {
     struct lane_h1 *h = h1_of(l);
-    timer_stop(&h->timer);
     curl_easy_cleanup(h->easy);
-    curl_multi_cleanup(h->multi);
+    curl_multi_cleanup(h->multi); /* may set the timer */
     assert(h->watch == NULL); /* it would speak to freed memory, of a descriptor that is closed */
     timer_stop(&h->timer);
     curl_slist_free_all(h->address);
