@@ -49,6 +49,12 @@ enum feed_state {
     FEED_ENDED, /* scan: no pass goes on */
 };
 
+static inline const char *feed_state_name(enum feed_state state)
+{
+    static const char *const names[] = {"starting", "up", "down", "ended"};
+    return names[state];
+}
+
 struct feed_status {
     enum feed_state state;
     struct fail fail;            /* FEED_DOWN */
