@@ -367,9 +367,10 @@ struct backend_ops {
     /* Dead letters back to ready; key absent = all of the rule, at most `limit` a call. */
     int (*task_retry)(struct backend *b, uint32_t rule, struct span key, size_t limit,
                       uint64_t *ret_n);
-    /* The brake: FINISH_HELD puts it on. confirm() makes held tasks ready and lets them pass it,
-     * discard() drops them with `reason` in the history and forgets their replicas, each at most
-     * `limit` a call; when none is left the brake is off and the window counts from zero. */
+    /* The brake: FINISH_HELD puts it on (and says so, for what is to be told in the same commit).
+     * confirm() makes held tasks ready and lets them pass it, discard() drops them with `reason` in
+     * the history and forgets their replicas, each at most `limit` a call; when none is left the
+     * brake is off and the window counts from zero. */
     int (*brake_get)(struct backend *b, struct arena *a, uint32_t rule, int64_t from_ms,
                      struct brake *ret);
     int (*held_confirm)(struct backend *b, uint32_t rule, size_t limit, uint64_t *ret_n);

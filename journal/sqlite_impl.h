@@ -226,8 +226,9 @@ int sqlite_load_details(struct backend *b, struct arena *a, struct task *t);
 /* sqlite_finish.c */
 int sqlite_history_put(struct backend *b, const struct history_entry *h);
 int sqlite_replica_drop(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d);
-/* sqlite_brake.c: on from now unless it is; one more object was deleted. */
-int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why);
+/* sqlite_brake.c: on from now unless it is, *ret_on: it was not; one more object was deleted. */
+int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why,
+                     bool *ret_on);
 int sqlite_brake_count(struct backend *b, uint32_t rule, int64_t now_ms);
 
 #endif

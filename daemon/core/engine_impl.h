@@ -476,7 +476,6 @@ void engine_notify_change(struct engine_rule *r, const struct rule *old);
 bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
                        struct event_plan *ret);
 int engine_event_write(struct backend *b, const struct event_plan *plan);
-void engine_event_brake(struct engine_rule *r, const char *why);
 void engine_events_news(struct engine *e); /* some were written */
 void engine_events_start(struct engine *e);
 void engine_events_stop(struct engine *e);

@@ -455,7 +455,8 @@ static void append_delete(struct world *w, const char *key)
     append(w, &e, NOW);
 }
 
-static void hold(struct world *w, const struct task *t)
+/* Whether this one has put the brake on. */
+static bool hold(struct world *w, const struct task *t)
 {
     struct finish_result ret;
     struct finish f = {.rule = w->rule,
@@ -468,6 +469,7 @@ static void hold(struct world *w, const struct task *t)
                        .latency_ms = -1};
     assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
     assert_false(ret.pending);
+    return ret.brake_on;
 }
 
 static void deletes_are_counted(void **state)
@@ -1501,6 +1503,34 @@ static void only_the_newest_advance_waits(void **state)
     assert_int_equal(event_counts(w, "a").dropped, 0);
 }
 
+/* A process that ends before the commit has neither. */
+static void the_brake_and_its_event_are_one_commit(void **state)
+{
+    struct world *w = *state;
+    struct fail f;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    struct task_list list = claim(w, TASK_LIVE, 2);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_true(hold(w, &list.tasks[0]));
+    add_event(w, "t", "brake", false, false);
+    ops(w)->close(w->b);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_string_equal(events_of(w, "t", NULL), "");
+    assert_true(hold(w, &list.tasks[0])); /* the next life comes to the same */
+    add_event(w, "t", "brake", false, false);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    ops(w)->close(w->b);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(brake(w).since_ms, NOW);
+    assert_string_equal(events_of(w, "t", NULL), "brake");
+    assert_false(hold(w, &list.tasks[1])); /* it is on: nothing to tell */
+}
+
 /* ---- quarantine ---- */
 
 /* Of a feed that brings the changes of an endpoint of its own name, bucket "b". */
@@ -1978,6 +2008,7 @@ int main(void)
         TEST(quarantine_pages_and_feeds),
         TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),
         TEST(quarantine_is_bounded_and_says_what_it_lost),
+        TEST(the_brake_and_its_event_are_one_commit),
         TEST(quarantine_is_bounded_in_bytes),
         TEST(a_body_holds_its_place_and_no_other),
         TEST(what_was_lost_holds_each_place),
