@@ -237,7 +237,10 @@ void command_feed_setup(struct admin *a, struct httpd_request *r)
         return;
     }
     s.sender = sender != SETUP_UNKNOWN ? sender : s.sender;
-    setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url);
+    if (setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url, &f) != 0) {
+        reply_fail(r, &f);
+        return;
+    }
     s.hook_url = buf_cstr(&url);
     setup_commands(&s, &commands);
     json_open(&body, NULL, '{');

@@ -222,6 +222,40 @@ static void test_wait_for_proof(void **state)
     assert_int_equal(engine_bench_wait(&l->b, &status), 0);
 }
 
+struct ended {
+    int status;
+    char text[400];
+};
+
+static void keep_text(void *arg, int status, const struct fail *f)
+{
+    struct ended *w = arg;
+    w->status = status;
+    snprintf(w->text, sizeof(w->text), "%s", f->text);
+}
+
+/* Nothing is wrong with the feed: it is only not there yet. */
+static void test_wait_names_what_is_missing(void **state)
+{
+    struct lag_bench *l = *state;
+    struct ended w = {.status = 1};
+    loop_run_for(l->b.loop, 60000);
+    assert_string_equal(lag(l).waits_for, "");
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .timeout_ms = 2000},
+                keep_text, &w);
+    assert_int_equal(engine_bench_wait(&l->b, &w.status), UV_ETIMEDOUT);
+    assert_non_null(strstr(w.text, "rule \"pages\" is not there yet: webhook hand: "));
+    assert_non_null(strstr(w.text, "waits for the event of a newer canary"));
+    fake_hook(l->b.near, NULL, NULL); /* no event of a canary comes any more */
+    loop_run_for(l->b.loop, 600000);
+    w.status = 1;
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .timeout_ms = 2000},
+                keep_text, &w);
+    assert_int_equal(engine_bench_wait(&l->b, &w.status), UV_ETIMEDOUT);
+    assert_non_null(strstr(w.text, "thought deaf"));
+    assert_non_null(strstr(w.text, "no event of one has come"));
+}
+
 /* ---- late ---- */
 
 static void test_late_change_is_named_and_holds(void **state)
@@ -312,6 +346,7 @@ int main(void)
         TEST(test_scan_covers_quarantine),
         TEST(test_proof_waits_for_what_was_found),
         TEST(test_wait_for_proof),
+        TEST(test_wait_names_what_is_missing),
         TEST(test_late_change_is_named_and_holds),
         TEST(test_prefixes_go_on_by_themselves),
     };
