@@ -49,7 +49,8 @@ struct finish {
 };
 
 struct finish_result {
-    bool pending; /* the task goes on: a newer change waits, or a retry */
+    bool pending;  /* the task goes on: a newer change waits, or a retry */
+    bool brake_on; /* FINISH_HELD: this one has put the brake on */
 };
 
 #endif

@@ -357,6 +357,7 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
 {
     struct row row;
     struct counts_delta d;
+    *ret = (struct finish_result){0};
     int r = read_row(b, in->rule, in->key, &row);
     if (r < 0 || (r = counts_begin(b, in->rule, &d)) < 0) {
         return r;
@@ -368,7 +369,7 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
         return r;
     }
     if (in->outcome == FINISH_HELD) {
-        r = sqlite_brake_put(b, in->rule, in->now_ms, in->why);
+        r = sqlite_brake_put(b, in->rule, in->now_ms, in->why, &ret->brake_on);
     } else if (in->outcome == FINISH_DELETED && !row.confirmed && !in->takes_nothing) {
         r = sqlite_brake_count(b, in->rule, in->now_ms);
     }

@@ -113,6 +113,18 @@ static const char *const steps[] = {
     "INSERT INTO versions SELECT rule, key, 1, version_id, NULL, mtime_ms, 0, NULL"
     " FROM version_marks;"
     "DROP TABLE version_marks;",
+    /* what a body in quarantine may tell of (of those that are there nothing is known), in an index
+     * that holds all that is asked often; and who dropped some */
+    "ALTER TABLE quarantine ADD COLUMN endpoint BLOB;"
+    "ALTER TABLE quarantine ADD COLUMN bucket BLOB;"
+    "ALTER TABLE quarantine ADD COLUMN hold_ms INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX quarantine_feed;"
+    "CREATE INDEX quarantine_place ON quarantine (feed, endpoint, bucket, hold_ms, received_ms,"
+    " size, lost);"
+    "CREATE TABLE quarantine_words (id INTEGER PRIMARY KEY, feed BLOB NOT NULL,"
+    " body INTEGER NOT NULL, bodies INTEGER NOT NULL, at_ms INTEGER NOT NULL, who BLOB,"
+    " reason BLOB);"
+    "CREATE INDEX quarantine_words_feed ON quarantine_words (feed, id);",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

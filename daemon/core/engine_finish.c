@@ -280,12 +280,19 @@ static void plan_events(struct finish_call *c, const struct copy_outcome *outcom
 
 /* ---- the record ---- */
 
+/* What has become of the task may be less than what was planned. */
+static bool is_so(const struct finish_call *c)
+{
+    return c->finish.outcome == FINISH_FAILED ? !c->result.pending
+           : c->finish.outcome == FINISH_HELD ? c->result.brake_on
+                                              : true;
+}
+
 static int run_finish(struct backend *b, struct journal_call *call)
 {
     struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
     int status = b->ops->finish(b, &c->finish, &c->result);
-    bool goes_on = c->finish.outcome == FINISH_FAILED && c->result.pending;
-    for (size_t i = 0; i < 2 && status == 0 && !goes_on; i++) {
+    for (size_t i = 0; i < 2 && status == 0 && is_so(c); i++) {
         if (c->plans[i].count > 0) {
             status = engine_event_write(b, &c->plans[i]);
         }
@@ -396,6 +403,9 @@ void engine_finish_held(struct engine_work *w)
     c->work = w;
     c->finish.outcome = FINISH_HELD;
     c->finish.why = arena_span(&c->arena, span_str(w->rule->brake.why));
+    if (engine_event_plan(w->rule, EVENT_BRAKE, &c->arena, &c->plans[0])) {
+        c->plans[0].out.reason = c->finish.why.ptr;
+    }
     submit(c);
 }
 

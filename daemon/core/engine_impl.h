@@ -5,6 +5,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/engine_brake.h"
+#include "daemon/core/engine_quarantine.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/scan_feed.h"
@@ -242,6 +243,7 @@ struct engine {
     struct list targets; /* of events */
     const struct rule **rule_view;
     struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list leftovers;   /* feeds of former ones */
     struct list arrivals;    /* of webhooks, by bucket */
     struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
@@ -373,8 +375,11 @@ struct feed_host engine_feed_host(struct engine_feed *ef);
 void engine_feed_start(struct engine_feed *ef, struct feed *feed); /* of the configuration */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
 void engine_feed_stop(struct engine_feed *ef);
+struct engine_feed *engine_feed_named(struct engine *e, const char *name); /* "webhook:minio" */
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
+/* Of a feed and a rule that it serves. */
+int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_rule *r);
 /* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
  * start of the last scan of a rule that is scanned again and again, else just before now.
  * *ret_feed, which may be NULL: whose it is, or NULL. */
@@ -395,7 +400,6 @@ void engine_arrivals_events(const struct engine_feed *ef, const struct change *c
 void engine_arrivals_canary(const struct engine_feed *ef, const struct change *own);
 /* Of a webhook and a rule that it serves, as in lateness.h. */
 int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engine_rule *r);
-int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine_rule *r);
 int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
 void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
                          size_t size);
@@ -404,12 +408,6 @@ void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule 
 int engine_webhook_start(struct engine *e, struct fail *f);
 int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
 void engine_webhook_stop(struct engine *e);
-
-/* engine_quarantine.c */
-void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
-                           engine_done_fn *done, void *arg);
-/* Reads the counts from the journal. */
-void engine_quarantine_count(struct engine_feed *ef);
 
 /* engine_queues.c */
 void engine_queues_start(struct engine *e);
@@ -454,9 +452,12 @@ int engine_prefixes_refresh(struct backend *b, struct arena *a, const struct eng
 void engine_prefixes_show(struct engine_rule *r, const struct engine_prefix *prefixes,
                           size_t count);
 /* lag_text.c */
-/* What a watermark of the rule waits for; *lag has watermark_ms and proven_ms of it. */
-void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest,
+/* What a watermark of the rule waits for until it comes to until_ms; *lag has watermark_ms of it.
+ */
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest, int64_t until_ms,
                      struct rule_lag *lag);
+/* Where it should be by now: feeds and refreshes are never quite at the present. */
+int64_t engine_lag_due(struct engine *e, const struct engine_rule *r);
 /* Whether existing objects are still to be listed or copied. */
 bool engine_existing_is_done(const struct engine_rule *r);
 bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);
@@ -477,7 +478,6 @@ void engine_notify_change(struct engine_rule *r, const struct rule *old);
 bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
                        struct event_plan *ret);
 int engine_event_write(struct backend *b, const struct event_plan *plan);
-void engine_event_brake(struct engine_rule *r, const char *why);
 void engine_events_news(struct engine *e); /* some were written */
 void engine_events_start(struct engine *e);
 void engine_events_stop(struct engine *e);

@@ -49,6 +49,12 @@ enum feed_state {
     FEED_ENDED, /* scan: no pass goes on */
 };
 
+static inline const char *feed_state_name(enum feed_state state)
+{
+    static const char *const names[] = {"starting", "up", "down", "ended"};
+    return names[state];
+}
+
 struct feed_status {
     enum feed_state state;
     struct fail fail;            /* FEED_DOWN */
@@ -113,7 +119,8 @@ struct outbox_feed_options {
     struct feed_host host;
 };
 
-/* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken. */
+/* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken, and whether a
+ * row has named another place than the configured one. */
 struct feed *outbox_feed_new(const struct outbox_feed_options *options);
 
 /* ---- queue: receives messages of SQS, and deletes them when they are durable ---- */

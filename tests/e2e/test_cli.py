@@ -72,6 +72,7 @@ BAD_CONFIGURATIONS = {
     "bad kind": ("endpoints:\n  a:\n    kind: ftp\n    url: http://x\n", 3, "kind"),
     "two credentials": ("endpoints:\n  a:\n    url: http://x\n    credentials:\n      profile: p\n"
                         "      anonymous: true\n", 0, "credentials"),
+    "no kinds": ("events:\n  e:\n    url: http://x\n    kinds: []\n", 4, "kinds"),
     "unknown endpoint": ("outboxes:\n  o:\n    path: /tmp/x.db\n    endpoint: none\n", 4, "none"),
 }
 
@@ -91,6 +92,45 @@ def test_check_config_of_a_good_file(tmp_path):
     conf.write_text("memory: 64MiB\nendpoints: {a: {url: http://x}}\n")
     done = command("repld", "--check-config", "--config", conf)
     assert done.returncode == 0 and "1 endpoint, 0 outboxes" in done.stdout
+
+
+FILES = """endpoints:
+  a:
+    url: https://x
+    ca_file: {dir}/ca.pem
+    credentials: {{file: {dir}/keys}}
+webhook:
+  listen: 127.0.0.1:0
+  certificate: {dir}
+  sources:
+    s:
+      endpoint: a
+      token: {{file: {dir}/token}}
+outboxes:
+  made: {{path: {dir}/made.db, create: true}}
+  there: {{path: {dir}/there.db}}
+events:
+  e:
+    url: http://x/
+    secret: {{file: {dir}/secret}}
+"""
+
+
+def test_check_config_looks_at_the_files(tmp_path):
+    conf = tmp_path / "files.yaml"
+    conf.write_text(FILES.format(dir=tmp_path))
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"\n{conf}:8: certificate: {tmp_path} cannot be read: it is a folder" in done.stderr
+    assert done.stderr.splitlines()[0].startswith(f"{conf}:4: ca_file: ")
+    for line, key in ((5, "file"), (12, "file"), (15, "path"), (19, "file")):
+        assert f"warning: {conf}:{line}: {key}: {tmp_path}/" in done.stderr
+    assert "made.db" not in done.stderr
+    for name in ("ca.pem", "keys", "token", "there.db", "secret"):
+        (tmp_path / name).write_text("x")
+    conf.write_text(conf.read_text().replace(f"  certificate: {tmp_path}\n", ""))
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 0 and "good" in done.stdout and done.stderr == ""
 
 
 def test_configuration_that_is_not_there(tmp_path):
