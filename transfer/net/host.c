@@ -2,6 +2,8 @@
 #include "transfer/net/net_impl.h"
 
 #define KNOWN_FOR_MS 3600000
+#define PATIENCE_MS  10000
+#define HURRY_MS     5000    /* the SYN is sent three times in it, after 1 and 3 s */
 #define VERDICT_US   2000000 /* of bulk */
 #define HELD         0.5     /* of that: windows are what bulk waits for */
 
@@ -23,6 +25,11 @@ bool host_is_known(const struct host *h)
     uint64_t now_ms = loop_now_ms(h->path->net->common.loop);
     return !h->tls || said(h) != NET_HTTP_AUTO ||
            (h->http != HOST_HTTP_UNKNOWN && now_ms - h->probed_ms < KNOWN_FOR_MS);
+}
+
+uint32_t host_patience_ms(const struct host *h)
+{
+    return h->path->net->path_count > 1 || h->names.set.count > 1 ? HURRY_MS : PATIENCE_MS;
 }
 
 static void learn(struct host *h, enum host_http http)
@@ -65,6 +72,7 @@ void host_ask(struct host *h, const union addr *addr)
                                                    .address = addr,
                                                    .host = h->name,
                                                    .port = h->port,
+                                                   .timeout_ms = host_patience_ms(h),
                                                    .done = on_done,
                                                    .closed = on_closed,
                                                    .arg = h});

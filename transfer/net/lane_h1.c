@@ -11,11 +11,11 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define CONNECT_TIMEOUT_MS 10000L
-#define STALL_DEFAULT_S    30L
-#define UPLOAD_SMALL       (64L * 1024)
-#define UPLOAD_BULK        (512L * 1024)
-#define NEAR_US            5000 /* a round trip that nobody waits for */
+#define STALL_DEFAULT_S 30L
+#define STALL_TRIAL_S   5L
+#define UPLOAD_SMALL    (64L * 1024)
+#define UPLOAD_BULK     (512L * 1024)
+#define NEAR_US         5000 /* a round trip that nobody waits for */
 
 struct lane_h1 {
     struct lane base;
@@ -77,6 +77,9 @@ static void detach(struct lane_h1 *h)
     h->running = false;
     h->request = NULL;
     curl_multi_remove_handle(h->multi, h->easy);
+    if (h->watch == NULL) {
+        h->base.fd = -1; /* closed without a word, see let_go(): the number may be a stranger's */
+    }
     curl_slist_free_all(h->headers);
     h->headers = NULL;
 }
@@ -406,6 +409,14 @@ static void tell_callbacks(struct lane_h1 *h)
 
 /* ---- … and with each request ---- */
 
+/* A path that has shown nothing yet is soon given up by a read, which goes elsewhere. */
+static long stall_limit_s(const struct net_request *r)
+{
+    bool is_trial = r->may_hurry && net_is_on_trial(r->net, r->path);
+    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
+    return is_trial && stall_s > STALL_TRIAL_S ? STALL_TRIAL_S : stall_s;
+}
+
 static void set_message(struct lane_h1 *h, const struct net_request *r)
 {
     CURL *e = h->easy;
@@ -426,9 +437,10 @@ static void set_message(struct lane_h1 *h, const struct net_request *r)
     }
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->into_size > 65536 ? 262144L : 32768L);
-    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
-    bool is_short = stall_s * 1000 < CONNECT_TIMEOUT_MS;
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, is_short ? stall_s * 1000 : CONNECT_TIMEOUT_MS);
+    long stall_s = stall_limit_s(r);
+    long connect_ms = (long)host_patience_ms(r->host);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     stall_s * 1000 < connect_ms ? stall_s * 1000 : connect_ms);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, stall_s);
 }
 
