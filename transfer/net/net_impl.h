@@ -137,6 +137,9 @@ struct host *path_host(struct path *p, const char *url);
 void host_init(struct host *h);
 /* How long a connection to it may take to stand, TLS included: less where there is another way. */
 uint32_t host_patience_ms(const struct host *h);
+/* How long a request may be without a byte in either direction: a read on a path that has shown
+ * nothing yet not for long. */
+unsigned host_stall_s(const struct net_request *r);
 /* Whether it is known what the host speaks; if not, host_ask() finds out, once at a time. */
 bool host_is_known(const struct host *h);
 void host_ask(struct host *h, const union addr *addr);
