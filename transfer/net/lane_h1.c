@@ -6,16 +6,13 @@
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <errno.h>
 #include <strings.h>
 #include <unistd.h>
 #include <uv.h>
 
-#define CONNECT_TIMEOUT_MS 10000L
-#define STALL_DEFAULT_S    30L
-#define UPLOAD_SMALL       (64L * 1024)
-#define UPLOAD_BULK        (512L * 1024)
-#define NEAR_US            5000 /* a round trip that nobody waits for */
+#define UPLOAD_SMALL (64L * 1024)
+#define UPLOAD_BULK  (512L * 1024)
+#define NEAR_US      5000 /* a round trip that nobody waits for */
 
 struct lane_h1 {
     struct lane base;
@@ -77,6 +74,9 @@ static void detach(struct lane_h1 *h)
     h->running = false;
     h->request = NULL;
     curl_multi_remove_handle(h->multi, h->easy);
+    if (h->watch == NULL) {
+        h->base.fd = -1; /* closed without a word, see let_go(): the number may be a stranger's */
+    }
     curl_slist_free_all(h->headers);
     h->headers = NULL;
 }
@@ -101,14 +101,6 @@ static void check_done(struct lane_h1 *h)
 
 /* ---- libuv drives curl ---- */
 
-/* Whether nothing has come; what a TLS layer has to say waits for the next request. */
-static bool is_quiet(const struct lane_h1 *h)
-{
-    char byte;
-    ssize_t n = recv(watch_fd(h->watch), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 ? h->base.host->tls : n < 0 && errno == EAGAIN;
-}
-
 /* Between two requests: the server has closed the connection, or speaks without being asked. */
 static void on_idle_event(struct lane_h1 *h, int events)
 {
@@ -117,7 +109,7 @@ static void on_idle_event(struct lane_h1 *h, int events)
         return;
     }
     watch_for(h->watch, 0);
-    if (!is_quiet(h)) {
+    if (!watch_is_quiet(h->watch, h->base.host->tls)) {
         net_lane_spent(&h->base); /* frees the lane */
     }
 }
@@ -423,9 +415,10 @@ static void set_message(struct lane_h1 *h, const struct net_request *r)
     }
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->into_size > 65536 ? 262144L : 32768L);
-    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
-    bool is_short = stall_s * 1000 < CONNECT_TIMEOUT_MS;
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, is_short ? stall_s * 1000 : CONNECT_TIMEOUT_MS);
+    long stall_s = (long)host_stall_s(r);
+    long connect_ms = (long)host_patience_ms(r->host);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     stall_s * 1000 < connect_ms ? stall_s * 1000 : connect_ms);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, stall_s);
 }
 
