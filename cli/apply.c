@@ -78,23 +78,14 @@ static int send_rules(const struct cli *c, const struct rule_file *file,
     return code;
 }
 
-/* -f FILE comes as two words, because options are long ones. */
-static const char *file_name(const struct cli_args *args)
-{
-    if (args->word_count == 2 && strcmp(args->words[0], "-f") == 0) {
-        return args->words[1];
-    }
-    return args->word_count == 0 ? cli_args_get(args, "file") : NULL;
-}
-
 int run_apply(struct cli *c, const struct cli_args *args)
 {
-    const char *path = file_name(args);
+    const char *path = cli_args_get(args, "file");
     struct arena a;
     struct rule_file file;
     struct fail f = {0};
     if (path == NULL) {
-        return cli_usage("usage: replctl apply -f FILE [--dry-run] [--prune]");
+        return cli_usage(c, "apply: which file? -f FILE");
     }
     arena_init(&a);
     int r = rule_file_load(path, &a, &file, &f);

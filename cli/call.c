@@ -16,8 +16,8 @@ static int exit_of(const struct fail *f)
 static void print_json_error(const struct fail *f)
 {
     const char *code = f->server_code[0] != '\0' ? f->server_code : fail_name(f->code);
-    json_t *root =
-        json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "text", f->text, "hint", f->hint);
+    json_t *root = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "text",
+                             f->text[0] != '\0' ? f->text : fail_text(f->code), "hint", f->hint);
     if (root != NULL) {
         json_dumpf(root, stdout, JSON_COMPACT);
         putchar('\n');
@@ -25,7 +25,7 @@ static void print_json_error(const struct fail *f)
     }
 }
 
-int cli_fail(const struct cli *c, const struct fail *f)
+static void tell(const struct cli *c, const struct fail *f)
 {
     fflush(stdout);
     fprintf(stderr, "replctl: %s\n", f->text[0] != '\0' ? f->text : fail_text(f->code));
@@ -35,18 +35,34 @@ int cli_fail(const struct cli *c, const struct fail *f)
     if (c->json) {
         print_json_error(f);
     }
+}
+
+int cli_fail(const struct cli *c, const struct fail *f)
+{
+    tell(c, f);
     return exit_of(f);
 }
 
-int cli_usage(const char *format, ...)
+int cli_misused(const struct cli *c, const struct fail *f)
 {
+    struct fail told = *f;
+    if (told.hint[0] == '\0') {
+        fail_hint(&told, "replctl --help, or --help behind a command");
+    }
+    tell(c, &told);
+    return CLI_USAGE;
+}
+
+int cli_usage(const struct cli *c, const char *format, ...)
+{
+    struct fail f = {0};
+    char text[sizeof(f.text)];
     va_list args;
     va_start(args, format);
-    fputs("replctl: ", stderr);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fputs("\nhint: replctl --help, or --help behind a command\n", stderr);
-    return CLI_USAGE;
+    fail_set(&f, REPL_EBADINPUT, "%s", text);
+    return cli_misused(c, &f);
 }
 
 /* The daemon's words: its code goes to server_code, for --json. */

@@ -173,6 +173,23 @@ def test_update(local):
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
 
 
+def test_scan_as_two_words(local):
+    local.add_rule("--scan", "every", "6h", "--priority", "60")
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]["scan"] == "every 6h"
+    done = local.repld.ctl("rule", "update", "rule", "--scan", "every", "--priority", check=False)
+    assert done.returncode == 2 and "every 6h" in done.stderr
+
+
+def test_places_of_a_rule_stay(local):
+    """What update cannot do it does not offer, and says why."""
+    local.add_rule()
+    shown = local.repld.ctl("rule", "update", "--help").stdout
+    assert "--source" not in shown and "--destination" not in shown and "--scan" in shown
+    for option in ("--source", "--destination"):
+        done = local.repld.ctl("rule", "update", "rule", option, "src/other/", check=False)
+        assert done.returncode == 1 and "cannot change" in done.stderr
+
+
 def test_update_finds_back(local):
     local.add_rule()
     before = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
