@@ -80,19 +80,28 @@ static int told_failure(unsigned status, const json_t *root, struct fail *f)
     return code;
 }
 
-int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
-            json_t **ret_answer, struct fail *f)
+int cli_ask_all(const struct cli *c, enum proto_id id, const char *query, struct span body,
+                json_t **ret_answer, struct fail *f)
 {
     struct http_answer answer = {0};
+    *ret_answer = NULL;
     const struct proto_command *command = &proto_commands[id];
     int r = http_call(c->socket, command->method, command->path, query, body, &answer, f);
     if (r != 0) {
         return r;
     }
-    json_t *root = json_loadb(buf_cstr(&answer.body), answer.body.len, 0, NULL);
+    *ret_answer = json_loadb(buf_cstr(&answer.body), answer.body.len, 0, NULL);
     buf_done(&answer.body);
-    if (root == NULL || answer.status != 200) {
-        r = told_failure(answer.status, root, f);
+    bool is_good = *ret_answer != NULL && answer.status == 200;
+    return is_good ? 0 : told_failure(answer.status, *ret_answer, f);
+}
+
+int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
+            json_t **ret_answer, struct fail *f)
+{
+    json_t *root = NULL;
+    int r = cli_ask_all(c, id, query, body, &root, f);
+    if (r != 0) {
         json_decref(root);
         return r;
     }
@@ -100,7 +109,7 @@ int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct spa
     return 0;
 }
 
-static void print_answer(const json_t *answer)
+void cli_print(const json_t *answer)
 {
     json_dumpf(answer, stdout, JSON_COMPACT);
     putchar('\n');
@@ -119,7 +128,7 @@ int cli_call(const struct cli *c, enum proto_id id, const char *query, struct sp
         return cli_fail(c, &f);
     }
     if (c->json) {
-        print_answer(answer);
+        cli_print(answer);
         json_decref(answer);
     } else if (ret_answer != NULL) {
         *ret_answer = answer;
@@ -146,7 +155,7 @@ int cli_pages(const struct cli *c, enum proto_id id, const char *query,
             break;
         }
         if (c->json) {
-            print_answer(answer);
+            cli_print(answer);
         } else {
             each(arg, answer);
         }

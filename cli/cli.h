@@ -55,6 +55,11 @@ int cli_call(const struct cli *c, enum proto_id id, const char *query, struct sp
 /* The same without printing anything: the answer, or the failure in *f. */
 int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
             json_t **ret_answer, struct fail *f);
+/* The same; when repld refuses, *ret_answer is its {"error": …} in full (the caller's), else NULL.
+ */
+int cli_ask_all(const struct cli *c, enum proto_id id, const char *query, struct span body,
+                json_t **ret_answer, struct fail *f);
+void cli_print(const json_t *answer); /* JSON in one line */
 /* Asks page after page as long as the answer has "next"; each() gets every answer. With --json the
  * answers are printed, a line each. */
 int cli_pages(const struct cli *c, enum proto_id id, const char *query,
