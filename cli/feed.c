@@ -188,10 +188,10 @@ int run_feed_drop(struct cli *c, const struct cli_args *args)
     const char *id = cli_args_get(args, "id");
     struct buf query = {0};
     if (reason == NULL || reason[0] == '\0') {
-        return cli_usage("feed drop: say why with --reason; it is kept on record");
+        return cli_usage(c, "feed drop: say why with --reason; it is kept on record");
     }
     if ((id != NULL) == cli_args_has(args, "all")) {
-        return cli_usage("feed drop: which one? --id ID, or --all");
+        return cli_usage(c, "feed drop: which one? --id ID, or --all");
     }
     cli_query(&query, "feed", args->words[0]);
     cli_query(&query, "id", id);

@@ -201,7 +201,7 @@ int run_scan_start(struct cli *c, const struct cli_args *args)
     const char *keys = cli_args_get(args, "keys");
     const char *inventory = cli_args_get(args, "inventory");
     if (keys != NULL && inventory != NULL) {
-        return cli_usage("scan start: --keys and --inventory exclude each other");
+        return cli_usage(c, "scan start: --keys and --inventory exclude each other");
     }
     return keys != NULL || inventory != NULL
                ? tell_list(c, args->words[0], keys, inventory)

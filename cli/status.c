@@ -367,7 +367,7 @@ int run_lag(struct cli *c, const struct cli_args *args)
 {
     if (cli_args_has(args, "late")) {
         return args->word_count > 0 ? list_late(c, args->words[0])
-                                    : cli_usage("lag --late: name the rule");
+                                    : cli_usage(c, "lag --late: name the rule");
     }
     struct buf query = {0};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);

@@ -64,6 +64,9 @@ void engine_append(struct engine *e, const struct change *changes, size_t count,
 typedef void engine_done_fn(void *arg, int status, const struct fail *f);
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg);
+/* What engine_rule_put() would refuse whatever other rules there are: an endpoint that is not
+ * configured, other places than the rule of this name has. */
+int engine_rule_check(struct engine *e, const struct rule *rule, struct fail *f);
 void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done, void *arg);
 /* In memory, in the order of their numbers; valid until the next turn. */
 size_t engine_rules(struct engine *e, const struct rule *const **ret);

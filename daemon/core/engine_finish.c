@@ -197,7 +197,8 @@ static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
 static void fill_outcome(struct finish_call *c, const struct copy_outcome *outcome)
 {
     c->finish.bytes_sent = outcome->bytes_sent;
-    if (outcome->is_conflict && !c->work->rule->deleting) {
+    bool is_settled = outcome->end != COPY_FAILED && outcome->end != COPY_STOPPED;
+    if (outcome->is_conflict && is_settled && !c->work->rule->deleting) {
         stat_add(c->work->rule->stats[STAT_RULE_CONFLICTS], 1);
     }
     switch (outcome->end) {
