@@ -206,6 +206,21 @@ static void nothing_is_tried_while_repeats_abate(void **state)
     run_until(&b, PACE_TRIES_MORE);
 }
 
+/* Lanes of CUBIC on a path that loses come down from their slow start. */
+static void nothing_is_judged_while_lanes_come_down(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, false, one_each);
+    for (b.scale = 2.8; b.scale > 1.05; b.scale *= 0.97) {
+        sample(&b);
+        assert_int_equal(b.pace.move, PACE_NO_MOVE);
+    }
+    b.scale = 1;
+    run_until(&b, PACE_TRIES_MORE);
+    assert_true(b.pace.base.goodput < 1.1 * PACE_OTHER_START * MB);
+}
+
 static void linear_gain_makes_long_steps(void **state)
 {
     (void)state;
@@ -498,6 +513,7 @@ int main(void)
         cmocka_unit_test(more_than_the_lanes_explain),
         cmocka_unit_test(nothing_is_tried_while_goodput_rises),
         cmocka_unit_test(nothing_is_tried_while_repeats_abate),
+        cmocka_unit_test(nothing_is_judged_while_lanes_come_down),
         cmocka_unit_test(linear_gain_makes_long_steps),
         cmocka_unit_test(a_step_is_cut_to_the_work),
         cmocka_unit_test(a_step_too_far_is_trimmed),
