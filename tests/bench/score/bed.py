@@ -63,8 +63,8 @@ class Run:
 
     @property
     def done(self):
-        """The share that was delivered; where the server cannot tell, reckoned from the packets that
-        passed, what TCP sent twice included."""
+        """The share that was delivered; where the server cannot tell, reckoned from the packets
+        that passed, what TCP sent twice included."""
         if self.ran.status == 0:
             return 1.0
         payload = self.course.passed_bytes * SEGMENT / PACKET
@@ -138,7 +138,8 @@ class Bed:
         with self.wan.near.entered():
             servers.s3_client(source).create_bucket(Bucket=SOURCE)
         with synth:
-            filled = Replctl().run(Job(self.dir, synth, SOURCE, source, SOURCE), self.wan.near, FILL_S)
+            job = Job(self.dir, synth, SOURCE, source, SOURCE)
+            filled = Replctl().run(job, self.wan.near, FILL_S)
         if filled.status is None:
             raise StartError(f"{self.source_kind} was not filled within {FILL_S} s")
         return source
