@@ -42,6 +42,13 @@ static void print_counts(const json_t *answer, bool goes_on)
     print_count("equal", cli_number(answer, "equal_objects"));
     print_count("found", cli_number(answer, "found_objects"));
     print_count("missing", cli_number(answer, "missing_objects"));
+    print_count("away", cli_number(answer, "away_objects"));
+    if (cli_number(answer, "left_objects") > 0) {
+        print_count("left alone", cli_number(answer, "left_objects"));
+    }
+    if (cli_number(answer, "unlisted_objects") > 0) {
+        print_count("unlisted", cli_number(answer, "unlisted_objects"));
+    }
     print_count("requests", cli_number(answer, "requests"));
 }
 

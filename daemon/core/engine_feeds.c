@@ -272,18 +272,26 @@ int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_ru
                                           : ef->feed->status.complete_through_ms;
 }
 
-/* Where nothing else tells of changes, all is known that the last complete scan saw. */
+/* Whether the rule lives by scans, or has: while its cursor is not read that cannot be ruled out.
+ */
+static bool is_scanned(const struct engine_rule *r)
+{
+    bool is_read = r->scan != NULL && !r->scan->closing && r->scan->feed != NULL &&
+                   r->scan->feed->status.state != FEED_STARTING;
+    return r->rule.scan.mode == RULE_SCAN_EVERY || r->rule.scan.mode == RULE_SCAN_CONTINUOUS ||
+           !is_read || r->scan->feed->status.is_fed;
+}
+
+/* Where nothing else tells of changes, all is known that the last complete scan saw; and no more
+ * than that when scans are switched off. */
 static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
 {
-    if (r->rule.scan.mode != RULE_SCAN_EVERY && r->rule.scan.mode != RULE_SCAN_CONTINUOUS) {
-        return false;
-    }
     LIST_FOR (link, &e->feeds) {
         if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
             return false;
         }
     }
-    return e->run_feeds;
+    return e->run_feeds && is_scanned(r);
 }
 
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,

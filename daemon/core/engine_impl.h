@@ -6,6 +6,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/core/engine_brake.h"
 #include "daemon/core/engine_quarantine.h"
+#include "daemon/core/engine_stat.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/scan_feed.h"
@@ -44,37 +45,10 @@ struct engine_feed {
     struct stat *astray_stat; /* NULL: of a scan */
     struct quarantine_counts quarantined;
     bool closing;
+    char waits[160]; /* scan: why it does; see host_waits() */
 };
 
 /* ---- rules ---- */
-
-enum engine_stat {
-    STAT_RULE_WATERMARK,
-    STAT_RULE_PROVEN,
-    STAT_RULE_LAG,
-    STAT_RULE_PENDING_OBJECTS,
-    STAT_RULE_PENDING_BYTES,
-    STAT_RULE_LATE_OBJECTS,
-    STAT_RULE_LATE_BYTES,
-    STAT_RULE_BACKFILL_OBJECTS,
-    STAT_RULE_BACKFILL_BYTES,
-    STAT_RULE_OLDEST_AGE,
-    STAT_RULE_FAILED_OBJECTS,
-    STAT_RULE_REPLICATED_OBJECTS,
-    STAT_RULE_REPLICATED_BYTES,
-    STAT_RULE_SENT_BYTES,
-    STAT_RULE_DELETED_OBJECTS,
-    STAT_RULE_SKIPPED_OBJECTS,
-    STAT_RULE_RETRIES,
-    STAT_RULE_OBJECTIVE_MISSED,
-    STAT_RULE_LATENCY,
-    STAT_RULE_LATE_CHANGES,
-    STAT_RULE_OWNER,
-    STAT_RULE_HELD_DELETES,
-    STAT_RULE_BRAKE,
-    STAT_RULE_CONFLICTS,
-    STAT_RULE_COUNT,
-};
 
 /* The oldest unfinished live change, of a rule or of a prefix. */
 struct engine_oldest {
@@ -253,6 +227,7 @@ struct engine {
     struct list retired;  /* endpoints that copies may still use */
     struct timer tick;    /* once a second */
     struct stat_family *families[STAT_RULE_COUNT];
+    struct stat_family *scans; /* passes, by rule and result */
 
     /* claim */
     struct deferred claim_kick;

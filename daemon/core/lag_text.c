@@ -103,6 +103,22 @@ static void why_webhook(const struct engine_feed *ef, const struct engine_rule *
     }
 }
 
+/* Of a rule that lives by scans alone, or has. */
+static void text_of_scan(const struct engine_rule *r, char *to, size_t size)
+{
+    struct scan_report report;
+    scan_feed_report(r->scan->feed, &report);
+    if (r->rule.scan.mode == RULE_SCAN_OFF || r->rule.scan.mode == RULE_SCAN_ONCE) {
+        snprintf(to, size,
+                 "nothing tells of changes any more, as scans are off and no outbox, webhook or "
+                 "queue serves the source; replctl scan start confirms what is there now");
+    } else if (report.waits[0] != 0) {
+        snprintf(to, size, "%s", report.waits);
+    } else if (report.doubt[0] != 0) {
+        snprintf(to, size, "the last scan proves nothing: %s", report.doubt);
+    }
+}
+
 static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
                          struct rule_lag *lag)
 {
@@ -110,8 +126,13 @@ static void text_of_feed(const struct engine_feed *ef, const struct engine_rule 
     const struct feed_status *s = &ef->feed->status;
     char text[480] = "";
     const char *why = "not read to its end yet";
+    if (ef == r->scan) {
+        text_of_scan(r, text, sizeof(text));
+    }
     if (s->state == FEED_DOWN) {
         why = s->fail.text;
+    } else if (text[0] != 0) {
+        why = text;
     } else if (ef->feed->kind == FEED_WEBHOOK) {
         why_webhook(ef, r, text, sizeof(text));
         why = text;

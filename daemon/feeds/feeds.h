@@ -62,6 +62,7 @@ struct feed_status {
                                     scan: all that was there then was looked at */
     int64_t proven_ms; /* scan: when the last complete one began, all of which is handed over;
                           0 = none yet */
+    bool is_fed;       /* scan: the rule has lived by repeated ones; not known while STARTING */
     uint64_t bad_rows; /* and messages */
     uint64_t waiting;  /* queue: messages in it, approximately */
     uint64_t in_hand;  /* queue: received and not deleted yet */

@@ -24,7 +24,6 @@ void scan_wake_in(struct scan *s, uint64_t ms)
 bool scan_may_go(struct scan *s)
 {
     const char *why = s->host.waits(s->host.arg);
-    snprintf(s->waits, sizeof(s->waits), "%s", why != NULL ? why : "");
     if (why != NULL) {
         scan_wake_in(s, WAIT_MS);
     }
@@ -146,6 +145,7 @@ void scan_show(struct scan *s)
     status->equal_bytes = s->state.equal_bytes;
     status->complete_through_ms = (int64_t)s->state.proven_ms;
     status->proven_ms = (int64_t)s->state.proven_ms;
+    status->is_fed = s->state.is_fed;
     s->host.news(s->host.arg);
 }
 
@@ -196,6 +196,7 @@ static void close_now(struct scan *s)
     }
     timer_stop(&s->timer);
     deferred_cancel(&s->kick);
+    check_free(s);
     arena_done(&s->arena);
     mem_free(s->feed.name);
     mem_free(s);
@@ -259,6 +260,7 @@ struct feed *scan_feed_new(const struct scan_feed_options *options)
     s->width = SCAN_WIDTH;
     list_init(&s->walks);
     arena_init(&s->arena);
+    arena_init(&s->check.arena);
     copy_places(s, options->rule);
     s->feed.endpoint = s->endpoint.ptr;
     s->feed.bucket = s->bucket.ptr;

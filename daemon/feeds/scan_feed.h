@@ -101,14 +101,21 @@ struct feed *scan_feed_new(const struct scan_feed_options *options);
  * the rule begins to take existing objects, or deletes). */
 void scan_feed_wake(struct feed *feed, bool takes_more);
 
+/* Since the program has started. */
+struct scan_totals {
+    uint64_t complete, doubted, stopped; /* passes that ended so */
+    uint64_t listed, requests, found, missing;
+};
+
 /* What people are shown. Strings are the feed's, "" = nothing to say. */
 struct scan_report {
     struct scan_state state;
+    struct scan_totals totals;
     size_t ranges; /* under way or waiting */
     size_t listings;
-    int64_t next_ms; /* when the next pass is due; 0 = none */
+    int64_t next_ms; /* when the next pass is due; 0 = none, or not here */
     char doubt[160]; /* why the last listing could not be believed */
-    char waits[160]; /* why the present one stands still */
+    char waits[160]; /* why the present one stands still, or the next one will */
 };
 void scan_feed_report(const struct feed *feed, struct scan_report *ret);
 

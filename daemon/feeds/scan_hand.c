@@ -7,13 +7,13 @@
 
 /* ---- TARGET: what is left to hand over ---- */
 
-/* An older version is no existing object where newer ones were brought over: they are gone. */
-static bool is_passed_over(const struct walk *w, const struct store_entry *entry)
+/* Existing objects are not the rule's to copy, unless it says so; an older version is none where
+ * newer ones were brought over: they are gone. */
+static bool is_left_alone(const struct walk *w, const struct store_entry *entry)
 {
     const struct scan_state *state = &w->scan->state;
-    return !w->scan->host.takes(w->scan->host.arg, entry->key) ||
-           (!state->is_whole && entry->mtime_ms > 0 && !w->listed[w->entry_at].has_marks &&
-            entry->mtime_ms + CLOCKS_MS < (int64_t)state->since_ms);
+    return !state->is_whole && entry->mtime_ms > 0 && !w->listed[w->entry_at].has_marks &&
+           entry->mtime_ms + CLOCKS_MS < (int64_t)state->since_ms;
 }
 
 static void count_equal(struct walk *w, const struct store_entry *entry)
@@ -53,7 +53,11 @@ int walk_sift(struct walk *w)
     for (; w->entry_at < w->entry_count; w->entry_at++) {
         const struct store_entry *entry = &w->entries[w->entry_at];
         bool known = w->listed[w->entry_at].known;
-        if (is_passed_over(w, entry)) {
+        if (!w->scan->host.takes(w->scan->host.arg, entry->key)) {
+            continue;
+        }
+        if (is_left_alone(w, entry)) {
+            w->counts.left += !known;
             continue;
         }
         int equal = walk_merge(w);
@@ -86,6 +90,7 @@ static void count_page(struct walk *w)
         state->equal_bytes += c->equal_bytes;
         state->found += c->found;
         state->away += c->away;
+        state->left += c->left;
         w->is_counted = true;
     }
 }

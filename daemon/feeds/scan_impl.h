@@ -27,7 +27,7 @@ enum walk_step {
 };
 
 struct walk_counts {
-    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away;
+    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away, left;
 };
 
 /* Where the destination's listing stands that lies at the same keys. */
@@ -77,6 +77,19 @@ struct walk {
     struct walk_target target;
 };
 
+#define SCAN_CHECKS_MAX 32
+
+/* Replicas that were not listed, to be asked for before the pass proves anything. */
+struct scan_check {
+    struct buf keys[SCAN_CHECKS_MAX];
+    size_t count;
+    size_t at;        /* asked for so far */
+    uint64_t offered; /* of which the keys are a sample */
+    char example[80]; /* one that was at the source */
+    struct store_op op;
+    struct arena arena;
+};
+
 /* The pass that goes on ends where it is, once nothing is out: for good, or to begin anew. */
 enum scan_drop {
     DROP_NOT,
@@ -113,9 +126,10 @@ struct scan {
     uint64_t next_ask_ms;
     bool compares_target;
     struct split_alphabet alphabet;
+    struct scan_check check;
+    struct scan_totals before; /* of the passes of this life before the present one */
 
     char doubt[160];
-    char waits[160];
     struct timer timer;
     struct deferred kick;
     loop_fn *closed;
@@ -172,6 +186,13 @@ bool scope_takes_versions(const struct rule *rule);
 void scope_take(struct scan *s, const struct rule *rule);
 /* Where it asks for more since: nothing is proven, and the pass that goes on begins anew. */
 void scope_look(struct scan *s, const struct rule *rule);
+
+/* scan_check.c */
+void check_begin(struct scan *s);
+void check_offer(struct scan *s, struct span key, bool for_sure);
+/* False: the next one is asked for, and a kick follows. */
+bool check_is_done(struct scan *s);
+void check_free(struct scan *s);
 
 /* scan_pass.c */
 void pass_go(struct scan *s); /* what is not a walk's: begin, clear, gone, end */

@@ -7,6 +7,7 @@
 #define GONE_PAGE   1000
 #define ROOM_MS     50
 #define PAUSE_MS    1000  /* between two passes of a continuous scan */
+#define DOUBT_MS    60000 /* until a first pass that proved nothing is made again */
 #define LOOK_MAX_MS 60000 /* the wall clock may be set while we sleep */
 
 /* ---- when ---- */
@@ -30,9 +31,11 @@ static bool is_wanted(const struct scan *s, const struct rule *rule)
 static int64_t next_pass_ms(const struct scan *s, const struct rule *rule)
 {
     const struct scan_state *state = &s->state;
-    if (state->is_asked || is_missing_existing(s, rule) ||
-        (state->is_changed && is_repeated(rule))) {
+    if (state->is_asked || (state->is_changed && is_repeated(rule))) {
         return 1;
+    }
+    if (is_missing_existing(s, rule)) {
+        return state->doubted_seen != 0 ? (int64_t)(state->ended_ms + DOUBT_MS) : 1;
     }
     if (rule->scan.mode == RULE_SCAN_EVERY) {
         return (int64_t)(state->started_ms + rule->scan.every_ms);
@@ -86,11 +89,22 @@ static void save(struct scan *s)
 
 /* ---- begin ---- */
 
+static void add_pass(struct scan_totals *t, const struct scan_state *state)
+{
+    t->listed += state->listed;
+    t->requests += state->requests;
+    t->found += state->found;
+    t->missing += state->missing;
+}
+
 static void begin(struct scan *s, const struct rule *rule, bool unordered)
 {
     scope_take(s, rule);
     s->state.is_unordered = unordered;
+    s->state.is_fed = s->state.is_fed || is_repeated(rule);
     s->doubt[0] = '\0';
+    check_begin(s);
+    add_pass(&s->before, &s->state);
     scan_state_begin(&s->state, s->host.now_ms(s->host.arg));
     if (s->state.is_whole && s->state.existing_ms == 0) {
         s->state.existing_ms = s->state.started_ms;
@@ -125,9 +139,11 @@ static void end(struct scan *s)
     const struct scan_state *state = &s->state;
     LOG_NOTICE(s->log, SCAN_SUBJECT,
                "rule %s: scan is complete objects=%" PRIu64 " equal=%" PRIu64 " found=%" PRIu64
-               " missing=%" PRIu64 " requests=%" PRIu64,
-               s->rule_name, state->listed, state->equal, state->found, state->missing,
+               " missing=%" PRIu64 " left_alone=%" PRIu64 " requests=%" PRIu64,
+               s->rule_name, state->listed, state->equal, state->found, state->missing, state->left,
                state->requests);
+    s->before.complete += scan_state_doubt(state) == NULL || state->is_unordered;
+    s->before.doubted += scan_state_doubt(state) != NULL && !state->is_unordered;
     scan_state_end(&s->state, s->host.now_ms(s->host.arg));
     save(s);
     scan_show(s);
@@ -141,6 +157,7 @@ void pass_drop(struct scan *s)
         walk_free(CONTAINER_OF(list_first(&s->walks), struct walk, link));
     }
     s->drops = DROP_NOT;
+    s->before.stopped += s->state.phase != SCAN_IDLE;
     s->state.phase = SCAN_IDLE;
     s->state.is_asked = why != DROP_STOP && s->state.is_asked;
     if (why != DROP_STOP && rule != NULL && is_wanted(s, rule)) {
@@ -221,13 +238,18 @@ static void read_gone(struct scan *s)
 
 static void end_list(struct scan *s)
 {
+    if (!check_is_done(s)) {
+        return;
+    }
     const char *doubt = scan_state_doubt(&s->state);
-    snprintf(s->doubt, sizeof(s->doubt), "%s", doubt != NULL ? doubt : "");
+    bool has_example = doubt != NULL && s->state.unlisted > 0;
+    snprintf(s->doubt, sizeof(s->doubt), "%s%s%s", doubt != NULL ? doubt : "",
+             has_example ? ": " : "", has_example ? s->check.example : "");
     if (doubt != NULL) {
         LOG_WARNING(s->log, SCAN_SUBJECT,
                     "rule %s: scan proves nothing and tells no deletes: %s objects=%" PRIu64
                     " before=%" PRIu64 " missing=%" PRIu64,
-                    s->rule_name, doubt, s->state.seen, s->state.proven_seen, s->state.missing);
+                    s->rule_name, s->doubt, s->state.seen, s->state.proven_seen, s->state.missing);
     }
     s->state.phase = SCAN_GONE;
     read_gone(s);
@@ -314,17 +336,28 @@ int scan_feed_end(struct feed *feed, struct fail *f)
     return 0;
 }
 
+/* Wall time; 0 = none is due, or something is in its way. */
+static int64_t next_shown_ms(const struct scan *s, const struct rule *rule, const char *waits)
+{
+    if (rule == NULL || waits != NULL || !s->is_loaded || s->state.phase != SCAN_IDLE) {
+        return 0;
+    }
+    int64_t due_ms = next_pass_ms(s, rule);
+    int64_t now_ms = s->host.now_ms(s->host.arg);
+    return due_ms != 0 && due_ms < now_ms ? now_ms : due_ms;
+}
+
 void scan_feed_report(const struct feed *feed, struct scan_report *ret)
 {
     const struct scan *s = CONTAINER_OF((struct feed *)(uintptr_t)feed, struct scan, feed);
     const struct rule *rule = s->host.rule(s->host.arg);
-    *ret =
-        (struct scan_report){.state = s->state,
-                             .ranges = s->walk_count,
-                             .listings = s->asking,
-                             .next_ms = rule != NULL && s->is_loaded && s->state.phase == SCAN_IDLE
-                                            ? next_pass_ms(s, rule)
-                                            : 0};
+    const char *waits = s->host.waits(s->host.arg);
+    *ret = (struct scan_report){.state = s->state,
+                                .ranges = s->walk_count,
+                                .listings = s->asking,
+                                .next_ms = next_shown_ms(s, rule, waits)};
+    ret->totals = s->before;
+    add_pass(&ret->totals, &s->state);
     snprintf(ret->doubt, sizeof(ret->doubt), "%s", s->doubt);
-    snprintf(ret->waits, sizeof(ret->waits), "%s", s->waits);
+    snprintf(ret->waits, sizeof(ret->waits), "%s", waits != NULL ? waits : "");
 }

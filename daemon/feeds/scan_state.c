@@ -106,6 +106,7 @@ void scan_state_begin(struct scan_state *s, int64_t now_ms)
     s->started_ms = (uint64_t)now_ms;
     s->seen = s->listed = s->listed_bytes = s->equal = s->equal_bytes = 0;
     s->found = s->missing = s->away = s->requests = 0;
+    s->left = s->unlisted = 0;
 }
 
 static bool has_shrunk(uint64_t now, uint64_t before)
@@ -122,6 +123,9 @@ const char *scan_state_doubt(const struct scan_state *s)
 {
     if (s->is_unordered) {
         return "the server does not list in the order of keys";
+    }
+    if (s->unlisted > 0) { /* however often it says so */
+        return "the listing is not complete, objects that it does not show are at the source";
     }
     if (s->doubted_seen != 0 && is_about(s->seen, s->doubted_seen - 1)) {
         return NULL;

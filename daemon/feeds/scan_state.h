@@ -50,7 +50,10 @@ enum scan_phase {
     X(covers)        /* mark of the patterns of the pass that began last; 0 = not known */         \
     X(tells_missing) /* that pass notes replicas that are not listed, for deletes */               \
     X(lists_versions) /* that pass lists all versions, which the rule replicates */                \
-    X(is_changed)     /* the rule asks for more since that began */
+    X(is_changed)     /* the rule asks for more since that began */                                \
+    X(is_fed)         /* the rule has lived by repeated scans */                                   \
+    X(left)           /* the rule takes them, but they are older than it: left alone */            \
+    X(unlisted)       /* replicas that were not listed, and are at the source nevertheless */
 
 struct scan_state {
 #define SCAN_NUMBER(member) uint64_t member;
@@ -79,7 +82,8 @@ static inline int64_t scan_existing_until(const struct scan_state *s)
 
 /* A new pass: what was counted of the one before is forgotten. */
 void scan_state_begin(struct scan_state *s, int64_t now_ms);
-/* Why the listing that has just ended cannot be believed, NULL = it can: nothing was listed, or
+/* Why the listing that has just ended cannot be believed, NULL = it can: it did not show what is at
+ * the source (scan_check.c); nothing was listed, or
  * less than half of what there was, and the pass before did not say the same; or it had no order.
  */
 const char *scan_state_doubt(const struct scan_state *s);

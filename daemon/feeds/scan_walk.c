@@ -141,7 +141,7 @@ void walk_compare(struct walk *w)
     struct scan_compare what = {.listed = w->listed,
                                 .count = w->entry_count,
                                 .versions = s->state.lists_versions,
-                                .tell_missing = s->state.tells_missing && !s->state.is_unordered,
+                                .tell_missing = !s->state.is_unordered,
                                 .after = w->compared.len > 0 ? buf_view(&w->compared)
                                                              : buf_view(&w->after),
                                 .until = !to_end         ? last
@@ -246,9 +246,17 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
     for (size_t i = 0; i < missing_count; i++) {
         w->gone[i] = arena_span(&w->gone_arena, missing[i]);
     }
-    w->gone_count = missing_count;
+    w->gone_count = w->scan->state.tells_missing ? missing_count : 0;
+    for (size_t i = 0; i < missing_count; i++) {
+        bool is_last = w->ends && through.ptr == NULL && i + 1 == missing_count;
+        check_offer(w->scan, missing[i], is_last);
+    }
     buf_reset(&w->compared);
     buf_span(&w->compared, through);
+    if (through.ptr != NULL && w->gone_count == 0) {
+        walk_compare(w);
+        return;
+    }
     step(w, through.ptr != NULL ? WALK_NOTING : WALK_TARGET);
 }
 

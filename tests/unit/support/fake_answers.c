@@ -116,7 +116,9 @@ static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
                                           : op->start_after;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     struct list *node = f->unordered ? b->objects.prev : b->objects.next;
-    for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
+    size_t keys = 0;
+    for (; node != &b->objects && (f->cut == 0 || keys++ < f->cut);
+         node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
         if (v == NULL || !span_starts_with(o->key, op->key) ||

@@ -330,6 +330,11 @@ void fake_listing(struct fake *f, size_t page, bool unordered)
     f->unordered = unordered;
 }
 
+void fake_cut_listing(struct fake *f, size_t keys)
+{
+    f->cut = keys;
+}
+
 void fake_deny(struct fake *f, bool denied)
 {
     f->denied = denied;

@@ -153,6 +153,7 @@ static void every_so_often(void **state)
     loop_run_for(b->loop, HOUR / 2 + 10000);
     assert_true(engine_bench_has(b, "missed", "1"));
     assert_false(engine_bench_has(b, "old", "1")); /* existing objects were not asked for */
+    assert_int_equal(report(b).state.left, 1);
     assert_int_equal(engine_bench_lag(b, RULE).counts.done_objects, 1);
 }
 
@@ -456,6 +457,42 @@ static void without_an_order_all_is_copied_and_nothing_deleted(void **state)
     assert_int_equal(fake_objects(b->far, "dst"), 201);
 }
 
+/* It says that it is whole, and what is behind its end is at the source all the same. */
+static void check_cut(struct engine_bench *b, enum rule_deletes deletes)
+{
+    start_with(b, 100, deletes);
+    loop_run_for(b->loop, 5000);
+    uint64_t proven = report(b).state.proven_ms;
+    put(b, 90, "-untold");
+    fake_cut_listing(b->near, 60);
+    for (int i = 0; i < 3; i++) { /* however often it is said */
+        scan_now(b);
+        assert_int_equal(report(b).state.proven_ms, proven);
+        assert_true(report(b).state.unlisted > 0);
+        assert_non_null(strstr(report(b).doubt, "not complete"));
+        assert_non_null(strstr(report(b).doubt, "k/000"));
+        assert_true(engine_bench_settle(b, RULE, 600000));
+        loop_run_for(b->loop, 10000);
+        assert_true(engine_bench_lag(b, RULE).proven_ms <= (int64_t)proven);
+        assert_int_equal(fake_objects(b->far, "dst"), 100);
+    }
+    fake_cut_listing(b->near, 0);
+    scan_now(b);
+    assert_true(report(b).state.proven_ms > proven);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_true(engine_bench_has(b, "k/00090-untold", "k/00090-untold"));
+}
+
+static void a_cut_listing_proves_nothing(void **state)
+{
+    check_cut(*state, RULE_DELETES_IGNORE);
+}
+
+static void a_cut_listing_deletes_nothing(void **state)
+{
+    check_cut(*state, RULE_DELETES_PROPAGATE);
+}
+
 /* ---- a rule that asks for more while it is scanned ---- */
 
 static const char *few[] = {"k/*[02468]"}; /* of every page some */
@@ -641,6 +678,53 @@ static void a_wider_filter_lets_no_change_pass_as_existing(void **state)
     assert_true(engine_bench_lag(b, RULE).watermark_ms > written);
 }
 
+/* ---- who knows of changes ---- */
+
+/* Without scans nothing tells of changes: the watermark stands, over restarts, and says why. */
+static void without_scans_the_watermark_stands(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = HOUR};
+    put_rule(b, &rule);
+    assert_true(run_pass(b, 10000));
+    loop_run_for(b->loop, 10000);
+    int64_t watermark = engine_bench_lag(b, RULE).watermark_ms;
+    assert_int_equal(watermark, report(b).state.started_ms);
+    fake_put(b->near, "src", span_str("untold"), span_str("1"), NULL);
+    rule.scan.mode = RULE_SCAN_OFF;
+    put_rule(b, &rule);
+    loop_run_for(b->loop, 60000);
+    assert_int_equal(engine_bench_lag(b, RULE).watermark_ms, watermark);
+    assert_non_null(strstr(engine_bench_lag(b, RULE).waits_for, "scans are off"));
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    loop_run_for(b->loop, 60000);
+    assert_int_equal(engine_bench_lag(b, RULE).watermark_ms, watermark);
+    int64_t began = loop_wall_ms(b->loop);
+    scan_now(b);
+    loop_run_for(b->loop, 10000);
+    assert_true(engine_bench_has(b, "untold", "1"));
+    assert_true(engine_bench_lag(b, RULE).watermark_ms >= began);
+}
+
+static void another_host_is_named(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct fail f;
+    rule.shared = true;
+    rule.scan_host = "elsewhere";
+    rule.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = HOUR};
+    put_rule(b, &rule);
+    loop_run_for(b->loop, 20000);
+    assert_int_equal(report(b).next_ms, 0);
+    assert_non_null(strstr(report(b).waits, "elsewhere"));
+    assert_non_null(strstr(engine_bench_lag(b, RULE).waits_for, "elsewhere"));
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "elsewhere"));
+}
+
 /* ---- against the destination ---- */
 
 static void what_is_gone_from_the_destination_is_counted(void **state)
@@ -750,6 +834,8 @@ int main(void)
         TEST(a_missing_bucket_deletes_nothing),
         TEST(a_page_that_comes_twice_is_asked_for_again),
         TEST(without_an_order_all_is_copied_and_nothing_deleted),
+        TEST(a_cut_listing_proves_nothing),
+        TEST(a_cut_listing_deletes_nothing),
         TEST(a_wider_filter_begins_the_pass_anew),
         TEST(a_wider_filter_proves_nothing_by_itself),
         TEST(a_wider_filter_voids_the_proof_that_is_due),
@@ -757,6 +843,8 @@ int main(void)
         TEST(a_narrower_filter_needs_no_pass),
         TEST(deletes_that_begin_to_matter_begin_the_pass_anew),
         TEST(a_wider_filter_lets_no_change_pass_as_existing),
+        TEST(without_scans_the_watermark_stands),
+        TEST(another_host_is_named),
         TEST(what_is_gone_from_the_destination_is_counted),
         TEST(the_destination_ends_equal),
         TEST(the_destination_ends_equal_again),
