@@ -60,11 +60,6 @@ static void end(struct engine_versions *v, const struct copy_outcome *outcome)
     engine_finish_copy(v->work, outcome);
 }
 
-static void stop(struct engine_versions *v)
-{
-    end(v, &(struct copy_outcome){.end = COPY_STOPPED});
-}
-
 static void skip(struct engine_versions *v, const char *reason)
 {
     end(v, &(struct copy_outcome){.end = COPY_SKIPPED, .skip_reason = reason});
@@ -81,15 +76,20 @@ static void fail(struct engine_versions *v, const struct fail *f, bool source_si
 
 /* ---- marks ---- */
 
-/* Which mark is of the entry; mark_count: none. */
-static size_t find_mark(const struct engine_versions *v, const struct store_entry *e)
+static size_t find(const struct version_mark *marks, size_t count, struct span id, struct span etag,
+                   int64_t mtime_ms)
 {
     size_t i = 0;
-    while (i < v->mark_count &&
-           !version_mark_is(&v->marks[i], e->version_id, e->etag, e->mtime_ms)) {
+    while (i < count && !version_mark_is(&marks[i], id, etag, mtime_ms)) {
         i++;
     }
     return i;
+}
+
+/* Which mark is of the entry; mark_count: none. */
+static size_t find_mark(const struct engine_versions *v, const struct store_entry *e)
+{
+    return find(v->marks, v->mark_count, e->version_id, e->etag, e->mtime_ms);
 }
 
 /* Whether the destination shows the key, as far as we know. */
@@ -122,13 +122,15 @@ static bool may_delete(struct engine_versions *v)
     return true;
 }
 
-static struct engine_op *at_destination(struct engine_versions *v, enum store_op_kind kind)
+static struct engine_op *new_op(struct engine_versions *v, enum store_op_kind kind, bool source)
 {
     struct engine_work *w = v->work;
-    v->op = engine_op_new(w->engine, w->rule->to->store);
+    const struct rule *r = &w->rule->rule;
+    v->op = engine_op_new(w->engine, source ? w->rule->from->store : w->rule->to->store);
     v->op->op.kind = kind;
-    v->op->op.bucket = arena_span(&v->op->arena, span_str(w->rule->rule.destination.bucket));
-    v->op->op.key = w->to_key;
+    v->op->op.bucket =
+        arena_span(&v->op->arena, span_str(source ? r->source.bucket : r->destination.bucket));
+    v->op->op.key = source ? w->task->key : w->to_key;
     return v->op;
 }
 
@@ -153,7 +155,7 @@ static void removed(struct store_op *op)
 static void remove_latest(struct engine_versions *v)
 {
     if (may_delete(v)) {
-        engine_op_submit(at_destination(v, STORE_DELETE), removed, v);
+        engine_op_submit(new_op(v, STORE_DELETE, false), removed, v);
     }
 }
 
@@ -169,7 +171,7 @@ static void copy_present(struct engine_versions *v)
 static void do_next(struct engine_versions *v)
 {
     if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else if (present(v)->is_marker) {
         remove_latest(v);
     } else {
@@ -278,7 +280,7 @@ static void lifted(struct store_op *op)
     if (f.code != 0 && f.code != REPL_ENOKEY) {
         fail(v, &f, false);
     } else if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else {
         v->lifted++;
         lift(v);
@@ -289,10 +291,10 @@ static void lifted(struct store_op *op)
 static void lift(struct engine_versions *v)
 {
     if (v->lifted == find_mark(v, present(v))) {
-        engine_op_submit(at_destination(v, STORE_HEAD), looked, v);
+        engine_op_submit(new_op(v, STORE_HEAD, false), looked, v);
         return;
     }
-    struct engine_op *o = at_destination(v, STORE_DELETE);
+    struct engine_op *o = new_op(v, STORE_DELETE, false);
     o->op.version_id = v->marks[v->lifted].dest_version;
     engine_op_submit(o, lifted, v);
 }
@@ -338,27 +340,16 @@ static void asked(struct store_op *op)
     }
 }
 
-static void ask_source(struct engine_versions *v)
-{
-    struct engine_work *w = v->work;
-    v->op = engine_op_new(w->engine, w->rule->from->store);
-    v->op->op.kind = STORE_HEAD;
-    v->op->op.bucket = arena_span(&v->op->arena, span_str(w->rule->rule.source.bucket));
-    v->op->op.key = w->task->key;
-    engine_op_submit(v->op, asked, v);
-}
-
 /* An empty listing is no evidence: the source is asked for the key itself, by the delete where
  * there is one. */
 static void all_are_gone(struct engine_versions *v)
 {
-    struct engine_work *w = v->work;
     v->is_gone = true;
     if (!is_visible(v)) {
-        ask_source(v);
+        engine_op_submit(new_op(v, STORE_HEAD, true), asked, v);
     } else if (may_delete(v)) {
-        w->version_id = (struct span){0};
-        engine_work_copy(w);
+        v->work->version_id = (struct span){0};
+        engine_work_copy(v->work);
     }
 }
 
@@ -417,7 +408,7 @@ static void page_listed(struct store_op *op)
         return;
     }
     if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
         return;
     }
     size_t count = count_new(v, op);
@@ -454,21 +445,16 @@ static void list_page(struct engine_versions *v, struct span after, struct span 
 static int take_replica(struct engine_versions *v, struct version_mark *marks, size_t count)
 {
     const struct replica *r = v->replica;
-    size_t i = 0;
-    if (r == NULL || r->source_version.len == 0) {
-        return 0;
-    }
-    while (i < count &&
-           !version_mark_is(&marks[i], r->source_version, r->source_etag, r->source_mtime_ms)) {
-        i++;
-    }
-    if (i == count) {
+    bool is_own =
+        r != NULL && r->source_version.len > 0 &&
+        find(marks, count, r->source_version, r->source_etag, r->source_mtime_ms) == count;
+    if (is_own) {
         v->marks[0] = (struct version_mark){.version_id = r->source_version,
                                             .etag = r->source_etag,
                                             .mtime_ms = r->source_mtime_ms,
                                             .dest_version = r->dest_version};
     }
-    return i == count;
+    return is_own;
 }
 
 static int run_load(struct backend *b, struct journal_call *call)
@@ -493,7 +479,7 @@ static void loaded(struct journal_call *call)
     if (call->status != 0) {
         fail(v, &call->fail, true);
     } else if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else {
         list_page(v, (struct span){0}, (struct span){0});
     }

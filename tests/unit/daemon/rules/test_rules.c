@@ -342,6 +342,10 @@ static void test_two_way_needs_the_marker_and_both(void **state)
     assert_non_null(strstr(f.text, "one does not"));
     one.two_way = true;
     assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), 0);
+    two.versions = RULE_VERSIONS_ALL;
+    assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "two_way does not go with versions: all"));
+    two.versions = RULE_VERSIONS_LATEST;
     two.marker = false;
     assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
     arena_done(&a);
