@@ -3,6 +3,7 @@
 #define REPL_NET_NET_IMPL_H
 
 #include "daemon/base/stat.h"
+#include "transfer/net/ease.h"
 #include "transfer/net/firstbyte.h"
 #include "transfer/net/gradient.h"
 #include "transfer/net/lane.h"
@@ -36,6 +37,7 @@ struct path {
     uint64_t sampled_us;
     uint64_t spare_us;        /* less bulk than slots since then; 0 = as much, or none */
     struct pace pace;         /* of bulk */
+    struct ease ease;         /* … beside small requests */
     struct gradient gradient; /* of small requests */
     struct firstbyte firstbyte;
 
