@@ -53,7 +53,7 @@ static void tick(struct link *l, bool has_small, bool has_bulk)
 
 static void run(struct link *l, double seconds, bool has_small)
 {
-    for (double left = seconds * 1e6; left > 0; left -= TICK_US) {
+    for (int left = (int)(seconds * 1e6); left > 0; left -= TICK_US) {
         tick(l, has_small, true);
     }
 }
