@@ -38,6 +38,7 @@ struct lane {
     union addr addr;         /* with port: where its connection goes */
     int fd;                  /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */
+    uint64_t paced_bps;      /* no faster than this; 0: no limit */
     uint64_t idle_ms;        /* monotonic, since when it has none; 0 = busy */
     uint64_t came_bytes;     /* of bodies, counted by the lane as they come */
     uint64_t held_us;        /* sending stood still for the peer's HTTP/2 window, counted by it */

@@ -405,6 +405,7 @@ void net_socket_opened(struct lane *l)
     const struct sock_grant *g = &l->grant;
     bool is_news = g->refused != n->grant.refused || n->grant.congestion[0] == '\0';
     n->grant = *g;
+    l->paced_bps = 0;
     if (is_news && g->refused != 0) {
         LOG_WARNING(n->common.log, "net",
                     "endpoint %s: congestion control %s is not to be had (%s), going on with %s; "

@@ -3,6 +3,7 @@
 #define REPL_NET_NET_IMPL_H
 
 #include "daemon/base/stat.h"
+#include "transfer/net/ease.h"
 #include "transfer/net/firstbyte.h"
 #include "transfer/net/gradient.h"
 #include "transfer/net/lane.h"
@@ -36,6 +37,7 @@ struct path {
     uint64_t sampled_us;
     uint64_t spare_us;        /* less bulk than slots since then; 0 = as much, or none */
     struct pace pace;         /* of bulk */
+    struct ease ease;         /* … beside small requests */
     struct gradient gradient; /* of small requests */
     struct firstbyte firstbyte;
 
@@ -125,6 +127,8 @@ void path_steer(struct path *p);
 bool path_is_loss(const struct net_request *r);
 /* Whether all that the path, or a host of it, knows is this one address. */
 bool path_is_only(const struct path *p, uint64_t tag);
+/* Holds bulk back beside small requests, see ease.h: path_ease.c. */
+void path_ease(struct path *p, bool is_bbr);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);

@@ -161,12 +161,13 @@ void path_steer(struct path *p)
         .lanes = p->under_way[NET_BULK],
         .limit = p->net->lane_limit,
         .is_bbr = strcmp(p->net->grant.congestion, "bbr") == 0,
-        .is_starved = is_starved(p),
+        .is_starved = is_starved(p) || p->ease.limit_bps > 0,
         .held = s->busy_us > 0 ? (double)s->window_us / (double)s->busy_us : 0,
     };
     if (p->under_way[NET_BULK] > 0) {
         pace_sample(&p->pace, &in);
     }
+    path_ease(p, in.is_bbr);
     show_decision(p);
     trace_bulk(p, &before, &in);
     if (p->pace.reason != before.reason) {

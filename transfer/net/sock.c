@@ -44,6 +44,12 @@ void sock_set_bulk(int fd, bool bulk)
     set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)(bulk ? SOCK_UNSENT_BULK : SOCK_UNSENT_SMALL));
 }
 
+void sock_pace(int fd, uint64_t bps)
+{
+    uint64_t most = bps > 0 ? bps : UINT64_MAX;
+    (void)setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &most, sizeof(most));
+}
+
 static bool is_bbr(const struct sock_grant *grant)
 {
     return grant->refused == 0 && strcmp(grant->congestion, "bbr") == 0;

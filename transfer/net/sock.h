@@ -39,6 +39,8 @@ void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret);
  * to leave, and is answered after two. Where it has come to that, BBR is made to begin anew: over
  * 150 ms with 1 % loss 256 connections brought 1360 objects of 16 KiB a second instead of 800. */
 void sock_hasten(int fd, const struct sock_grant *grant, size_t bytes);
+/* At any time: no faster than so many bytes a second; 0: no limit. */
+void sock_pace(int fd, uint64_t bps);
 /* At any time: bulk fills the link, small objects want short queues. */
 void sock_set_bulk(int fd, bool bulk);
 

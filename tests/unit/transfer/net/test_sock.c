@@ -94,6 +94,27 @@ static void auto_asks_for_bbr(void **state)
     close(fds[1]);
 }
 
+static uint64_t pace_of(int fd)
+{
+    uint64_t bps = 0;
+    socklen_t size = sizeof(bps);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &bps, &size), 0);
+    assert_int_equal(size, sizeof(bps));
+    return bps;
+}
+
+static void rate_has_a_limit_that_can_go_again(void **state)
+{
+    (void)state;
+    int fd = tcp_socket();
+    uint64_t before = pace_of(fd);
+    sock_pace(fd, 5000000000);
+    assert_true(pace_of(fd) == 5000000000);
+    sock_pace(fd, 0);
+    assert_true(pace_of(fd) == before);
+    close(fd);
+}
+
 static void queues_are_short_and_dead_peers_noticed(void **state)
 {
     (void)state;
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test(each_allowed_congestion_control_is_granted),
         cmocka_unit_test(refused_wish_leaves_the_default_and_says_why),
         cmocka_unit_test(auto_asks_for_bbr),
+        cmocka_unit_test(rate_has_a_limit_that_can_go_again),
         cmocka_unit_test(queues_are_short_and_dead_peers_noticed),
         cmocka_unit_test(kernel_keeps_sizing_the_buffers),
         cmocka_unit_test(no_tcp_socket_is_told_apart),
