@@ -162,7 +162,8 @@ static int from_stdin(struct cli *c)
 static int add_member(struct feed *feed, const char *name, const char *value)
 {
     if (!span_is_utf8(span_str(value))) {
-        return cli_usage("journal append: --%s is not UTF-8; send key_base64 as a JSON line", name);
+        return cli_usage(feed->cli,
+                         "journal append: --%s is not UTF-8; send key_base64 as a JSON line", name);
     }
     buf_printf(&feed->lines, "%s\"%s\":", feed->lines.len == 0 ? "{" : ",", name);
     schema_quote(span_str(value), &feed->lines);
@@ -178,7 +179,7 @@ static int from_flags(struct cli *c, const struct cli_args *args)
     };
     struct feed feed = {.cli = c, .ended = true};
     if (!cli_args_has(args, "bucket") || !cli_args_has(args, "key")) {
-        return cli_usage("journal append: --bucket and --key go together");
+        return cli_usage(c, "journal append: --bucket and --key go together");
     }
     int code = CLI_DONE;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && code == CLI_DONE; i++) {

@@ -53,12 +53,45 @@ static void print_changes(const json_t *answer)
            cli_true(answer, "dry_run") ? " would change; no server was asked" : " changed");
 }
 
-static int send_rules(const struct cli *c, const struct rule_file *file,
+static unsigned line_of(const struct rule_file *file, const char *rule)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->rules[i].name, rule) == 0) {
+            return file->lines[i];
+        }
+    }
+    return 0;
+}
+
+/* Each rule that is refused, by its line. */
+static int print_refusals(const struct cli *c, const char *path, const struct rule_file *file,
+                          json_t *root)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(json_object_get(root, "error"), "errors"), i, row)
+    {
+        unsigned line = line_of(file, cli_text(row, "rule"));
+        json_object_set_new(row, "line", json_integer(line));
+        fprintf(stderr, "replctl: %s:%u: %s\n", path, line, cli_text(row, "text"));
+        if (cli_text(row, "hint")[0] != '\0') {
+            fprintf(stderr, "hint: %s\n", cli_text(row, "hint"));
+        }
+    }
+    if (c->json) {
+        cli_print(root);
+    }
+    return CLI_FAILED;
+}
+
+static int send_rules(const struct cli *c, const char *path, const struct rule_file *file,
                       const struct cli_args *args)
 {
     struct buf body = {0};
     struct buf query = {0};
+    struct fail f = {0};
     json_t *answer = NULL;
+    int code = CLI_DONE;
     buf_str(&body, "{\"rules\": [");
     for (size_t i = 0; i < file->count; i++) {
         buf_str(&body, i == 0 ? "" : ", ");
@@ -68,37 +101,34 @@ static int send_rules(const struct cli *c, const struct rule_file *file,
     cli_query(&query, "dry_run", cli_args_has(args, "dry-run") ? "1" : NULL);
     cli_query(&query, "prune", cli_args_has(args, "prune") ? "1" : NULL);
     cli_query(&query, "no_preflight", cli_args_has(args, "no-preflight") ? "1" : NULL);
-    int code = cli_call(c, PROTO_APPLY, buf_cstr(&query), buf_view(&body), &answer, NULL);
-    if (answer != NULL) {
+    int r = cli_ask_all(c, PROTO_APPLY, buf_cstr(&query), buf_view(&body), &answer, &f);
+    if (r != 0 && json_object_get(json_object_get(answer, "error"), "errors") != NULL) {
+        code = print_refusals(c, path, file, answer);
+    } else if (r != 0) {
+        code = cli_fail(c, &f);
+    } else if (c->json) {
+        cli_print(answer);
+    } else {
         print_changes(answer);
-        json_decref(answer);
     }
+    json_decref(answer);
     buf_done(&query);
     buf_done(&body);
     return code;
 }
 
-/* -f FILE comes as two words, because options are long ones. */
-static const char *file_name(const struct cli_args *args)
-{
-    if (args->word_count == 2 && strcmp(args->words[0], "-f") == 0) {
-        return args->words[1];
-    }
-    return args->word_count == 0 ? cli_args_get(args, "file") : NULL;
-}
-
 int run_apply(struct cli *c, const struct cli_args *args)
 {
-    const char *path = file_name(args);
+    const char *path = cli_args_get(args, "file");
     struct arena a;
     struct rule_file file;
     struct fail f = {0};
     if (path == NULL) {
-        return cli_usage("usage: replctl apply -f FILE [--dry-run] [--prune]");
+        return cli_usage(c, "apply: which file? -f FILE");
     }
     arena_init(&a);
     int r = rule_file_load(path, &a, &file, &f);
-    int code = r != 0 ? cli_fail(c, &f) : send_rules(c, &file, args);
+    int code = r != 0 ? cli_fail(c, &f) : send_rules(c, path, &file, args);
     arena_done(&a);
     return code;
 }

@@ -1,24 +1,53 @@
 #include "cli/args.h"
 
+#include "daemon/base/span.h"
 #include "daemon/conf/schema.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct cli_option *find(const struct cli_option *table, const char *name, size_t len)
+#define NAME_SHOWN 40 /* characters of a name in an error */
+
+static bool is_long(const char *written)
 {
+    return strncmp(written, "--", 2) == 0;
+}
+
+static bool is_letter(const char *written)
+{
+    return written[0] == '-' && written[1] != '\0' && written[1] != '-' && written[2] == '\0';
+}
+
+char cli_option_letter(const struct cli_option *o)
+{
+    static const char *const names[] = {"file", "help"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(o->name, names[i]) == 0) {
+            return o->name[0];
+        }
+    }
+    return 0;
+}
+
+/* "--name", "--name=value" or "-n". NULL: none of this table, or a word, such as a key. */
+static const struct cli_option *find(const struct cli_option *table, const char *written)
+{
+    size_t len = is_long(written) ? strcspn(written + 2, "=") : 0;
     for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
-        if (strlen(o->name) == len && strncmp(o->name, name, len) == 0) {
+        bool is_it = is_letter(written)
+                         ? cli_option_letter(o) == written[1]
+                         : len > 0 && strlen(o->name) == len && !strncmp(o->name, written + 2, len);
+        if (is_it) {
             return o;
         }
     }
     return NULL;
 }
 
-static int refuse(struct fail *f, const char *sentence, const char *name, size_t len)
+static int refuse(struct fail *f, const char *name, const char *sentence)
 {
-    fail_set(f, REPL_EBADINPUT, "--%.*s %s", (int)(len > 40 ? 40 : len), name, sentence);
-    fail_hint(f, "--help shows the options of a command");
+    fail_set(f, REPL_EBADINPUT, "--%.*s %s", NAME_SHOWN, name, sentence);
+    fail_hint(f, "--help behind a command shows its options");
     return REPL_EBADINPUT;
 }
 
@@ -27,7 +56,7 @@ static const char *nearest(const struct cli_option *table, const char *name, siz
     const char *best = NULL;
     for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
         size_t d = schema_distance(name, o->name);
-        if (d < *distance) {
+        if (d < *distance && o->help != NULL) {
             *distance = d;
             best = o->name;
         }
@@ -36,11 +65,12 @@ static const char *nearest(const struct cli_option *table, const char *name, siz
 }
 
 static int refuse_unknown(const struct cli_option *global, const struct cli_option *own,
-                          const char *written, size_t len, struct fail *f)
+                          const char *written, struct fail *f)
 {
-    char name[41];
+    char name[NAME_SHOWN + 1];
     char sentence[120] = "is not an option of this command";
-    snprintf(name, sizeof(name), "%.*s", (int)(len > 40 ? 40 : len), written);
+    size_t len = strcspn(written, "=");
+    snprintf(name, sizeof(name), "%.*s", (int)(len > NAME_SHOWN ? NAME_SHOWN : len), written);
     size_t distance = strlen(name) / 3 + 2;
     const char *near = nearest(own, name, &distance);
     const char *nearer = nearest(global, name, &distance);
@@ -49,33 +79,50 @@ static int refuse_unknown(const struct cli_option *global, const struct cli_opti
         snprintf(sentence + n, sizeof(sentence) - n, "; did you mean --%s?",
                  nearer != NULL ? nearer : near);
     }
-    return refuse(f, sentence, written, len);
+    return refuse(f, name, sentence);
 }
 
-/* `at` is the index of the option; moved on when the next argument is its value. */
-static int take_option(int argc, char *const *argv, int *at, const struct cli_option *global,
-                       const struct cli_option *own, struct cli_args *ret, struct fail *f)
+/* Whether the value's description has an alternative of two words that begins with this one. */
+static bool takes_two_words(const struct cli_option *o, const char *value)
 {
-    const char *name = argv[*at] + 2;
-    const char *equals = strchr(name, '=');
-    size_t len = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const struct cli_option *o = find(own, name, len);
-    o = o != NULL ? o : find(global, name, len);
-    if (o == NULL) {
-        return refuse_unknown(global, own, name, len, f);
+    struct span rest = span_str(o->value);
+    while (rest.ptr != NULL) {
+        struct span tail = span_cut(&rest, '|');
+        struct span word = span_cut(&tail, ' ');
+        if (tail.ptr != NULL && span_eq_str(word, value)) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* "--scan every 6h", which a shell makes three arguments of. */
+static const char *join_words(const char *first, const char *second, struct cli_args *ret)
+{
+    int n = snprintf(ret->joined, sizeof(ret->joined), "%s %s", first, second);
+    return n < (int)sizeof(ret->joined) ? ret->joined : first;
+}
+
+/* `at` is the index of the option; moved on over the arguments that are its value. */
+static int take_option(int argc, char *const *argv, int *at, const struct cli_option *o,
+                       struct cli_args *ret, struct fail *f)
+{
+    const char *equals = is_long(argv[*at]) ? strchr(argv[*at], '=') : NULL;
     if (o->value == NULL && equals != NULL) {
-        return refuse(f, "takes no value", name, len);
+        return refuse(f, o->name, "takes no value");
     }
     const char *value = equals != NULL ? equals + 1 : "";
     if (o->value != NULL && equals == NULL) {
         if (*at + 1 >= argc) {
-            return refuse(f, "needs a value", name, len);
+            return refuse(f, o->name, "needs a value");
         }
         value = argv[++*at];
     }
+    if (o->value != NULL && *at + 1 < argc && takes_two_words(o, value)) {
+        value = join_words(value, argv[++*at], ret);
+    }
     if (ret->given_count == CLI_GIVEN_MAX) {
-        return refuse(f, "is one option too many", name, len);
+        return refuse(f, o->name, "is one option too many");
     }
     ret->given[ret->given_count++] = (struct cli_given){.name = o->name, .value = value};
     return 0;
@@ -85,23 +132,25 @@ int cli_args_parse(int argc, char *const *argv, const struct cli_option *global,
                    const struct cli_option *own, struct cli_args *ret, struct fail *f)
 {
     bool words_only = false;
+    int r = 0;
     memset(ret, 0, sizeof(*ret));
-    for (int at = 0; at < argc; at++) {
-        bool option = !words_only && strncmp(argv[at], "--", 2) == 0;
-        if (option && argv[at][2] == '\0') {
+    for (int at = 0; at < argc && r == 0; at++) {
+        const char *written = argv[at];
+        const struct cli_option *o = find(own, written);
+        o = o != NULL ? o : find(global, written);
+        if (!words_only && strcmp(written, "--") == 0) {
             words_only = true;
-        } else if (option) {
-            int r = take_option(argc, argv, &at, global, own, ret, f);
-            if (r != 0) {
-                return r;
-            }
+        } else if (!words_only && o != NULL) {
+            r = take_option(argc, argv, &at, o, ret, f);
+        } else if (!words_only && is_long(written)) {
+            r = refuse_unknown(global, own, written + 2, f);
         } else if (ret->word_count < CLI_GIVEN_MAX) {
-            ret->words[ret->word_count++] = argv[at];
+            ret->words[ret->word_count++] = written;
         } else {
-            return fail_set(f, REPL_EBADINPUT, "too many arguments");
+            r = fail_set(f, REPL_EBADINPUT, "too many arguments");
         }
     }
-    return 0;
+    return r;
 }
 
 const char *cli_args_get(const struct cli_args *args, const char *name)

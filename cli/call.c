@@ -16,8 +16,8 @@ static int exit_of(const struct fail *f)
 static void print_json_error(const struct fail *f)
 {
     const char *code = f->server_code[0] != '\0' ? f->server_code : fail_name(f->code);
-    json_t *root =
-        json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "text", f->text, "hint", f->hint);
+    json_t *root = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "text",
+                             f->text[0] != '\0' ? f->text : fail_text(f->code), "hint", f->hint);
     if (root != NULL) {
         json_dumpf(root, stdout, JSON_COMPACT);
         putchar('\n');
@@ -25,7 +25,7 @@ static void print_json_error(const struct fail *f)
     }
 }
 
-int cli_fail(const struct cli *c, const struct fail *f)
+static void tell(const struct cli *c, const struct fail *f)
 {
     fflush(stdout);
     fprintf(stderr, "replctl: %s\n", f->text[0] != '\0' ? f->text : fail_text(f->code));
@@ -35,18 +35,34 @@ int cli_fail(const struct cli *c, const struct fail *f)
     if (c->json) {
         print_json_error(f);
     }
+}
+
+int cli_fail(const struct cli *c, const struct fail *f)
+{
+    tell(c, f);
     return exit_of(f);
 }
 
-int cli_usage(const char *format, ...)
+int cli_misused(const struct cli *c, const struct fail *f)
 {
+    struct fail told = *f;
+    if (told.hint[0] == '\0') {
+        fail_hint(&told, "replctl --help, or --help behind a command");
+    }
+    tell(c, &told);
+    return CLI_USAGE;
+}
+
+int cli_usage(const struct cli *c, const char *format, ...)
+{
+    struct fail f = {0};
+    char text[sizeof(f.text)];
     va_list args;
     va_start(args, format);
-    fputs("replctl: ", stderr);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fputs("\nhint: replctl --help, or --help behind a command\n", stderr);
-    return CLI_USAGE;
+    fail_set(&f, REPL_EBADINPUT, "%s", text);
+    return cli_misused(c, &f);
 }
 
 /* The daemon's words: its code goes to server_code, for --json. */
@@ -64,19 +80,28 @@ static int told_failure(unsigned status, const json_t *root, struct fail *f)
     return code;
 }
 
-int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
-            json_t **ret_answer, struct fail *f)
+int cli_ask_all(const struct cli *c, enum proto_id id, const char *query, struct span body,
+                json_t **ret_answer, struct fail *f)
 {
     struct http_answer answer = {0};
+    *ret_answer = NULL;
     const struct proto_command *command = &proto_commands[id];
     int r = http_call(c->socket, command->method, command->path, query, body, &answer, f);
     if (r != 0) {
         return r;
     }
-    json_t *root = json_loadb(buf_cstr(&answer.body), answer.body.len, 0, NULL);
+    *ret_answer = json_loadb(buf_cstr(&answer.body), answer.body.len, 0, NULL);
     buf_done(&answer.body);
-    if (root == NULL || answer.status != 200) {
-        r = told_failure(answer.status, root, f);
+    bool is_good = *ret_answer != NULL && answer.status == 200;
+    return is_good ? 0 : told_failure(answer.status, *ret_answer, f);
+}
+
+int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
+            json_t **ret_answer, struct fail *f)
+{
+    json_t *root = NULL;
+    int r = cli_ask_all(c, id, query, body, &root, f);
+    if (r != 0) {
         json_decref(root);
         return r;
     }
@@ -84,7 +109,7 @@ int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct spa
     return 0;
 }
 
-static void print_answer(const json_t *answer)
+void cli_print(const json_t *answer)
 {
     json_dumpf(answer, stdout, JSON_COMPACT);
     putchar('\n');
@@ -103,7 +128,7 @@ int cli_call(const struct cli *c, enum proto_id id, const char *query, struct sp
         return cli_fail(c, &f);
     }
     if (c->json) {
-        print_answer(answer);
+        cli_print(answer);
         json_decref(answer);
     } else if (ret_answer != NULL) {
         *ret_answer = answer;
@@ -130,7 +155,7 @@ int cli_pages(const struct cli *c, enum proto_id id, const char *query,
             break;
         }
         if (c->json) {
-            print_answer(answer);
+            cli_print(answer);
         } else {
             each(arg, answer);
         }

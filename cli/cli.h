@@ -28,12 +28,23 @@ struct cli_command {
     int (*run)(struct cli *c, const struct cli_args *args);
 };
 
-extern const struct cli_command cli_commands[]; /* ends with words NULL */
+extern const struct cli_command cli_commands[];      /* ends with words NULL */
+extern const struct cli_option cli_global_options[]; /* of every command */
+
+/* The command whose words these arguments begin with, and how many they are; NULL = none. */
+const struct cli_command *cli_find_command(int argc, const char *const *argv, size_t *ret_words);
+/* Options may stand before a command: how many arguments they are. */
+int cli_leading_options(int argc, char *const *argv);
+/* "rule" is the group of "rule add"; "" that of all. */
+bool cli_is_in_group(const struct cli_command *c, const char *group);
+bool cli_is_group(const char *word);
 
 /* "replctl: sentence" and "hint: …" on standard error; with --json also {"error": …} on standard
  * output. Returns the exit code that fits. */
 int cli_fail(const struct cli *c, const struct fail *f);
-int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same of a command line that is wrong: CLI_USAGE. */
+int cli_misused(const struct cli *c, const struct fail *f);
+int cli_usage(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A command of proto.h. query: "rule=x&…" or NULL. On success *ret_answer is the parsed answer (the
  * caller's, json_decref) unless it was printed already because of --json, then NULL; ret_answer
@@ -44,6 +55,11 @@ int cli_call(const struct cli *c, enum proto_id id, const char *query, struct sp
 /* The same without printing anything: the answer, or the failure in *f. */
 int cli_ask(const struct cli *c, enum proto_id id, const char *query, struct span body,
             json_t **ret_answer, struct fail *f);
+/* The same; when repld refuses, *ret_answer is its {"error": …} in full (the caller's), else NULL.
+ */
+int cli_ask_all(const struct cli *c, enum proto_id id, const char *query, struct span body,
+                json_t **ret_answer, struct fail *f);
+void cli_print(const json_t *answer); /* JSON in one line */
 /* Asks page after page as long as the answer has "next"; each() gets every answer. With --json the
  * answers are printed, a line each. */
 int cli_pages(const struct cli *c, enum proto_id id, const char *query,

@@ -1,9 +1,7 @@
 #include "cli/commands.h"
 
 #define RULE_OPTIONS                                                                               \
-    {"source", "EP/BUCKET[/PREFIX]", "where objects come from"},                                   \
-        {"destination", "EP/BUCKET[/PREFIX]", "where they go"},                                    \
-        {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},            \
+    {"include", "GLOB", "only keys like this, behind the prefix; may be repeated"},                \
         {"exclude", "GLOB", "no keys like this; may be repeated"},                                 \
         {"watermark-prefix", "PREFIX",                                                             \
          "a watermark of its own for keys like this; may be repeated"},                            \
@@ -31,9 +29,23 @@
         {"takeover", "DURATION", "after which a silent host is replaced (default 60s)"},           \
         {"no-preflight", NULL, "do not try the buckets first"},
 
-static const struct cli_option add_options[] = {RULE_OPTIONS{0}};
+const struct cli_option cli_global_options[] = {
+    {"socket", "PATH", "control socket of repld (default $REPLD_SOCKET, " PROTO_DEFAULT_SOCKET ")"},
+    {"json", NULL, "print JSON"},
+    {"help", NULL, "show this"},
+    {"version", NULL, "show the version"},
+    {0},
+};
+
+static const struct cli_option add_options[] = {
+    {"source", "EP/BUCKET[/PREFIX]", "where objects come from"},
+    {"destination", "EP/BUCKET[/PREFIX]", "where they go"},
+    RULE_OPTIONS{0},
+};
 
 static const struct cli_option update_options[] = {
+    {"source", "PLACE", NULL},
+    {"destination", "PLACE", NULL},
     RULE_OPTIONS{"no-deletes-foreign", NULL, "delete only what repld has written"},
     {"no-two-way", NULL, "no rule goes the other way any more"},
     {"no-existing", NULL, "do not copy objects that are there already"},
@@ -55,7 +67,7 @@ static const struct cli_option confirm_options[] = {
 };
 
 static const struct cli_option apply_options[] = {
-    {"file", "FILE", "rules as YAML, also as -f FILE"},
+    {"file", "FILE", "rules as YAML"},
     {"dry-run", NULL, "show what would change"},
     {"prune", NULL, "delete rules that the file does not name"},
     {"no-preflight", NULL, "do not try the buckets first"},
@@ -124,7 +136,7 @@ static const struct cli_option scan_options[] = {
 
 static const struct cli_option uploads_options[] = {
     {"foreign", NULL, "ask the destinations for uploads that are not repld's"},
-    {"rule", "NAME", "with --foreign: only this rule's destination"},
+    {"rule", "RULE", "with --foreign: only this rule's destination"},
     {0},
 };
 
@@ -178,15 +190,15 @@ const struct cli_command cli_commands[] = {
     {"doctor", "", 0, 0, doctor_options, "what this host lacks, and what mends it", run_doctor},
     {"rule add", "NAME", 1, 1, add_options, "make a rule", run_rule_add},
     {"rule list", "", 0, 0, NULL, "all rules", run_rule_list},
-    {"rule show", "NAME", 1, 1, NULL, "one rule with every option", run_rule_show},
-    {"rule update", "NAME", 1, 1, update_options, "change a rule", run_rule_update},
-    {"rule pause", "NAME", 1, 1, NULL, "stop copying; changes are kept", run_rule_pause},
-    {"rule resume", "NAME", 1, 1, NULL, "copy again", run_rule_resume},
-    {"rule delete", "NAME", 1, 1, NULL, "forget a rule and its pending work", run_rule_delete},
-    {"rule deletes", "NAME", 1, 1, NULL, "what its brake holds", run_rule_deletes},
-    {"rule confirm-deletes", "NAME", 1, 1, confirm_options, "let it go, or drop it",
+    {"rule show", "RULE", 1, 1, NULL, "one rule with every option", run_rule_show},
+    {"rule update", "RULE", 1, 1, update_options, "change a rule", run_rule_update},
+    {"rule pause", "RULE", 1, 1, NULL, "stop copying; changes are kept", run_rule_pause},
+    {"rule resume", "RULE", 1, 1, NULL, "copy again", run_rule_resume},
+    {"rule delete", "RULE", 1, 1, NULL, "forget a rule and its pending work", run_rule_delete},
+    {"rule deletes", "RULE", 1, 1, NULL, "what its brake holds", run_rule_deletes},
+    {"rule confirm-deletes", "RULE", 1, 1, confirm_options, "let it go, or drop it",
      run_rule_confirm_deletes},
-    {"apply", "", 0, 2, apply_options, "make the rules what a file says", run_apply},
+    {"apply", "", 0, 0, apply_options, "make the rules what a file says", run_apply},
     {"failures list", "[RULE]", 0, 1, NULL, "what will not go by itself", run_failures_list},
     {"failures retry", "RULE", 1, 1, retry_options, "try again", run_failures_retry},
     {"failures drop", "RULE KEY", 2, 2, drop_options, "give one up, on the record",
@@ -211,8 +223,62 @@ const struct cli_command cli_commands[] = {
      run_scan_status},
     {"scan stop", "RULE", 1, 1, NULL, "end a scan where it is", run_scan_stop},
     {"journal append", "", 0, 0, append_options, "tell of changes", run_append},
+    {"complete", "[WORD …]", 0, CLI_GIVEN_MAX, NULL, "what may come next, for a shell; behind --",
+     run_complete},
     {"reload", "", 0, 0, NULL, "read the configuration again", run_reload},
     {"migrate", "FROM TO", 2, 2, migrate_options,
      "copy a bucket or prefix once; s3://BUCKET/prefix or ENDPOINT/BUCKET/prefix", run_migrate},
     {0},
 };
+
+/* How many of the arguments are the words of this command, in their order; 0 = it is another. */
+static size_t match_words(const struct cli_command *command, int argc, const char *const *argv)
+{
+    struct span rest = span_str(command->words);
+    size_t n = 0;
+    while (rest.ptr != NULL) {
+        struct span word = span_cut(&rest, ' ');
+        if ((int)n >= argc || !span_eq_str(word, argv[n])) {
+            return 0;
+        }
+        n++;
+    }
+    return n;
+}
+
+const struct cli_command *cli_find_command(int argc, const char *const *argv, size_t *ret_words)
+{
+    for (const struct cli_command *c = cli_commands; c->words != NULL; c++) {
+        size_t n = match_words(c, argc, argv);
+        if (n > 0) {
+            *ret_words = n;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+int cli_leading_options(int argc, char *const *argv)
+{
+    int n = 0;
+    while (n < argc && argv[n][0] == '-' && strcmp(argv[n], "--") != 0) {
+        n += strcmp(argv[n], "--socket") == 0 ? 2 : 1;
+    }
+    return n < argc ? n : argc;
+}
+
+bool cli_is_in_group(const struct cli_command *c, const char *group)
+{
+    size_t n = strlen(group);
+    return n == 0 || (strncmp(c->words, group, n) == 0 && (c->words[n] == ' '));
+}
+
+bool cli_is_group(const char *word)
+{
+    for (const struct cli_command *c = cli_commands; c->words != NULL; c++) {
+        if (word[0] != '\0' && cli_is_in_group(c, word)) {
+            return true;
+        }
+    }
+    return false;
+}

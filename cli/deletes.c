@@ -49,11 +49,12 @@ int run_rule_confirm_deletes(struct cli *c, const struct cli_args *args)
     bool discard = cli_args_has(args, "discard");
     const char *reason = cli_args_get(args, "reason");
     if (discard && (reason == NULL || reason[0] == '\0')) {
-        return cli_usage("rule confirm-deletes: say why with --reason; it is kept in the history");
+        return cli_usage(c,
+                         "rule confirm-deletes: say why with --reason; it is kept in the history");
     }
     if (!discard && reason != NULL) { /* who gives a reason to keep objects must not lose them */
-        return cli_usage("rule confirm-deletes: --reason goes with --discard, which keeps the "
-                         "objects; without both the deletes are carried out");
+        return cli_usage(c, "rule confirm-deletes: --reason goes with --discard, which keeps the "
+                            "objects; without both the deletes are carried out");
     }
     struct buf query = {0};
     json_t *answer = NULL;

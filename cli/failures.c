@@ -57,7 +57,7 @@ int run_failures_drop(struct cli *c, const struct cli_args *args)
     const char *reason = cli_args_get(args, "reason");
     struct buf query = {0};
     if (reason == NULL || reason[0] == '\0') {
-        return cli_usage("failures drop: say why with --reason; it is kept in the history");
+        return cli_usage(c, "failures drop: say why with --reason; it is kept in the history");
     }
     cli_query(&query, "rule", args->words[0]);
     cli_query(&query, "key", args->words[1]);

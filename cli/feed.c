@@ -25,10 +25,9 @@ static void count_cell(struct table *t, long long n)
 
 static void feed_row(struct table *t, const json_t *feed)
 {
-    bool up = cli_true(feed, "up");
     table_cell(t, TABLE_PLAIN, cli_text(feed, "feed"));
     place_cell(t, feed);
-    table_cell(t, up ? TABLE_GREEN : TABLE_RED, up ? "up" : "down");
+    table_state(t, cli_text(feed, "state"));
     count_cell(t, cli_number(feed, "quarantined") + cli_number(feed, "lost"));
     count_cell(t, cli_number(feed, "astray"));
     table_cell(t, TABLE_RED, cli_text(json_object_get(feed, "failure"), "text"));
@@ -68,9 +67,31 @@ int run_feed_list(struct cli *c, const struct cli_args *args)
 
 /* ---- show ---- */
 
+struct shown {
+    struct table bodies;
+    struct table dropped; /* by operators; comes with the first page */
+};
+
+static void dropped_row(struct table *t, const json_t *word)
+{
+    char which[40] = "all";
+    char count[24];
+    long long id = cli_number(word, "id");
+    if (id > 0) {
+        snprintf(which, sizeof(which), "%lld", id);
+    }
+    snprintf(count, sizeof(count), "%lld", cli_number(word, "bodies"));
+    table_cell(t, TABLE_PLAIN, cli_text(word, "at"));
+    table_cell(t, TABLE_PLAIN, cli_text(word, "who"));
+    table_cell(t, TABLE_PLAIN, which);
+    table_cell(t, TABLE_PLAIN, count);
+    table_cell(t, TABLE_PLAIN, cli_text(word, "reason"));
+}
+
 static void show_page(void *arg, json_t *answer)
 {
-    struct table *t = arg;
+    struct shown *s = arg;
+    struct table *t = &s->bodies;
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(answer, "quarantine"), i, row)
@@ -89,6 +110,23 @@ static void show_page(void *arg, json_t *answer)
         table_buf(t, lost > 0 ? TABLE_RED : TABLE_PLAIN, &size);
         table_cell(t, TABLE_PLAIN, cli_text(row, "reason"));
         buf_done(&size);
+    }
+    json_array_foreach(json_object_get(answer, "dropped"), i, row)
+    {
+        dropped_row(&s->dropped, row);
+    }
+}
+
+static void print_shown(const struct cli *c, const struct shown *s)
+{
+    if (s->bodies.count > s->bodies.columns) {
+        table_print(&s->bodies, c->terminal);
+    } else {
+        puts("nothing is in quarantine");
+    }
+    if (s->dropped.count > s->dropped.columns) {
+        putchar('\n');
+        table_print(&s->dropped, c->terminal);
     }
 }
 
@@ -109,8 +147,9 @@ static int show_body(const struct cli *c, const char *query)
 int run_feed_show(struct cli *c, const struct cli_args *args)
 {
     static const char *const headings[] = {"ID", "RECEIVED", "SIZE", "WHY", NULL};
+    static const char *const dropped[] = {"DROPPED", "BY", "ID", "BODIES", "WHY", NULL};
     struct buf query = {0};
-    struct table t;
+    struct shown s;
     cli_query(&query, "feed", args->words[0]);
     if (cli_args_get(args, "id") != NULL) {
         cli_query(&query, "id", cli_args_get(args, "id"));
@@ -118,16 +157,14 @@ int run_feed_show(struct cli *c, const struct cli_args *args)
         buf_done(&query);
         return shown;
     }
-    table_init(&t, headings);
-    int code = cli_pages(c, PROTO_FEED_SHOW, buf_cstr(&query), show_page, &t);
+    table_init(&s.bodies, headings);
+    table_init(&s.dropped, dropped);
+    int code = cli_pages(c, PROTO_FEED_SHOW, buf_cstr(&query), show_page, &s);
     if (code == CLI_DONE && !c->json) {
-        if (t.count > t.columns) {
-            table_print(&t, c->terminal);
-        } else {
-            puts("nothing is in quarantine");
-        }
+        print_shown(c, &s);
     }
-    table_done(&t);
+    table_done(&s.bodies);
+    table_done(&s.dropped);
     buf_done(&query);
     return code;
 }
@@ -151,10 +188,10 @@ int run_feed_drop(struct cli *c, const struct cli_args *args)
     const char *id = cli_args_get(args, "id");
     struct buf query = {0};
     if (reason == NULL || reason[0] == '\0') {
-        return cli_usage("feed drop: say why with --reason; it is kept in the log");
+        return cli_usage(c, "feed drop: say why with --reason; it is kept on record");
     }
     if ((id != NULL) == cli_args_has(args, "all")) {
-        return cli_usage("feed drop: which one? --id ID, or --all");
+        return cli_usage(c, "feed drop: which one? --id ID, or --all");
     }
     cli_query(&query, "feed", args->words[0]);
     cli_query(&query, "id", id);

@@ -201,11 +201,10 @@ int run_migrate(struct cli *c, const struct cli_args *args)
     enum log_level level = LOG_LEVEL_WARNING;
     const char *level_text = cli_args_get(args, "log-level");
     if (level_text != NULL && log_level_parse(level_text, &level) != 0) {
-        return cli_usage("--log-level: one of error, warning, notice, info, debug, trace");
+        return cli_usage(c, "--log-level: one of error, warning, notice, info, debug, trace");
     }
     if (migrate_job_init(&job, args, &f) != 0) {
-        cli_fail(c, &f);
-        return f.code == REPL_EBADINPUT ? CLI_USAGE : CLI_FAILED;
+        return f.code == REPL_EBADINPUT ? cli_misused(c, &f) : cli_fail(c, &f);
     }
     int code = run_with(c, &job, cli_args_has(args, "dry-run"), level);
     migrate_job_done(&job);

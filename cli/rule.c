@@ -141,11 +141,11 @@ int run_rule_add(struct cli *c, const struct cli_args *args)
     if (r == 0) {
         r = set_members(&rule, args, &a, &f);
     }
-    int code = CLI_USAGE;
+    int code;
     if (r != 0) {
-        cli_fail(c, &f);
+        code = cli_misused(c, &f);
     } else if (rule.source.endpoint == NULL || rule.destination.endpoint == NULL) {
-        cli_usage("a rule needs --source and --destination");
+        code = cli_usage(c, "rule add: a rule needs --source and --destination");
     } else {
         code = put(c, &rule, "add", cli_args_has(args, "no-preflight"), "rule is added");
     }
@@ -183,10 +183,10 @@ int run_rule_update(struct cli *c, const struct cli_args *args)
     json_t *answer = NULL;
     const char *refused = no_change(args);
     if (refused != NULL) {
-        return cli_usage("%s", refused);
+        return cli_usage(c, "%s", refused);
     }
     arena_init(&a);
-    int code = CLI_DONE;
+    int code;
     int r = fetch(c, args->words[0], &answer, &f);
     if (r == 0) {
         r = read_rule(answer, &a, &rule, &f);
@@ -194,8 +194,7 @@ int run_rule_update(struct cli *c, const struct cli_args *args)
     if (r != 0) {
         code = cli_fail(c, &f);
     } else if (set_members(&rule, args, &a, &f) != 0) {
-        cli_fail(c, &f);
-        code = CLI_USAGE;
+        code = cli_misused(c, &f);
     } else {
         code = put(c, &rule, "update", cli_args_has(args, "no-preflight"), "rule is changed");
     }

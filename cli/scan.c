@@ -42,6 +42,13 @@ static void print_counts(const json_t *answer, bool goes_on)
     print_count("equal", cli_number(answer, "equal_objects"));
     print_count("found", cli_number(answer, "found_objects"));
     print_count("missing", cli_number(answer, "missing_objects"));
+    print_count("away", cli_number(answer, "away_objects"));
+    if (cli_number(answer, "left_objects") > 0) {
+        print_count("left alone", cli_number(answer, "left_objects"));
+    }
+    if (cli_number(answer, "unlisted_objects") > 0) {
+        print_count("unlisted", cli_number(answer, "unlisted_objects"));
+    }
     print_count("requests", cli_number(answer, "requests"));
 }
 
@@ -201,7 +208,7 @@ int run_scan_start(struct cli *c, const struct cli_args *args)
     const char *keys = cli_args_get(args, "keys");
     const char *inventory = cli_args_get(args, "inventory");
     if (keys != NULL && inventory != NULL) {
-        return cli_usage("scan start: --keys and --inventory exclude each other");
+        return cli_usage(c, "scan start: --keys and --inventory exclude each other");
     }
     return keys != NULL || inventory != NULL
                ? tell_list(c, args->words[0], keys, inventory)

@@ -184,11 +184,10 @@ static void print_outboxes(const struct cli *c, const json_t *answer)
     table_init(&t, headings);
     json_array_foreach(json_object_get(answer, "outboxes"), i, outbox)
     {
-        bool read = cli_true(outbox, "read");
         long long bad = cli_number(outbox, "bad_rows");
         long long astray = cli_number(outbox, "astray_rows");
         table_cell(&t, TABLE_PLAIN, cli_text(outbox, "name"));
-        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        table_state(&t, cli_text(outbox, "state"));
         count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
         count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(outbox, "failure"), "text"));
@@ -211,12 +210,11 @@ static void print_queues(const struct cli *c, const json_t *answer)
     table_init(&t, headings);
     json_array_foreach(json_object_get(answer, "queues"), i, queue)
     {
-        bool read = cli_true(queue, "read");
         long long bad = cli_number(queue, "bad_messages");
         long long astray = cli_number(queue, "astray_changes");
         const char *through = cli_text(queue, "complete_through");
         table_cell(&t, TABLE_PLAIN, cli_text(queue, "name"));
-        table_cell(&t, read ? TABLE_GREEN : TABLE_RED, read ? "read" : "not read");
+        table_state(&t, cli_text(queue, "state"));
         count_cell(&t, TABLE_PLAIN, cli_number(queue, "waiting_messages"));
         count_cell(&t, TABLE_PLAIN, cli_number(queue, "in_hand_messages"));
         count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
@@ -369,7 +367,7 @@ int run_lag(struct cli *c, const struct cli_args *args)
 {
     if (cli_args_has(args, "late")) {
         return args->word_count > 0 ? list_late(c, args->words[0])
-                                    : cli_usage("lag --late: name the rule");
+                                    : cli_usage(c, "lag --late: name the rule");
     }
     struct buf query = {0};
     cli_query(&query, "rule", args->word_count > 0 ? args->words[0] : NULL);

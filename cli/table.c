@@ -46,6 +46,15 @@ void table_done(struct table *t)
     memset(t, 0, sizeof(*t));
 }
 
+void table_state(struct table *t, const char *state)
+{
+    table_cell(t,
+               strcmp(state, "up") == 0         ? TABLE_GREEN
+               : strcmp(state, "starting") == 0 ? TABLE_YELLOW
+                                                : TABLE_RED,
+               state);
+}
+
 void table_buf(struct table *t, enum table_colour colour, struct buf *b)
 {
     table_cell(t, colour, buf_cstr(b));

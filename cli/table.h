@@ -25,6 +25,8 @@ struct table {
 void table_init(struct table *t, const char *const *headings);
 void table_done(struct table *t);
 void table_cell(struct table *t, enum table_colour colour, const char *text);
+/* Of a feed: "up" is green, "starting" yellow, anything else red. */
+void table_state(struct table *t, const char *state);
 /* Takes the text out of b and resets it. */
 void table_buf(struct table *t, enum table_colour colour, struct buf *b);
 void table_print(const struct table *t, bool colours);

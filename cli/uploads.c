@@ -102,7 +102,7 @@ int run_uploads(struct cli *c, const struct cli_args *args)
 {
     const char *rule = cli_args_get(args, "rule");
     if (rule != NULL && !cli_args_has(args, "foreign")) {
-        return cli_usage("uploads: --rule goes with --foreign");
+        return cli_usage(c, "uploads: --rule goes with --foreign");
     }
     return cli_args_has(args, "foreign") ? list_foreign(c, rule) : list_own(c);
 }

@@ -42,10 +42,10 @@ int run_wait(struct cli *c, const struct cli_args *args)
     uint64_t timeout = 0;
     const char *timeout_text = cli_args_get(args, "timeout");
     if (read_until(cli_args_get(args, "until"), &until) != 0 || until < 0) {
-        return cli_usage("--until: write now, or a time such as 2026-11-23T10:20:30Z");
+        return cli_usage(c, "--until: write now, or a time such as 2026-11-23T10:20:30Z");
     }
     if (timeout_text != NULL && text_parse_timeout(timeout_text, &timeout) != 0) {
-        return cli_usage("--timeout: write seconds, or a duration such as 10min");
+        return cli_usage(c, "--timeout: write seconds, or a duration such as 10min");
     }
     /* The daemon takes 0 for no limit. */
     timeout = timeout_text != NULL && timeout == 0 ? 1 : timeout;

@@ -89,20 +89,27 @@ static int check_config(const struct command_line *line)
     struct fail f = {0};
     struct conf *conf = NULL;
     struct buf text = {0};
+    struct conf_files files = {0};
     if (load(line, &conf, &f) != 0) {
         return report(&f);
     }
+    if (conf_check_files(line->config, &files, &f) != 0) {
+        conf_free(conf);
+        return report(&f);
+    }
+    fputs(buf_cstr(&files.text), stderr);
+    buf_done(&files.text);
     if (line->print) {
         conf_print(conf, &text);
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
-    } else {
+    } else if (files.errors == 0) {
         printf("%s: good, %zu endpoint%s, %zu outbox%s\n", conf->file, conf->endpoint_count,
                conf->endpoint_count == 1 ? "" : "s", conf->outbox_count,
                conf->outbox_count == 1 ? "" : "es");
     }
     conf_free(conf);
-    return EXIT_DONE;
+    return files.errors == 0 ? EXIT_DONE : EXIT_REFUSED;
 }
 
 static int reload(void *arg, struct fail *f)

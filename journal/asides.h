@@ -41,12 +41,51 @@ struct quarantined {
     struct span body; /* only where said; absent: nothing was kept */
     uint64_t size;    /* bytes of the body */
     uint64_t lost;    /* how many the row stands for whose bodies were not kept; 0 = a body */
+    /* What it may tell of, as it was known when it came: changes of this place, absent = of any,
+     * later than hold_ms, 0 = nobody knows. */
+    struct span endpoint;
+    struct span bucket;
+    int64_t hold_ms;
 };
 
 struct quarantine_counts {
     uint64_t bodies;
     uint64_t bytes;
     uint64_t lost;
+};
+
+/* A feed with something in quarantine; the place is that of one of its bodies. */
+struct quarantine_feed {
+    struct span feed;
+    struct span endpoint;
+    struct span bucket;
+    struct quarantine_counts counts;
+};
+
+/* Of whom quarantine_hold() is asked. */
+struct quarantine_place {
+    struct span endpoint;
+    struct span bucket;
+    int64_t scan_ms; /* proven; 0 = nothing is */
+};
+
+/* What holds a watermark most. */
+struct quarantine_hold {
+    bool any;
+    int64_t hold_ms;  /* as of the row */
+    struct span feed; /* of one such row */
+};
+
+/* An operator's word: these bodies were dropped. */
+#define QUARANTINE_WORDS_MAX 100 /* kept of a feed: the last ones */
+
+struct quarantine_word {
+    struct span feed;
+    uint64_t id; /* of the body; 0 = of all that were there */
+    uint64_t bodies;
+    int64_t at_ms;
+    struct span who;
+    struct span reason;
 };
 
 #endif

@@ -17,6 +17,7 @@
 #include "journal/asides.h"
 #include "journal/change.h"
 #include "journal/finish.h"
+#include "journal/version_mark.h"
 
 #define BACKEND_PAGE_MAX 1000 /* rows a page of any question */
 
@@ -110,12 +111,6 @@ struct replica {
     struct span sequencer; /* of the newest change that was known when it was read; or absent */
 };
 
-/* Of a rule that replicates all versions: the newest source version of a key that is done with. */
-struct version_mark {
-    struct span version_id;
-    int64_t mtime_ms; /* "null" is the id of many versions in turn */
-};
-
 struct task {
     uint32_t rule;
     struct span key;
@@ -167,14 +162,17 @@ struct task_list {
 struct listed {
     struct span key;
     struct span etag;
-    int64_t mtime_ms; /* by the source's clock; 0 = not known */
-    bool known;       /* answer: it needs no work */
+    int64_t mtime_ms;       /* by the source's clock; 0 = not known */
+    struct span version_id; /* of a rule that replicates all versions: the key's newest one */
+    bool known;             /* answer: it needs no work */
+    bool has_marks;         /* the same: some version of the key is done with */
 };
 
 struct compare {
     uint32_t rule;
     struct listed *listed; /* ascending, no key twice, at most BACKEND_PAGE_MAX */
     size_t count;
+    bool versions; /* told by version ids */
     /* Whether to tell which replicas with keys in (after, until] are not listed, of those that were
      * verified before before_ms. after empty = from the first, until absent = to the last. */
     bool tell_missing;
@@ -343,8 +341,10 @@ struct backend_ops {
 
     /* Scans. compare(): an object is known when its replica has its ETag and is not of an earlier
      * mtime (2 s apart: listings and headers round differently), or when a task, failed ones too,
-     * was told this very ETag. gone_*: keys that a listing did not show, ascending, kept until it
-     * is known whether it can be believed; drop() forgets those up to and including `through`. */
+     * was told this very ETag. With versions: when the newest mark of its key is of this version,
+     * or its replica is, or a task was told it. gone_*: keys that a listing did not show,
+     * ascending, kept until it is known whether it can be believed; drop() forgets those up to and
+     * including `through`. */
     int (*compare)(struct backend *b, struct arena *a, const struct compare *what,
                    struct compared *ret);
     int (*gone_put)(struct backend *b, uint32_t rule, const struct span *keys, size_t count);
@@ -367,9 +367,10 @@ struct backend_ops {
     /* Dead letters back to ready; key absent = all of the rule, at most `limit` a call. */
     int (*task_retry)(struct backend *b, uint32_t rule, struct span key, size_t limit,
                       uint64_t *ret_n);
-    /* The brake: FINISH_HELD puts it on. confirm() makes held tasks ready and lets them pass it,
-     * discard() drops them with `reason` in the history and forgets their replicas, each at most
-     * `limit` a call; when none is left the brake is off and the window counts from zero. */
+    /* The brake: FINISH_HELD puts it on (and says so, for what is to be told in the same commit).
+     * confirm() makes held tasks ready and lets them pass it, discard() drops them with `reason` in
+     * the history and forgets their replicas, each at most `limit` a call; when none is left the
+     * brake is off and the window counts from zero. */
     int (*brake_get)(struct backend *b, struct arena *a, uint32_t rule, int64_t from_ms,
                      struct brake *ret);
     int (*held_confirm)(struct backend *b, uint32_t rule, size_t limit, uint64_t *ret_n);
@@ -433,9 +434,10 @@ struct backend_ops {
     /* Questions: one page. */
     int (*task_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
-    /* REPL_ENOTFOUND when no version of the key is done with. */
-    int (*version_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
-                       struct version_mark *ret);
+    /* The newest versions of the key that are done with, the last one first; at most
+     * VERSION_MARKS_MAX. */
+    int (*version_marks)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                         struct version_mark **ret, size_t *ret_n);
     int (*replica_get)(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
     int (*task_page)(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -448,18 +450,25 @@ struct backend_ops {
 
     /* Quarantine. put() keeps feed, receive time, reason and body, or counts what is too much. A
      * page is in the order of ids, behind after_id, without bodies; feed absent = of all. drop()
-     * removes the one with the id, or with id 0 all of the feed that came before before_ms. The
-     * oldest is what holds the watermark of the rules that the feed serves, leaving out bodies that
-     * came before a complete scan began at scan_ms (what was lost may have come later); 0 = there
-     * is none. */
+     * removes the one with the id, or with id 0 all of the feed that came before before_ms. hold()
+     * says what holds the watermark of rules that copy from the place, whatever has become of the
+     * feed, leaving out bodies that came before a complete scan began at scan_ms (what was lost may
+     * have come later). feeds(): all that have something there. word() keeps an operator's, words()
+     * tells the last ones, the newest first. */
     int (*quarantine_put)(struct backend *b, const struct quarantined *in);
     int (*quarantine_page)(struct backend *b, struct arena *a, struct span feed, uint64_t after_id,
                            size_t limit, struct quarantined **ret, size_t *ret_n);
     int (*quarantine_get)(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
     int (*quarantine_drop)(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
                            uint64_t *ret_n);
-    int (*quarantine_oldest)(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+    int (*quarantine_hold)(struct backend *b, struct arena *a, const struct quarantine_place *of,
+                           struct quarantine_hold *ret);
     int (*quarantine_counts)(struct backend *b, struct span feed, struct quarantine_counts *ret);
+    int (*quarantine_feeds)(struct backend *b, struct arena *a, struct quarantine_feed **ret,
+                            size_t *ret_n);
+    int (*quarantine_word)(struct backend *b, const struct quarantine_word *in);
+    int (*quarantine_words)(struct backend *b, struct arena *a, struct span feed, size_t limit,
+                            struct quarantine_word **ret, size_t *ret_n);
 
     /* Events, told in the order of their numbers. add(): more than `limit` of a target, and the
      * oldest optional one goes, or the oldest of all; which is counted. page(): the oldest first.

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct replica;
+struct version_mark;
 
 /* How an attempt ended. `seq` is that of the claim: when another change has joined since, the task
  * stays pending with the oldest event time of those, whatever the outcome. */
@@ -38,15 +39,18 @@ struct finish {
     const struct replica *mirror;  /* … when there is a replica */
     struct span why;               /* FINISH_HELD: why the brake is on; the first one stays */
     /* Successes: */
-    const struct version_mark *version; /* the mark of the key from now on; or NULL */
+    const struct version_mark *version; /* the newest mark of the key from now on; or NULL */
+    bool no_versions;                   /* the source has none of them any more: the marks go */
     bool goes_on;        /* this was one version of several: the task stays claimed */
+    bool takes_nothing;  /* FINISH_DELETED: nothing that was to be seen; no brake counts it */
     uint64_t bytes;      /* delivered */
     uint64_t bytes_sent; /* on the wire, repeats included, without those of part_done() */
     int64_t latency_ms;  /* event time -> verified; < 0: not measured */
 };
 
 struct finish_result {
-    bool pending; /* the task goes on: a newer change waits, or a retry */
+    bool pending;  /* the task goes on: a newer change waits, or a retry */
+    bool brake_on; /* FINISH_HELD: this one has put the brake on */
 };
 
 #endif

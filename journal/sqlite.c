@@ -289,7 +289,7 @@ static const struct backend_ops sqlite_ops = {
     .prefixes_list = sqlite_prefixes_list,
     .prefix_put = sqlite_prefix_put,
     .task_get = sqlite_task_get,
-    .version_get = sqlite_version_get,
+    .version_marks = sqlite_version_marks,
     .replica_get = sqlite_replica_get,
     .task_page = sqlite_task_page,
     .history_page = sqlite_history_page,
@@ -304,8 +304,11 @@ static const struct backend_ops sqlite_ops = {
     .quarantine_page = sqlite_quarantine_page,
     .quarantine_get = sqlite_quarantine_get,
     .quarantine_drop = sqlite_quarantine_drop,
-    .quarantine_oldest = sqlite_quarantine_oldest,
+    .quarantine_hold = sqlite_quarantine_hold,
     .quarantine_counts = sqlite_quarantine_counts,
+    .quarantine_feeds = sqlite_quarantine_feeds,
+    .quarantine_word = sqlite_quarantine_word,
+    .quarantine_words = sqlite_quarantine_words,
 };
 
 /* SQLite gives its -wal and -shm files the mode of the database, so it is enough to make that. */

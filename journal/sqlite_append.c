@@ -142,11 +142,11 @@ static int64_t oldest_of(const struct append_entry *e, const struct pending *p, 
                          int64_t event_ms)
 {
     bool turns_live = p->origin == TASK_BACKFILL && e->origin == TASK_LIVE;
+    if (turns_live) { /* existing objects hold nothing: it owes what the live change says */
+        return event_ms;
+    }
     if (older && p->origin != e->origin) {
         return p->oldest_ms;
-    }
-    if (!older && turns_live) { /* it owes nothing for the time before */
-        return event_ms;
     }
     return p->oldest_ms < event_ms ? p->oldest_ms : event_ms;
 }

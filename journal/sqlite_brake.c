@@ -4,13 +4,16 @@
 #define MINUTE_MS   60000
 #define DAY_MINUTES 1440 /* slots of the ring: BRAKE_WINDOW_MAX_MS */
 
-int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why)
+int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why,
+                     bool *ret_on)
 {
     struct sql q = sql_start(b, "INSERT INTO brakes VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
     sql_int(&q, rule);
     sql_int(&q, now_ms);
     sql_span(&q, why.ptr != NULL ? why : span_of("", 0));
-    return sql_run(&q);
+    int r = sql_run(&q);
+    *ret_on = r == 0 && sqlite_changes(b) > 0;
+    return r;
 }
 
 int sqlite_brake_count(struct backend *b, uint32_t rule, int64_t now_ms)

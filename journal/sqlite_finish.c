@@ -96,16 +96,64 @@ static int put_replica(struct backend *b, const struct finish *in, struct counts
     return sql_run(&q);
 }
 
-static int put_version(struct backend *b, const struct finish *in)
+/* The newest mark, or 0. */
+static int newest_mark(struct backend *b, const struct finish *in, uint64_t *ret)
 {
-    struct sql q = sql_start(b, "INSERT INTO version_marks VALUES (?, ?, ?, ?)"
-                                " ON CONFLICT (rule, key) DO UPDATE SET"
-                                " version_id = excluded.version_id, mtime_ms = excluded.mtime_ms");
+    struct sql q = sql_start(b, "SELECT max(at) FROM versions WHERE rule = ? AND key = ?");
     sql_int(&q, in->rule);
     sql_span(&q, in->key);
+    *ret = sql_step(&q) == 1 ? sql_get_u64(&q) : 0;
+    return sql_done(&q);
+}
+
+/* Those that are too many, and the one that there was of this version. */
+static int drop_marks(struct backend *b, const struct finish *in, uint64_t at)
+{
+    struct sql q = sql_start(b, "DELETE FROM versions WHERE rule = ?1 AND key = ?2"
+                                " AND (at <= ?3 - ?4 OR version_id = ?5)");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    sql_u64(&q, at);
+    sql_int(&q, VERSION_MARKS_MAX);
     sql_span(&q, in->version->version_id);
-    sql_int(&q, in->version->mtime_ms);
     return sql_run(&q);
+}
+
+static int put_mark(struct backend *b, const struct finish *in)
+{
+    uint64_t at;
+    int r = newest_mark(b, in, &at);
+    r = r == 0 ? drop_marks(b, in, at + 1) : r;
+    if (r < 0) {
+        return r;
+    }
+    const struct version_mark *m = in->version;
+    struct sql q = sql_start(b, "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    sql_u64(&q, at + 1);
+    sql_span(&q, m->version_id);
+    sql_span(&q, m->etag);
+    sql_int(&q, m->mtime_ms);
+    sql_int(&q, m->is_marker);
+    sql_span(&q, m->dest_version);
+    return sql_run(&q);
+}
+
+static int forget_marks(struct backend *b, const struct finish *in)
+{
+    struct sql q = sql_start(b, "DELETE FROM versions WHERE rule = ? AND key = ?");
+    sql_int(&q, in->rule);
+    sql_span(&q, in->key);
+    return sql_run(&q);
+}
+
+static int record_versions(struct backend *b, const struct finish *in)
+{
+    if (in->no_versions) {
+        return forget_marks(b, in);
+    }
+    return in->version != NULL ? put_mark(b, in) : 0;
 }
 
 static int observe_latency(struct backend *b, const struct finish *in)
@@ -237,8 +285,8 @@ static int record_outcome(struct backend *b, const struct finish *in, struct cou
     } else if (in->outcome == FINISH_DELETED || is_gone) {
         r = sqlite_replica_drop(b, in->rule, in->key, d);
     }
-    if (r == 0 && in->version != NULL && is_success(in->outcome)) {
-        r = put_version(b, in);
+    if (r == 0 && is_success(in->outcome)) {
+        r = record_versions(b, in);
     }
     if (r == 0 && in->latency_ms >= 0 && is_success(in->outcome) && in->outcome != FINISH_SKIPPED) {
         r = observe_latency(b, in);
@@ -309,6 +357,7 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
 {
     struct row row;
     struct counts_delta d;
+    *ret = (struct finish_result){0};
     int r = read_row(b, in->rule, in->key, &row);
     if (r < 0 || (r = counts_begin(b, in->rule, &d)) < 0) {
         return r;
@@ -320,8 +369,8 @@ int sqlite_finish(struct backend *b, const struct finish *in, struct finish_resu
         return r;
     }
     if (in->outcome == FINISH_HELD) {
-        r = sqlite_brake_put(b, in->rule, in->now_ms, in->why);
-    } else if (in->outcome == FINISH_DELETED && !row.confirmed) {
+        r = sqlite_brake_put(b, in->rule, in->now_ms, in->why, &ret->brake_on);
+    } else if (in->outcome == FINISH_DELETED && !row.confirmed && !in->takes_nothing) {
         r = sqlite_brake_count(b, in->rule, in->now_ms);
     }
     if (r == 0) {

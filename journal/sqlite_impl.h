@@ -185,8 +185,8 @@ int sqlite_late(struct backend *b, uint32_t rule, int64_t before_ms, size_t limi
 int sqlite_counts(struct backend *b, uint32_t rule, struct rule_counts *ret);
 int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                     struct task *ret);
-int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
-                       struct version_mark *ret);
+int sqlite_version_marks(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                         struct version_mark **ret, size_t *ret_n);
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
                        struct replica *ret);
 int sqlite_task_page(struct backend *b, struct arena *a, const struct task_filter *filter,
@@ -208,8 +208,14 @@ int sqlite_quarantine_page(struct backend *b, struct arena *a, struct span feed,
 int sqlite_quarantine_get(struct backend *b, struct arena *a, uint64_t id, struct quarantined *ret);
 int sqlite_quarantine_drop(struct backend *b, struct span feed, uint64_t id, int64_t before_ms,
                            uint64_t *ret_n);
-int sqlite_quarantine_oldest(struct backend *b, struct span feed, int64_t scan_ms, int64_t *ret_ms);
+int sqlite_quarantine_hold(struct backend *b, struct arena *a, const struct quarantine_place *of,
+                           struct quarantine_hold *ret);
 int sqlite_quarantine_counts(struct backend *b, struct span feed, struct quarantine_counts *ret);
+int sqlite_quarantine_feeds(struct backend *b, struct arena *a, struct quarantine_feed **ret,
+                            size_t *ret_n);
+int sqlite_quarantine_word(struct backend *b, const struct quarantine_word *in);
+int sqlite_quarantine_words(struct backend *b, struct arena *a, struct span feed, size_t limit,
+                            struct quarantine_word **ret, size_t *ret_n);
 
 /* sqlite_query.c: the columns of a task, in the order that sqlite_read_task() reads. */
 #define TASK_COLUMNS                                                                               \
@@ -220,8 +226,9 @@ int sqlite_load_details(struct backend *b, struct arena *a, struct task *t);
 /* sqlite_finish.c */
 int sqlite_history_put(struct backend *b, const struct history_entry *h);
 int sqlite_replica_drop(struct backend *b, uint32_t rule, struct span key, struct counts_delta *d);
-/* sqlite_brake.c: on from now unless it is; one more object was deleted. */
-int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why);
+/* sqlite_brake.c: on from now unless it is, *ret_on: it was not; one more object was deleted. */
+int sqlite_brake_put(struct backend *b, uint32_t rule, int64_t now_ms, struct span why,
+                     bool *ret_on);
 int sqlite_brake_count(struct backend *b, uint32_t rule, int64_t now_ms);
 
 #endif

@@ -54,20 +54,26 @@ int sqlite_task_get(struct backend *b, struct arena *a, uint32_t rule, struct sp
     return sqlite_load_details(b, a, ret);
 }
 
-int sqlite_version_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,
-                       struct version_mark *ret)
+int sqlite_version_marks(struct backend *b, struct arena *a, uint32_t rule, struct span key,
+                         struct version_mark **ret, size_t *ret_n)
 {
-    struct sql q = sql_start(b, "SELECT version_id, mtime_ms FROM version_marks"
-                                " WHERE rule = ? AND key = ?");
+    size_t n = 0;
+    struct version_mark *marks = arena_alloc(a, VERSION_MARKS_MAX * sizeof(*marks));
+    struct sql q = sql_start(b, "SELECT version_id, etag, mtime_ms, marker, dest_version"
+                                " FROM versions WHERE rule = ? AND key = ? ORDER BY at DESC");
     sql_int(&q, rule);
     sql_span(&q, key);
-    int found = sql_step(&q);
-    if (found == 1) {
-        ret->version_id = sql_get_span(&q, a);
-        ret->mtime_ms = sql_get_int(&q);
+    while (n < VERSION_MARKS_MAX && sql_step(&q) == 1) {
+        struct version_mark *m = &marks[n++];
+        m->version_id = sql_get_span(&q, a);
+        m->etag = sql_get_span(&q, a);
+        m->mtime_ms = sql_get_int(&q);
+        m->is_marker = sql_get_int(&q) != 0;
+        m->dest_version = sql_get_span(&q, a);
     }
-    int r = sql_done(&q);
-    return r < 0 ? r : found == 1 ? 0 : REPL_ENOTFOUND;
+    *ret = marks;
+    *ret_n = n;
+    return sql_done(&q);
 }
 
 int sqlite_replica_get(struct backend *b, struct arena *a, uint32_t rule, struct span key,

@@ -180,8 +180,8 @@ int sqlite_rule_purge(struct backend *b, uint32_t rule, size_t limit)
         "DELETE FROM replicas WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
         " (SELECT key FROM replicas WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     static const char versions[] =
-        "DELETE FROM version_marks WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
-        " (SELECT key FROM version_marks WHERE rule = ?1 ORDER BY key LIMIT ?2))";
+        "DELETE FROM versions WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
+        " (SELECT key FROM versions WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     static const char gone[] = "DELETE FROM gone WHERE rule = ?1 AND key <= (SELECT max(key) FROM"
                                " (SELECT key FROM gone WHERE rule = ?1 ORDER BY key LIMIT ?2))";
     static const char *const texts[] = {tasks, replicas, versions, gone};

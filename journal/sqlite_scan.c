@@ -83,6 +83,63 @@ static int find_task(struct backend *b, uint32_t rule, struct listed *l)
     return sql_done(&q);
 }
 
+static int find_objects(struct backend *b, const struct compare *what)
+{
+    int r = find_replicas(b, what);
+    for (size_t i = 0; r == 0 && i < what->count; i++) {
+        if (!what->listed[i].known) {
+            r = find_task(b, what->rule, &what->listed[i]);
+        }
+    }
+    return r;
+}
+
+/* ---- known versions: the newest one of each key ---- */
+
+/* Whether the row that the statement finds is of this very version. */
+static int find_version(struct backend *b, const char *text, uint32_t rule, struct listed *l,
+                        bool *ret_found)
+{
+    struct sql q = sql_start(b, text);
+    sql_int(&q, rule);
+    sql_span(&q, l->key);
+    *ret_found = sql_step(&q) == 1;
+    if (*ret_found) {
+        struct version_mark m = {.version_id = sql_get_span(&q, NULL)};
+        m.etag = sql_get_span(&q, NULL);
+        m.mtime_ms = sql_get_int(&q);
+        l->known = version_mark_is(&m, l->version_id, l->etag, l->mtime_ms);
+    }
+    return sql_done(&q);
+}
+
+/* The replica tells of a time when the rule took the latest versions only, and of a delete that it
+ * ignored and the source has taken back. */
+static int find_newest(struct backend *b, uint32_t rule, struct listed *l)
+{
+    static const char mark[] = "SELECT version_id, etag, mtime_ms FROM versions"
+                               " WHERE rule = ? AND key = ? ORDER BY at DESC LIMIT 1";
+    static const char replica[] = "SELECT source_version, source_etag, source_mtime_ms"
+                                  " FROM replicas WHERE rule = ? AND key = ?";
+    static const char task[] = "SELECT version_id, etag, event_ms FROM tasks"
+                               " WHERE rule = ? AND key = ?";
+    bool found;
+    int r = find_version(b, mark, rule, l, &l->has_marks);
+    if (r == 0 && !l->known) {
+        r = find_version(b, replica, rule, l, &found);
+    }
+    return r == 0 && !l->known ? find_version(b, task, rule, l, &found) : r;
+}
+
+static int find_versions(struct backend *b, const struct compare *what)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < what->count; i++) {
+        r = find_newest(b, what->rule, &what->listed[i]);
+    }
+    return r;
+}
+
 /* ---- missing ones ---- */
 
 static int find_missing(struct backend *b, struct arena *a, const struct compare *what,
@@ -119,13 +176,9 @@ int sqlite_compare(struct backend *b, struct arena *a, const struct compare *wha
     memset(ret, 0, sizeof(*ret));
     for (size_t i = 0; i < what->count; i++) {
         what->listed[i].known = false;
+        what->listed[i].has_marks = false;
     }
-    int r = find_replicas(b, what);
-    for (size_t i = 0; r == 0 && i < what->count; i++) {
-        if (!what->listed[i].known) {
-            r = find_task(b, what->rule, &what->listed[i]);
-        }
-    }
+    int r = what->versions ? find_versions(b, what) : find_objects(b, what);
     return r == 0 && what->tell_missing ? find_missing(b, a, what, ret) : r;
 }
 

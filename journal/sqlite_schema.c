@@ -105,6 +105,26 @@ static const char *const steps[] = {
     /* replicas that a scan's listing did not show */
     "CREATE TABLE gone (rule INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (rule, key))"
     " WITHOUT ROWID;",
+    /* versions: all. The newest ones of a key that are done with, the last one has the highest
+     * number. */
+    "CREATE TABLE versions (rule INTEGER NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL,"
+    " version_id BLOB, etag BLOB, mtime_ms INTEGER NOT NULL, marker INTEGER NOT NULL,"
+    " dest_version BLOB, PRIMARY KEY (rule, key, at)) WITHOUT ROWID;"
+    "INSERT INTO versions SELECT rule, key, 1, version_id, NULL, mtime_ms, 0, NULL"
+    " FROM version_marks;"
+    "DROP TABLE version_marks;",
+    /* what a body in quarantine may tell of (of those that are there nothing is known), in an index
+     * that holds all that is asked often; and who dropped some */
+    "ALTER TABLE quarantine ADD COLUMN endpoint BLOB;"
+    "ALTER TABLE quarantine ADD COLUMN bucket BLOB;"
+    "ALTER TABLE quarantine ADD COLUMN hold_ms INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX quarantine_feed;"
+    "CREATE INDEX quarantine_place ON quarantine (feed, endpoint, bucket, hold_ms, received_ms,"
+    " size, lost);"
+    "CREATE TABLE quarantine_words (id INTEGER PRIMARY KEY, feed BLOB NOT NULL,"
+    " body INTEGER NOT NULL, bodies INTEGER NOT NULL, at_ms INTEGER NOT NULL, who BLOB,"
+    " reason BLOB);"
+    "CREATE INDEX quarantine_words_feed ON quarantine_words (feed, id);",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

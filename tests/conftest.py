@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+import sys
 
 import pytest
 
@@ -95,6 +96,29 @@ PAIRS = {
     "rgw_tls": ("rgw", "rgw_tls"),
     "minio": ("minio", "rgw"),
 }
+
+
+def pytest_collection_modifyitems(config, items):
+    """Slow tests go first: nobody waits for one in the end. REPL_PAIRS, names with commas: all but
+    the smoke tests run on these pairs only."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    wanted = os.environ.get("REPL_PAIRS")
+    if wanted is None:
+        return
+    kept, left = [], []
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        is_wanted = params.get("pair") in (None, *wanted.split(",")) or \
+            item.get_closest_marker("smoke")
+        (kept if is_wanted else left).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+
+
+def pytest_runtest_logreport(report):
+    """A failure is named at once: the stage may be cut off before its end."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nfailed: {report.nodeid} ({report.when})", file=sys.__stderr__, flush=True)
 
 
 @pytest.fixture(params=PAIRS)

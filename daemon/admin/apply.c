@@ -81,31 +81,75 @@ static void plan(struct apply *p, bool prune)
     }
 }
 
-/* The rules as they will be may not write the same keys, nor lead in a circle. */
-static int check(struct apply *p, bool prune, struct fail *f)
+/* ---- what is refused, all of it at once and before the first change ---- */
+
+struct refusal {
+    const char *rule;
+    struct fail fail;
+};
+
+static int check_one(const struct apply *p, const struct rule *rule, const struct rule *others,
+                     size_t count, struct fail *f)
+{
+    const struct admin_options *o = &p->later.admin->options;
+    int status = engine_rule_check(o->engine, rule, f);
+    if (status == 0) {
+        status = rules_check_overlap(rule, others, count, o->conf, f);
+    }
+    return status == 0 ? rules_check_circle(rule, others, count, o->conf, f) : status;
+}
+
+/* The rules as they will be may not write the same keys, nor lead in a circle. Returns how many of
+ * those wanted are refused. */
+static size_t check(struct apply *p, bool prune, struct refusal *refused)
 {
     const struct rule *const *rules;
     size_t n = engine_rules(p->later.admin->options.engine, &rules);
     struct rule *all = arena_alloc(&p->later.arena, (n + p->wanted.count + 1) * sizeof(*all));
     size_t count = 0;
+    size_t faults = 0;
     for (size_t i = 0; i < n && !prune; i++) {
         if (!is_wanted(p, rules[i]->name)) {
             all[count++] = *rules[i];
         }
     }
     for (size_t i = 0; i < p->wanted.count; i++) {
-        const struct conf *conf = p->later.admin->options.conf;
-        int status = rules_check_overlap(&p->wanted.rules[i], all, count, conf, f);
-        if (status == 0) {
-            status = rules_check_circle(&p->wanted.rules[i], all, count, conf, f);
-        }
-        if (status != 0) {
-            return status;
-        }
-        all[count++] = p->wanted.rules[i];
+        const struct rule *rule = &p->wanted.rules[i];
+        refused[faults].rule = rule->name;
+        faults += check_one(p, rule, all, count, &refused[faults].fail) != 0 ? 1 : 0;
+        all[count++] = *rule;
     }
-    return 0;
+    return faults;
 }
+
+static void reply_refusals(struct apply *p, const struct refusal *refused, size_t count)
+{
+    struct buf body = {0};
+    struct fail sum = refused[0].fail;
+    if (count > 1) {
+        fail_set(&sum, refused[0].fail.code, "%zu rules are refused, nothing was changed", count);
+        fail_hint(&sum, "mend them and apply again");
+    }
+    json_open(&body, NULL, '{');
+    json_open(&body, "error", '{');
+    json_str(&body, "code", fail_name(sum.code));
+    json_str(&body, "text", sum.text);
+    json_str(&body, "hint", sum.hint);
+    json_open(&body, "errors", '[');
+    for (size_t i = 0; i < count; i++) {
+        json_open(&body, NULL, '{');
+        json_str(&body, "rule", refused[i].rule);
+        json_str(&body, "text", refused[i].fail.text);
+        json_str(&body, "hint", refused[i].fail.hint);
+        json_close(&body, '}');
+    }
+    json_close(&body, ']');
+    json_close(&body, '}');
+    json_close(&body, '}');
+    later_refuse(&p->later, sum.code, &body);
+}
+
+/* ---- what is done ---- */
 
 static void reply_plan(struct apply *p, bool dry_run)
 {
@@ -176,11 +220,15 @@ void command_apply(struct admin *a, struct httpd_request *r)
     bool prune = query_flag(r, "prune");
     p->no_preflight = query_flag(r, "no_preflight");
     int status = rule_list_from_json(httpd_body(r), &p->later.arena, &p->wanted, &f);
-    if (status == 0) {
-        status = check(p, prune, &f);
-    }
     if (status != 0) {
         later_fail(&p->later, status, &f);
+        return;
+    }
+    struct refusal *refused =
+        arena_alloc(&p->later.arena, (p->wanted.count + 1) * sizeof(*refused));
+    size_t count = check(p, prune, refused);
+    if (count > 0) {
+        reply_refusals(p, refused, count);
         return;
     }
     plan(p, prune);

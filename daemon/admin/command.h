@@ -31,6 +31,8 @@ void *later_new(struct admin *a, struct httpd_request *r, size_t size);
 /* Answers with the text (taken from *body) or the failure, and frees the later. */
 void later_reply(struct later *l, struct buf *body);
 void later_fail(struct later *l, int status, const struct fail *f);
+/* Answers with an error that says more than a failure can: the text {"error": …}. */
+void later_refuse(struct later *l, int status, struct buf *body);
 /* engine_done_fn: {"done": true} or the failure. */
 void later_done(void *arg, int status, const struct fail *f);
 

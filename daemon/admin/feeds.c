@@ -1,5 +1,6 @@
 /* Feeds as they are, and what the operator decides of their quarantine. */
 #include "daemon/admin/ask.h"
+#include "daemon/admin/peer.h"
 
 #include <stdio.h>
 
@@ -11,6 +12,7 @@ static void feed_members(const struct feed_report *r, struct buf *to)
     json_str(to, "kind", r->kind);
     json_str(to, "endpoint", r->endpoint);
     json_str(to, "bucket", r->bucket);
+    json_str(to, "state", r->state);
     json_bool(to, "up", r->is_up);
     json_fail(to, "failure", &r->fail);
     json_int(to, "astray", (int64_t)r->astray);
@@ -76,6 +78,27 @@ static void quarantine_row(const struct quarantined *q, struct buf *to)
     json_close(to, '}');
 }
 
+static int word_list(struct backend *b, struct feed_ask *p)
+{
+    struct buf *to = &p->ask.body;
+    struct quarantine_word *words = NULL;
+    size_t n = 0;
+    int status =
+        b->ops->quarantine_words(b, &p->ask.later.arena, p->feed, QUARANTINE_WORDS_MAX, &words, &n);
+    json_open(to, "dropped", '[');
+    for (size_t i = 0; i < n; i++) {
+        json_open(to, NULL, '{');
+        json_time(to, "at", words[i].at_ms);
+        json_text(to, "who", words[i].who);
+        json_int(to, "bodies", (int64_t)words[i].bodies);
+        json_int(to, "id", (int64_t)words[i].id);
+        json_text(to, "reason", words[i].reason);
+        json_close(to, '}');
+    }
+    json_close(to, ']');
+    return status;
+}
+
 static int run_show(struct backend *b, struct journal_call *call)
 {
     struct feed_ask *p = CONTAINER_OF(ASK_OF(call), struct feed_ask, ask);
@@ -94,11 +117,12 @@ static int run_show(struct backend *b, struct journal_call *call)
         quarantine_row(&rows[i], to);
     }
     json_close(to, ']');
+    status = p->after == 0 ? word_list(b, p) : 0;
     char next[48];
     snprintf(next, sizeof(next), "after=%llu", n > 0 ? (unsigned long long)rows[n - 1].id : 0);
     json_str(to, "next", n == PAGE ? next : NULL);
     json_close(to, '}');
-    return 0;
+    return status;
 }
 
 static int run_body(struct backend *b, struct journal_call *call)
@@ -173,9 +197,14 @@ void command_feed_drop(struct admin *a, struct httpd_request *r)
         reply_error(r, REPL_EBADINPUT, "which one? id=N, or all=1");
         return;
     }
-    struct later *l = later_new(a, r, sizeof(*l));
-    engine_quarantine_drop(a->options.engine, arena_strdup(&l->arena, report.name), id,
-                           arena_span(&l->arena, span_str(reason)), later_done, l);
+    char who[96];
+    struct httpd_peer peer = {0};
+    httpd_peer(r, &peer);
+    peer_name(peer.uid, who, sizeof(who));
+    struct quarantine_word word = {
+        .feed = span_str(report.name), .id = id, .who = span_str(who), .reason = span_str(reason)};
+    engine_quarantine_drop(a->options.engine, &word, later_done,
+                           later_new(a, r, sizeof(struct later)));
 }
 
 /* ---- setup ---- */
@@ -208,7 +237,10 @@ void command_feed_setup(struct admin *a, struct httpd_request *r)
         return;
     }
     s.sender = sender != SETUP_UNKNOWN ? sender : s.sender;
-    setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url);
+    if (setup_hook_url(&a->options.conf->webhook, engine_webhook_address(e), &url, &f) != 0) {
+        reply_fail(r, &f);
+        return;
+    }
     s.hook_url = buf_cstr(&url);
     setup_commands(&s, &commands);
     json_open(&body, NULL, '{');

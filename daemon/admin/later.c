@@ -46,6 +46,15 @@ void later_fail(struct later *l, int status, const struct fail *f)
     end(l);
 }
 
+void later_refuse(struct later *l, int status, struct buf *body)
+{
+    if (l->request != NULL) {
+        httpd_reply(l->request, proto_status(status), NULL, buf_view(body));
+    }
+    buf_done(body);
+    end(l);
+}
+
 void later_done(void *arg, int status, const struct fail *f)
 {
     struct later *l = arg;

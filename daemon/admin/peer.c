@@ -4,6 +4,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 
 static bool has_group(const struct passwd *user, gid_t wanted)
 {
@@ -32,4 +33,10 @@ bool peer_in_group(uid_t uid, gid_t gid, const char *group)
     gid_t wanted = entry->gr_gid;
     const struct passwd *user = getpwuid(uid);
     return gid == wanted || (user != NULL && has_group(user, wanted));
+}
+
+void peer_name(uid_t uid, char *to, size_t size)
+{
+    const struct passwd *user = getpwuid(uid);
+    snprintf(to, size, "%.64s (uid %u)", user != NULL ? user->pw_name : "?", (unsigned)uid);
 }

@@ -13,6 +13,8 @@ static void count_members(const struct scan_state *s, struct buf *to)
     json_int(to, "found_objects", (int64_t)s->found);
     json_int(to, "missing_objects", (int64_t)s->missing);
     json_int(to, "away_objects", (int64_t)s->away);
+    json_int(to, "left_objects", (int64_t)s->left);
+    json_int(to, "unlisted_objects", (int64_t)s->unlisted);
     json_int(to, "requests", (int64_t)s->requests);
     json_int(to, "last_seen_objects", (int64_t)s->proven_seen);
 }

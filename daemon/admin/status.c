@@ -166,6 +166,7 @@ static void outbox_list(struct admin *a, struct buf *to)
     for (size_t i = 0; engine_outbox_status(a->options.engine, i, &outbox); i++) {
         json_open(to, NULL, '{');
         json_str(to, "name", outbox.name);
+        json_str(to, "state", outbox.state);
         json_bool(to, "read", outbox.is_read);
         json_int(to, "bad_rows", (int64_t)outbox.bad_rows);
         json_int(to, "astray_rows", (int64_t)outbox.astray_rows);
@@ -182,6 +183,7 @@ static void queue_list(struct admin *a, struct buf *to)
     for (size_t i = 0; engine_queue_status(a->options.engine, i, &queue); i++) {
         json_open(to, NULL, '{');
         json_str(to, "name", queue.name);
+        json_str(to, "state", queue.state);
         json_bool(to, "read", queue.is_read);
         json_int(to, "waiting_messages", (int64_t)queue.waiting);
         json_int(to, "in_hand_messages", (int64_t)queue.in_hand);
@@ -300,27 +302,7 @@ void command_lag(struct admin *a, struct httpd_request *r)
 struct wait {
     struct later later;
     char rule[64];
-    bool existing;
-    bool proven;
-    char *prefix; /* NULL = of the whole rule */
 };
-
-static void say_what_it_waits_for(const struct wait *w, struct fail *f)
-{
-    struct rule_lag lag = {0};
-    fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet", w->rule);
-    if (engine_lag(w->later.admin->options.engine, w->rule, &lag) != 0) {
-        return;
-    }
-    if (w->proven) {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not proven so far yet: %.150s", w->rule, lag.proof);
-    } else if (lag.waits_for[0] != '\0') {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", w->rule, lag.waits_for);
-    } else if (w->existing && lag.existing[0] != '\0') {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %.150s", w->rule,
-                 lag.existing);
-    }
-}
 
 static void wait_ended(void *arg, int status, const struct fail *f)
 {
@@ -330,10 +312,6 @@ static void wait_ended(void *arg, int status, const struct fail *f)
     struct fail told = {0};
     a->waits--;
     const struct rule *rule = status == 0 ? engine_rule_find(a->options.engine, w->rule) : NULL;
-    if (status == -ETIMEDOUT) {
-        say_what_it_waits_for(w, &told);
-        f = &told;
-    }
     if (status == REPL_ECONFLICT) {
         told = *f;
         fail_hint(&told, "replctl failures list %s shows them with reasons", w->rule);
@@ -368,17 +346,12 @@ void command_wait(struct admin *a, struct httpd_request *r)
     struct wait *w = later_new(a, r, sizeof(*w));
     snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
     a->waits++;
-    w->existing = query_flag(r, "existing");
-    w->proven = query_flag(r, "proven");
-    if (httpd_query(r, "prefix") != NULL) {
-        w->prefix = arena_strdup(&w->later.arena, httpd_query(r, "prefix"));
-    }
     struct engine_wait_options what = {.rule = w->rule,
                                        .until_ms = (int64_t)until_ms,
                                        .timeout_ms = timeout_ms,
-                                       .existing = w->existing,
-                                       .proven = w->proven,
-                                       .prefix = w->prefix};
+                                       .existing = query_flag(r, "existing"),
+                                       .proven = query_flag(r, "proven"),
+                                       .prefix = httpd_query(r, "prefix")};
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 

@@ -69,7 +69,7 @@ struct fail {
     int retry_after_ms;   /* what the server asked for, 0 when it did not */
     char server_code[48]; /* "SlowDown", "NoSuchKey"; "" when none */
     char request_id[72];  /* the server's, for its support; "" when none */
-    char text[232];       /* lower-case sentence for an operator */
+    char text[400];       /* lower-case sentence for an operator */
     char hint[400];       /* what mends it; "" when there is nothing to say */
 };
 

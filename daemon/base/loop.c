@@ -137,14 +137,21 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->uv != NULL ? loop_uv_now_ms(loop->uv) : loop->virtual_ms;
 }
 
+static uint64_t read_us(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
 uint64_t loop_now_us(const struct loop *loop)
 {
-    if (loop->uv == NULL) {
-        return loop->virtual_ms * 1000;
-    }
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+    return loop->uv == NULL ? loop->virtual_ms * 1000 : read_us(CLOCK_MONOTONIC);
+}
+
+uint64_t loop_cpu_us(const struct loop *loop)
+{
+    return loop->uv == NULL ? 0 : read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 int64_t loop_wall_ms(const struct loop *loop)

@@ -40,6 +40,9 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 /* Monotonic microseconds, read now: for latency measurement only. */
 uint64_t loop_now_us(const struct loop *loop);
+/* Microseconds of CPU that its thread has used; 0 of a virtual one. Beside loop_now_us() this tells
+ * whether it ever rests. */
+uint64_t loop_cpu_us(const struct loop *loop);
 /* Unix time in milliseconds of this turn. */
 int64_t loop_wall_ms(const struct loop *loop);
 /* Uniform in [0, bound); bound > 0. */

@@ -193,6 +193,14 @@ uint64_t conf_memory_bodies(const struct conf *c);
 int conf_load(const char *path, struct conf **ret, struct fail *f);
 /* The same from memory; `file` is for errors. */
 int conf_parse(struct span text, const char *file, struct conf **ret, struct fail *f);
+/* Whether the files that it names can be read by who asks; a line each, "FILE:LINE: …" for those
+ * without which repld does not start, "warning: FILE:LINE: …" for others. The caller frees text. */
+struct conf_files {
+    struct buf text;
+    unsigned errors;
+    unsigned warnings;
+};
+int conf_check_files(const char *path, struct conf_files *ret, struct fail *f);
 void conf_free(struct conf *c);
 const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name);
 const struct conf_source *conf_source_find(const struct conf *c, const char *name);

@@ -28,7 +28,8 @@ static const char *const formats[] = {"auto", "text", "json", "journald", NULL};
     {"environment", SCHEMA_TEXT, of(written.environment), .hidden = true,                          \
      .check = check_prefix_of_env},                                                                \
         {"profile", SCHEMA_TEXT, of(written.profile), .hidden = true, .check = check_word},        \
-        {"file", SCHEMA_TEXT, of(written.file), .hidden = true, .check = check_path},              \
+        {"file",         SCHEMA_TEXT,         of(written.file),                                    \
+         .hidden = true, .check = check_path, .file = SCHEMA_FILE_LATER},                          \
         {"systemd", SCHEMA_TEXT, of(written.systemd), .hidden = true, .check = check_word},        \
         {"anonymous", SCHEMA_BOOL, of(written.anonymous), .hidden = true},                         \
     {                                                                                              \
@@ -51,7 +52,7 @@ static const struct schema_key endpoint_schema[] = {
     {"url", SCHEMA_TEXT, ENDPOINT(url), .required = true, .hidden = true, .check = check_url},
     {"region", SCHEMA_TEXT, ENDPOINT(region), .check = check_region},
     {"addressing", SCHEMA_SWITCH, ENDPOINT(virtual_host), .words = addressings, .preset = "path"},
-    {"ca_file", SCHEMA_TEXT, ENDPOINT(ca_file), .check = check_path},
+    {"ca_file", SCHEMA_TEXT, ENDPOINT(ca_file), .check = check_path, .file = SCHEMA_FILE_START},
     {"tls_verify", SCHEMA_BOOL_NOT, ENDPOINT(tls_insecure), .preset = "true"},
     {"credentials", SCHEMA_GROUP, .keys = credentials_schema},
     {"connections", SCHEMA_COUNT, ENDPOINT(connections), .min = 1, .max = 256, .preset = "256"},
@@ -71,7 +72,8 @@ static const struct schema_key endpoint_schema[] = {
 };
 
 static const struct schema_key outbox_schema[] = {
-    {"path", SCHEMA_TEXT, OUTBOX(path), .required = true, .check = check_path},
+    {"path", SCHEMA_TEXT, OUTBOX(path), .required = true, .check = check_path,
+     .file = SCHEMA_FILE_LATER},
     {"endpoint", SCHEMA_TEXT, OUTBOX(endpoint), .check = check_endpoint_name},
     {"bucket", SCHEMA_TEXT, OUTBOX(bucket), .check = check_bucket},
     {"create", SCHEMA_BOOL, OUTBOX(create)},
@@ -85,7 +87,7 @@ static const struct schema_key queue_schema[] = {
     {"bucket", SCHEMA_TEXT, QUEUE(bucket), .check = check_bucket},
     {"url", SCHEMA_TEXT, QUEUE(url), .required = true, .hidden = true, .check = check_queue_url},
     {"region", SCHEMA_TEXT, QUEUE(region), .check = check_region},
-    {"ca_file", SCHEMA_TEXT, QUEUE(ca_file), .check = check_path},
+    {"ca_file", SCHEMA_TEXT, QUEUE(ca_file), .check = check_path, .file = SCHEMA_FILE_LATER},
     {"tls_verify", SCHEMA_BOOL_NOT, QUEUE(tls_insecure), .preset = "true"},
     {"credentials", SCHEMA_GROUP, .keys = queue_credentials_schema},
     {"receivers", SCHEMA_COUNT, QUEUE(receivers), .min = 1, .max = CONF_RECEIVERS_MAX,
@@ -98,7 +100,8 @@ static const struct schema_key queue_schema[] = {
 static const struct schema_key token_schema[] = {
     {"environment", SCHEMA_TEXT, SOURCE(token.environment), .hidden = true,
      .check = check_variable},
-    {"file", SCHEMA_TEXT, SOURCE(token.file), .hidden = true, .check = check_path},
+    {"file", SCHEMA_TEXT, SOURCE(token.file), .hidden = true, .check = check_path,
+     .file = SCHEMA_FILE_LATER},
     {"systemd", SCHEMA_TEXT, SOURCE(token.systemd), .hidden = true, .check = check_word},
     {0},
 };
@@ -116,7 +119,8 @@ static const struct schema_key source_schema[] = {
 #define SECRET(member)                                                                             \
     {"environment", SCHEMA_TEXT, EVENTS(member.environment), .hidden = true,                       \
      .check = check_variable},                                                                     \
-        {"file", SCHEMA_TEXT, EVENTS(member.file), .hidden = true, .check = check_path},           \
+        {"file",         SCHEMA_TEXT,         EVENTS(member.file),                                 \
+         .hidden = true, .check = check_path, .file = SCHEMA_FILE_LATER},                          \
         {"systemd", SCHEMA_TEXT, EVENTS(member.systemd), .hidden = true, .check = check_word},     \
     {                                                                                              \
         0                                                                                          \
@@ -128,15 +132,15 @@ static const struct schema_key event_secret_schema[] = {SECRET(secret)};
 
 static const struct schema_key events_schema[] = {
     {"url", SCHEMA_TEXT, EVENTS(url), .required = true, .hidden = true, .check = check_post_url},
-    {"ca_file", SCHEMA_TEXT, EVENTS(ca_file), .check = check_path},
+    {"ca_file", SCHEMA_TEXT, EVENTS(ca_file), .check = check_path, .file = SCHEMA_FILE_LATER},
     {"tls_verify", SCHEMA_BOOL_NOT, EVENTS(tls_insecure), .preset = "true"},
     {"token", SCHEMA_GROUP, .keys = event_token_schema},
     {"headers", SCHEMA_GROUP, .keys = event_headers_schema},
     {"secret", SCHEMA_GROUP, .keys = event_secret_schema},
     {"kinds", SCHEMA_TEXTS, EVENTS(kinds), .count_offset = offsetof(struct conf_events, kind_count),
-     .check = check_event_kind},
+     .min = 1, .check = check_event_kind},
     {"rules", SCHEMA_TEXTS, EVENTS(rules), .count_offset = offsetof(struct conf_events, rule_count),
-     .check = check_rule_name},
+     .min = 1, .check = check_rule_name},
     {"batch", SCHEMA_COUNT, EVENTS(batch), .min = 1, .max = 1000, .preset = "100"},
     {"queue", SCHEMA_COUNT, EVENTS(queue), .min = 10, .max = 10000000, .preset = "100000"},
     {0},
@@ -145,9 +149,11 @@ static const struct schema_key events_schema[] = {
 static const struct schema_key webhook_schema[] = {
     {"listen", SCHEMA_TEXT, CONF(webhook.listen), .check = check_listen},
     {"url", SCHEMA_TEXT, CONF(webhook.url), .check = check_url},
-    {"certificate", SCHEMA_TEXT, CONF(webhook.certificate), .check = check_path},
-    {"key", SCHEMA_TEXT, CONF(webhook.key), .check = check_path},
-    {"client_ca", SCHEMA_TEXT, CONF(webhook.client_ca), .check = check_path},
+    {"certificate", SCHEMA_TEXT, CONF(webhook.certificate), .check = check_path,
+     .file = SCHEMA_FILE_START},
+    {"key", SCHEMA_TEXT, CONF(webhook.key), .check = check_path, .file = SCHEMA_FILE_START},
+    {"client_ca", SCHEMA_TEXT, CONF(webhook.client_ca), .check = check_path,
+     .file = SCHEMA_FILE_START},
     {"max_body", SCHEMA_BYTES, CONF(webhook.max_body_bytes), .min = 4096, .max = MIB,
      .preset = "1MiB"},
     {"rate", SCHEMA_PARSED, CONF(webhook.rate), .parse = limit_parse_requests,

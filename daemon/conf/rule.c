@@ -292,8 +292,10 @@ static int check_twice(const struct schema_reader *r, const struct doc *node,
 static int read_rules(const struct schema_reader *r, const struct doc *list, struct rule_file *ret)
 {
     ret->rules = arena_alloc(r->a, (list->count + 1) * sizeof(*ret->rules));
+    ret->lines = arena_alloc(r->a, (list->count + 1) * sizeof(*ret->lines));
     for (size_t i = 0; i < list->count; i++) {
         struct rule *rule = &ret->rules[i];
+        ret->lines[i] = list->items[i].line;
         int status = schema_read(r, rule_schema, &list->items[i], rule);
         if (status == 0) {
             status = check_twice(r, &list->items[i], ret, rule);

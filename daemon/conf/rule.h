@@ -88,6 +88,7 @@ int rule_place_parse(struct span text, struct arena *a, struct rule_place *ret, 
 /* A rule file: `rules:` with a list. Errors carry file:line. */
 struct rule_file {
     struct rule *rules;
+    unsigned *lines; /* where each begins; 0 in JSON */
     size_t count;
 };
 int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,

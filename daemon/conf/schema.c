@@ -212,6 +212,11 @@ static int read_texts(const struct schema_reader *r, const struct schema_key *k,
     if (k->max != 0 && node->count > k->max) {
         return schema_refuse(r, node, "%s: more than %llu", k->name, (unsigned long long)k->max);
     }
+    if (node->count < k->min) {
+        schema_refuse(r, node, "%s: an empty list would say nothing", k->name);
+        fail_hint(r->f, "name some, or leave %s out for what holds without it", k->name);
+        return REPL_EBADINPUT;
+    }
     for (size_t i = 0; i < node->count; i++) {
         const struct doc *item = &node->items[i];
         if (item->kind != DOC_TEXT && item->kind != DOC_BOOL) {
@@ -429,4 +434,22 @@ int schema_read(const struct schema_reader *r, const struct schema_key *keys, co
         return schema_refuse(r, doc, "wants keys with values");
     }
     return read_keys(r, keys, doc, target);
+}
+
+void schema_files(const struct schema_key *keys, const struct doc *doc, schema_file_fn *each,
+                  void *arg)
+{
+    for (size_t i = 0; i < doc->count; i++) {
+        const struct doc *node = &doc->items[i];
+        const struct schema_key *k = find_key(keys, node->name);
+        if (k->type == SCHEMA_GROUP) {
+            schema_files(k->keys, node, each, arg);
+        } else if (k->type == SCHEMA_TABLE) {
+            for (size_t n = 0; n < node->count; n++) {
+                schema_files(k->keys, &node->items[n], each, arg);
+            }
+        } else if (k->file != SCHEMA_FILE_NONE && node->kind == DOC_TEXT) {
+            each(arg, k, doc, node);
+        }
+    }
 }

@@ -27,6 +27,10 @@ enum schema_type {
     SCHEMA_TABLE,      /* a map of named entries: array pointer, and size_t at count_offset */
 };
 
+/* TEXT that names a file which is read: at the start, which fails without it, or when it is needed.
+ */
+enum schema_file { SCHEMA_FILE_NONE, SCHEMA_FILE_START, SCHEMA_FILE_LATER };
+
 struct schema_key {
     const char *name; /* NULL ends a table */
     enum schema_type type;
@@ -45,6 +49,7 @@ struct schema_key {
     const char *(*check)(const char *text);
     int (*parse)(struct span text, struct arena *a, void *to, struct fail *f);
     void (*format)(const void *from, struct buf *to);
+    enum schema_file file;
 };
 
 struct schema_reader {
@@ -59,6 +64,13 @@ int schema_read(const struct schema_reader *r, const struct schema_key *keys, co
 /* "file:line: sentence" into the reader's failure; returns REPL_EBADINPUT. node NULL: no line. */
 int schema_refuse(const struct schema_reader *r, const struct doc *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Tells of every file that the document names; `parent` is the map that names it. The document was
+ * read without a failure. */
+typedef void schema_file_fn(void *arg, const struct schema_key *k, const struct doc *parent,
+                            const struct doc *node);
+void schema_files(const struct schema_key *keys, const struct doc *doc, schema_file_fn *each,
+                  void *arg);
 
 void schema_print_yaml(const struct schema_key *keys, const void *source, unsigned indent,
                        struct buf *to);

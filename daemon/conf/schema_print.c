@@ -38,6 +38,10 @@ static void print_texts(const struct schema_key *k, const void *source, struct b
 {
     const char *const *texts = *(const char *const *const *)AT(source, k->offset);
     size_t count = *(const size_t *)AT(source, k->count_offset);
+    if (count < k->min) {
+        buf_str(to, "null");
+        return;
+    }
     buf_char(to, '[');
     for (size_t i = 0; i < count; i++) {
         buf_str(to, i == 0 ? "" : ", ");

@@ -205,6 +205,7 @@ static void start_work(struct engine *e)
         engine_outbox_start(e, &e->conf->outboxes[i]);
     }
     engine_queues_start(e);
+    engine_leftovers_read(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
         if (r->deleting) {
@@ -237,6 +238,7 @@ static struct engine *make(const struct engine_options *options)
     list_init(&e->rules);
     list_init(&e->targets);
     list_init(&e->feeds);
+    list_init(&e->leftovers);
     list_init(&e->arrivals);
     list_init(&e->ops);
     list_init(&e->puts);
@@ -306,6 +308,7 @@ void engine_free(struct engine *e)
     timer_stop(&e->upload_timer);
     engine_claim_done(e);
     engine_arrivals_free(e);
+    engine_leftovers_free(e);
     LIST_FOR_SAFE (link, &e->rules) {
         engine_rule_free(CONTAINER_OF(link, struct engine_rule, link));
     }

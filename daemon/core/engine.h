@@ -64,14 +64,18 @@ void engine_append(struct engine *e, const struct change *changes, size_t count,
 typedef void engine_done_fn(void *arg, int status, const struct fail *f);
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg);
+/* What engine_rule_put() would refuse whatever other rules there are: an endpoint that is not
+ * configured, other places than the rule of this name has. */
+int engine_rule_check(struct engine *e, const struct rule *rule, struct fail *f);
 void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done, void *arg);
 /* In memory, in the order of their numbers; valid until the next turn. */
 size_t engine_rules(struct engine *e, const struct rule *const **ret);
 const struct rule *engine_rule_find(struct engine *e, const char *name);
 
 struct outbox_status {
-    const char *name; /* valid until the next turn */
-    bool is_read;     /* false: fail says why, or it has only just started */
+    const char *name;  /* valid until the next turn */
+    const char *state; /* "starting": has read nothing yet; "up"; "down": fail says why */
+    bool is_read;      /* "up" */
     uint64_t bad_rows;
     uint64_t astray_rows; /* of places that no rule copies from */
     struct fail fail;
@@ -79,13 +83,15 @@ struct outbox_status {
 /* The outbox at this place in the configuration; false behind the last one. */
 bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret);
 
-/* A feed of the configuration; what is pointed at is valid until the next turn. */
+/* A feed of the configuration, or of an earlier one while its quarantine is undecided; what is
+ * pointed at is valid until the next turn. */
 struct feed_report {
     const char *name;     /* "webhook:minio" */
     const char *kind;     /* "webhook" */
     const char *endpoint; /* NULL = of any */
     const char *bucket;
-    bool is_up; /* false: fail says why, or it has only just started */
+    const char *state; /* "starting", "up", "down": fail says why, "removed" */
+    bool is_up;        /* "up" */
     struct fail fail;
     uint64_t astray; /* changes of places that no rule copies from */
     struct quarantine_counts quarantined;
@@ -95,17 +101,19 @@ bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret);
 /* Where the webhook listens, NULL when it does not. */
 const char *engine_webhook_address(const struct engine *e);
 /* Bodies in quarantine of a feed, by id or with id 0 all of them: are read again and, where they
- * can be now, appended and dropped; or are dropped by the operator's word, which the log keeps. */
+ * can be now, appended and dropped; or are dropped by the operator's word, which the journal keeps:
+ * of the word feed, id, who and reason are the caller's to fill. */
 void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, engine_done_fn *done,
                               void *arg);
-void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
+void engine_quarantine_drop(struct engine *e, const struct quarantine_word *word,
                             engine_done_fn *done, void *arg);
 
 struct queue_status {
-    const char *name; /* valid until the next turn */
-    bool is_read;     /* false: fail says why, or it has only just started */
-    uint64_t waiting; /* messages in it, approximately */
-    uint64_t in_hand; /* received and not deleted yet */
+    const char *name;  /* valid until the next turn */
+    const char *state; /* "starting": has had no answer yet; "up"; "down": fail says why */
+    bool is_read;      /* "up" */
+    uint64_t waiting;  /* messages in it, approximately */
+    uint64_t in_hand;  /* received and not deleted yet */
     uint64_t bad_messages;
     uint64_t astray_changes; /* of places that no rule copies from */
     int64_t complete_through_ms;
@@ -168,7 +176,7 @@ struct rule_lag {
     int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
-    char waits_for[320]; /* a sentence: what the watermark waits for */
+    char waits_for[480]; /* a sentence: what the watermark waits for */
     char proof[200];     /* a sentence: what proven waits for */
     int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
@@ -195,7 +203,7 @@ struct prefix_status {
     int64_t lag_ms;
     int64_t proven_ms;
     enum lag_blocker blocker;
-    char waits_for[320];
+    char waits_for[480];
 };
 /* The prefix at this place in the rule's watermark_prefixes; false behind the last one. */
 bool engine_prefix_status(struct engine *e, const char *rule, size_t at, struct prefix_status *ret);

@@ -328,12 +328,6 @@ int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engin
     return a != NULL ? lateness_through(&a->lateness, engine_now_ms(ef->engine)) : 0;
 }
 
-int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine_rule *r)
-{
-    const struct engine_arrivals *a = of_rule(ef, r);
-    return a != NULL ? lateness_margin(&a->lateness, engine_now_ms(ef->engine)) : 0;
-}
-
 int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r)
 {
     const struct engine_arrivals *a = of_rule(ef, r);

@@ -27,7 +27,8 @@ void engine_brake_learn(struct engine_rule *r, const struct brake *now)
     }
 }
 
-/* The one place where a brake comes on, for whoever wants to be told. */
+/* The one place where a brake comes on. Others are told in the commit that holds the first delete:
+ * without it the brake is not on after a crash either. */
 static void put_on(struct engine_rule *r, struct span why)
 {
     r->brake.since_ms = engine_now_ms(r->engine);
@@ -37,7 +38,6 @@ static void put_on(struct engine_rule *r, struct span why)
         "rule %s: deletes are held from now on, puts go on: %s; replctl rule deletes %s shows "
         "them, replctl rule confirm-deletes %s lets them go",
         r->rule.name, r->brake.why, r->rule.name, r->rule.name);
-    engine_event_brake(r, r->brake.why);
 }
 
 static bool is_too_much(struct engine_rule *r, uint64_t more)

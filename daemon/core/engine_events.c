@@ -89,48 +89,6 @@ int engine_event_write(struct backend *b, const struct event_plan *plan)
     return status;
 }
 
-/* ---- an event by itself ---- */
-
-struct event_call {
-    struct journal_call call;
-    struct engine *engine;
-    struct arena arena;
-    struct event_plan plan;
-};
-
-static int run_event(struct backend *b, struct journal_call *call)
-{
-    return engine_event_write(b, &CONTAINER_OF(call, struct event_call, call)->plan);
-}
-
-static void event_done(struct journal_call *call)
-{
-    struct event_call *c = CONTAINER_OF(call, struct event_call, call);
-    if (call->status != 0) {
-        LOG_WARNING(c->engine->log, ENGINE_SUBJECT, "rule %s: an event was not stored: %s",
-                    c->plan.out.rule, call->fail.text);
-    }
-    engine_events_news(c->engine);
-    arena_done(&c->arena);
-    mem_free(c);
-}
-
-void engine_event_brake(struct engine_rule *r, const char *why)
-{
-    struct event_call *c = MEM_NEW(struct event_call);
-    c->engine = r->engine;
-    arena_init(&c->arena);
-    if (!engine_event_plan(r, EVENT_BRAKE, &c->arena, &c->plan)) {
-        arena_done(&c->arena);
-        mem_free(c);
-        return;
-    }
-    c->plan.out.reason = arena_strdup(&c->arena, why);
-    c->call.run = run_event;
-    c->call.done = event_done;
-    journal_submit(r->engine->journal, &c->call);
-}
-
 /* ---- the host of the posters ---- */
 
 struct target_call {

@@ -213,6 +213,7 @@ bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret
         if (ef->feed->kind == FEED_OUTBOX && at-- == 0) {
             const struct feed_status *s = &ef->feed->status;
             *ret = (struct outbox_status){.name = ef->name,
+                                          .state = feed_state_name(s->state),
                                           .is_read = s->state == FEED_UP,
                                           .bad_rows = s->bad_rows,
                                           .astray_rows = ef->astray,
@@ -221,6 +222,17 @@ bool engine_outbox_status(struct engine *e, size_t at, struct outbox_status *ret
         }
     }
     return false;
+}
+
+struct engine_feed *engine_feed_named(struct engine *e, const char *name)
+{
+    LIST_FOR (link, &e->feeds) {
+        struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
+        if (strcmp(ef->feed->name, name) == 0) {
+            return ef;
+        }
+    }
+    return NULL;
 }
 
 bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
@@ -232,6 +244,7 @@ bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
                                         .kind = feed_kind_name(ef->feed->kind),
                                         .endpoint = ef->feed->endpoint,
                                         .bucket = ef->feed->bucket,
+                                        .state = feed_state_name(ef->feed->status.state),
                                         .is_up = ef->feed->status.state == FEED_UP,
                                         .fail = ef->feed->status.fail,
                                         .astray = ef->astray,
@@ -239,7 +252,7 @@ bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
             return true;
         }
     }
-    return false;
+    return engine_leftover_report(e, at, ret);
 }
 
 static bool meets(const char *of_feed, const char *of_rule)
@@ -253,24 +266,32 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
            meets(ef->feed->bucket, r->rule.source.bucket);
 }
 
-static int64_t through_of(const struct engine_feed *ef, const struct engine_rule *r)
+int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_rule *r)
 {
     return ef->feed->kind == FEED_WEBHOOK ? engine_arrivals_through(ef, r)
                                           : ef->feed->status.complete_through_ms;
 }
 
-/* Where nothing else tells of changes, all is known that the last complete scan saw. */
+/* Whether the rule lives by scans, or has: while its cursor is not read that cannot be ruled out.
+ */
+static bool is_scanned(const struct engine_rule *r)
+{
+    bool is_read = r->scan != NULL && !r->scan->closing && r->scan->feed != NULL &&
+                   r->scan->feed->status.state != FEED_STARTING;
+    return r->rule.scan.mode == RULE_SCAN_EVERY || r->rule.scan.mode == RULE_SCAN_CONTINUOUS ||
+           !is_read || r->scan->feed->status.is_fed;
+}
+
+/* Where nothing else tells of changes, all is known that the last complete scan saw; and no more
+ * than that when scans are switched off. */
 static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
 {
-    if (r->rule.scan.mode != RULE_SCAN_EVERY && r->rule.scan.mode != RULE_SCAN_CONTINUOUS) {
-        return false;
-    }
     LIST_FOR (link, &e->feeds) {
         if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
             return false;
         }
     }
-    return e->run_feeds;
+    return e->run_feeds && is_scanned(r);
 }
 
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
@@ -288,7 +309,7 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
     }
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        int64_t of_feed = engine_feed_serves(ef, r) ? through_of(ef, r) : through;
+        int64_t of_feed = engine_feed_serves(ef, r) ? engine_feed_through(ef, r) : through;
         if (of_feed < through) {
             through = of_feed;
             if (ret_feed != NULL) {

@@ -197,7 +197,8 @@ static void fill_good(struct finish_call *c, const struct copy_outcome *outcome)
 static void fill_outcome(struct finish_call *c, const struct copy_outcome *outcome)
 {
     c->finish.bytes_sent = outcome->bytes_sent;
-    if (outcome->is_conflict && !c->work->rule->deleting) {
+    bool is_settled = outcome->end != COPY_FAILED && outcome->end != COPY_STOPPED;
+    if (outcome->is_conflict && is_settled && !c->work->rule->deleting) {
         stat_add(c->work->rule->stats[STAT_RULE_CONFLICTS], 1);
     }
     switch (outcome->end) {
@@ -280,12 +281,19 @@ static void plan_events(struct finish_call *c, const struct copy_outcome *outcom
 
 /* ---- the record ---- */
 
+/* What has become of the task may be less than what was planned. */
+static bool is_so(const struct finish_call *c)
+{
+    return c->finish.outcome == FINISH_FAILED ? !c->result.pending
+           : c->finish.outcome == FINISH_HELD ? c->result.brake_on
+                                              : true;
+}
+
 static int run_finish(struct backend *b, struct journal_call *call)
 {
     struct finish_call *c = CONTAINER_OF(call, struct finish_call, call);
     int status = b->ops->finish(b, &c->finish, &c->result);
-    bool goes_on = c->finish.outcome == FINISH_FAILED && c->result.pending;
-    for (size_t i = 0; i < 2 && status == 0 && !goes_on; i++) {
+    for (size_t i = 0; i < 2 && status == 0 && is_so(c); i++) {
         if (c->plans[i].count > 0) {
             status = engine_event_write(b, &c->plans[i]);
         }
@@ -382,7 +390,7 @@ void engine_finish_copy(struct engine_work *w, const struct copy_outcome *outcom
     struct finish_call *c = new_call(w->engine, w->task);
     c->work = w;
     if (w->versions != NULL) {
-        engine_versions_fill(w, &c->finish, &c->arena);
+        engine_versions_fill(w, outcome, &c->finish, &c->arena);
     }
     fill_outcome(c, outcome);
     fill_mirror(c, outcome);
@@ -396,6 +404,9 @@ void engine_finish_held(struct engine_work *w)
     c->work = w;
     c->finish.outcome = FINISH_HELD;
     c->finish.why = arena_span(&c->arena, span_str(w->rule->brake.why));
+    if (engine_event_plan(w->rule, EVENT_BRAKE, &c->arena, &c->plans[0])) {
+        c->plans[0].out.reason = c->finish.why.ptr;
+    }
     submit(c);
 }
 

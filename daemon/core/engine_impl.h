@@ -5,6 +5,8 @@
 #include "daemon/base/hash.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/engine_brake.h"
+#include "daemon/core/engine_quarantine.h"
+#include "daemon/core/engine_stat.h"
 #include "daemon/feeds/feeds.h"
 #include "daemon/feeds/lateness.h"
 #include "daemon/feeds/scan_feed.h"
@@ -43,37 +45,10 @@ struct engine_feed {
     struct stat *astray_stat; /* NULL: of a scan */
     struct quarantine_counts quarantined;
     bool closing;
+    char waits[160]; /* scan: why it does; see host_waits() */
 };
 
 /* ---- rules ---- */
-
-enum engine_stat {
-    STAT_RULE_WATERMARK,
-    STAT_RULE_PROVEN,
-    STAT_RULE_LAG,
-    STAT_RULE_PENDING_OBJECTS,
-    STAT_RULE_PENDING_BYTES,
-    STAT_RULE_LATE_OBJECTS,
-    STAT_RULE_LATE_BYTES,
-    STAT_RULE_BACKFILL_OBJECTS,
-    STAT_RULE_BACKFILL_BYTES,
-    STAT_RULE_OLDEST_AGE,
-    STAT_RULE_FAILED_OBJECTS,
-    STAT_RULE_REPLICATED_OBJECTS,
-    STAT_RULE_REPLICATED_BYTES,
-    STAT_RULE_SENT_BYTES,
-    STAT_RULE_DELETED_OBJECTS,
-    STAT_RULE_SKIPPED_OBJECTS,
-    STAT_RULE_RETRIES,
-    STAT_RULE_OBJECTIVE_MISSED,
-    STAT_RULE_LATENCY,
-    STAT_RULE_LATE_CHANGES,
-    STAT_RULE_OWNER,
-    STAT_RULE_HELD_DELETES,
-    STAT_RULE_BRAKE,
-    STAT_RULE_CONFLICTS,
-    STAT_RULE_COUNT,
-};
 
 /* The oldest unfinished live change, of a rule or of a prefix. */
 struct engine_oldest {
@@ -242,6 +217,7 @@ struct engine {
     struct list targets; /* of events */
     const struct rule **rule_view;
     struct list feeds;       /* of the configuration: outboxes, webhook sources, queues */
+    struct list leftovers;   /* feeds of former ones */
     struct list arrivals;    /* of webhooks, by bucket */
     struct webhook *webhook; /* NULL: does not listen */
     struct hash works;
@@ -251,6 +227,7 @@ struct engine {
     struct list retired;  /* endpoints that copies may still use */
     struct timer tick;    /* once a second */
     struct stat_family *families[STAT_RULE_COUNT];
+    struct stat_family *scans; /* passes, by rule and result */
 
     /* claim */
     struct deferred claim_kick;
@@ -332,7 +309,8 @@ void engine_batch_unref(struct claim_batch *batch);
 void engine_versions_start(struct engine_work *w);
 void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome);
 /* What the record of a version says besides its outcome. */
-void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a);
+void engine_versions_fill(struct engine_work *w, const struct copy_outcome *outcome,
+                          struct finish *finish, struct arena *a);
 void engine_versions_next(struct engine_work *w); /* that record is stored */
 void engine_versions_free(struct engine_versions *v);
 
@@ -372,8 +350,11 @@ struct feed_host engine_feed_host(struct engine_feed *ef);
 void engine_feed_start(struct engine_feed *ef, struct feed *feed); /* of the configuration */
 void engine_outbox_start(struct engine *e, const struct conf_outbox *conf);
 void engine_feed_stop(struct engine_feed *ef);
+struct engine_feed *engine_feed_named(struct engine *e, const char *name); /* "webhook:minio" */
 /* Whether the feed brings changes of the rule's source. */
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
+/* Of a feed and a rule that it serves. */
+int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_rule *r);
 /* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
  * start of the last scan of a rule that is scanned again and again, else just before now.
  * *ret_feed, which may be NULL: whose it is, or NULL. */
@@ -383,7 +364,8 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
 /* engine_scan.c */
 void engine_scan_start(struct engine_rule *r);
 void engine_scan_stop(struct engine_rule *r);
-void engine_scan_wake(struct engine_rule *r); /* its options changed */
+/* Its options changed: see scan_feed_wake(). */
+void engine_scan_wake(struct engine_rule *r, bool takes_more);
 
 /* engine_arrivals.c: what webhooks told, by bucket; writes canaries. */
 void engine_arrivals_tick(struct engine *e); /* once a second */
@@ -393,7 +375,6 @@ void engine_arrivals_events(const struct engine_feed *ef, const struct change *c
 void engine_arrivals_canary(const struct engine_feed *ef, const struct change *own);
 /* Of a webhook and a rule that it serves, as in lateness.h. */
 int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engine_rule *r);
-int64_t engine_arrivals_margin(const struct engine_feed *ef, const struct engine_rule *r);
 int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
 void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
                          size_t size);
@@ -402,12 +383,6 @@ void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule 
 int engine_webhook_start(struct engine *e, struct fail *f);
 int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail *f);
 void engine_webhook_stop(struct engine *e);
-
-/* engine_quarantine.c */
-void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
-                           engine_done_fn *done, void *arg);
-/* Reads the counts from the journal. */
-void engine_quarantine_count(struct engine_feed *ef);
 
 /* engine_queues.c */
 void engine_queues_start(struct engine *e);
@@ -452,9 +427,12 @@ int engine_prefixes_refresh(struct backend *b, struct arena *a, const struct eng
 void engine_prefixes_show(struct engine_rule *r, const struct engine_prefix *prefixes,
                           size_t count);
 /* lag_text.c */
-/* What a watermark of the rule waits for; *lag has watermark_ms and proven_ms of it. */
-void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest,
+/* What a watermark of the rule waits for until it comes to until_ms; *lag has watermark_ms of it.
+ */
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *oldest, int64_t until_ms,
                      struct rule_lag *lag);
+/* Where it should be by now: feeds and refreshes are never quite at the present. */
+int64_t engine_lag_due(struct engine *e, const struct engine_rule *r);
 /* Whether existing objects are still to be listed or copied. */
 bool engine_existing_is_done(const struct engine_rule *r);
 bool engine_endpoint_blocks(const struct engine_rule *r, struct fail *f, const char **ret_name);
@@ -475,7 +453,6 @@ void engine_notify_change(struct engine_rule *r, const struct rule *old);
 bool engine_event_plan(struct engine_rule *r, enum event_kind kind, struct arena *a,
                        struct event_plan *ret);
 int engine_event_write(struct backend *b, const struct event_plan *plan);
-void engine_event_brake(struct engine_rule *r, const char *why);
 void engine_events_news(struct engine *e); /* some were written */
 void engine_events_start(struct engine *e);
 void engine_events_stop(struct engine *e);

@@ -6,44 +6,34 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static struct engine_feed *find_feed(struct engine *e, const char *name)
-{
-    LIST_FOR (link, &e->feeds) {
-        struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        if (strcmp(ef->feed->name, name) == 0) {
-            return ef;
-        }
-    }
-    return NULL;
-}
-
 /* A call about one feed's quarantine; it comes back with the counts as they are then. */
 struct quarantine_call {
     struct journal_call call;
     struct engine *engine;
     struct arena arena;
     const char *feed;
-    struct quarantined row; /* put: what; drop: its id */
-    struct span reason;     /* drop: the operator's */
+    struct quarantined row;      /* put: what */
+    struct quarantine_word word; /* drop: which, and whose decision it is; who absent: ours */
     uint64_t dropped;
     struct quarantine_counts counts;
     engine_done_fn *done; /* NULL: nobody waits */
     void *arg;
 };
 
-static struct quarantine_call *new_call(struct engine *e, const char *feed, engine_done_fn *done,
+static struct quarantine_call *new_call(struct engine *e, struct span feed, engine_done_fn *done,
                                         void *arg)
 {
     struct quarantine_call *c = MEM_NEW(struct quarantine_call);
     c->engine = e;
     arena_init(&c->arena);
-    c->feed = arena_strdup(&c->arena, feed);
+    c->feed = arena_span(&c->arena, feed).ptr;
     c->done = done;
     c->arg = arg;
     return c;
 }
 
-static void show(struct engine *e, const char *feed, const struct quarantine_counts *counts)
+void engine_quarantine_show(struct engine *e, const char *feed,
+                            const struct quarantine_counts *counts)
 {
     static const char *const labels[] = {"feed", NULL};
     static const struct {
@@ -76,13 +66,15 @@ static void call_done(struct journal_call *call)
 {
     struct quarantine_call *c = CONTAINER_OF(call, struct quarantine_call, call);
     struct engine *e = c->engine;
-    struct engine_feed *ef = find_feed(e, c->feed);
+    struct engine_feed *ef = engine_feed_named(e, c->feed);
     if (call->status == 0) {
-        show(e, c->feed, &c->counts);
+        engine_quarantine_show(e, c->feed, &c->counts);
         engine_lag_soon(e);
-        if (ef != NULL) {
-            ef->quarantined = c->counts;
-        }
+    }
+    if (call->status == 0 && ef != NULL) {
+        ef->quarantined = c->counts;
+    } else if (call->status == 0) {
+        engine_leftovers_read(e);
     }
     if (c->done != NULL) {
         c->done(c->arg, call->status, &call->fail);
@@ -103,14 +95,33 @@ static int run_put(struct backend *b, struct journal_call *call)
     return status == 0 ? count_again(b, c) : status;
 }
 
+/* A body tells of changes later than what the feed had brought completely when it came: that is
+ * what the feed claims. Rules stand there at the furthest. */
+static int64_t hold_of(const struct engine_feed *ef)
+{
+    struct engine *e = ef->engine;
+    int64_t hold_ms = engine_now_ms(e) - 1;
+    LIST_FOR (link, &e->rules) {
+        const struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        if (!r->deleting && engine_feed_serves(ef, r)) {
+            int64_t through_ms = engine_feed_through(ef, r);
+            hold_ms = through_ms < hold_ms ? through_ms : hold_ms;
+        }
+    }
+    return hold_ms;
+}
+
 void engine_quarantine_put(struct engine_feed *ef, struct span body, struct span reason,
                            engine_done_fn *done, void *arg)
 {
-    struct quarantine_call *c = new_call(ef->engine, ef->feed->name, done, arg);
+    struct quarantine_call *c = new_call(ef->engine, span_str(ef->feed->name), done, arg);
     c->row = (struct quarantined){.feed = span_str(c->feed),
                                   .received_ms = engine_now_ms(ef->engine),
                                   .reason = arena_span(&c->arena, reason),
-                                  .body = arena_span(&c->arena, body)};
+                                  .body = arena_span(&c->arena, body),
+                                  .endpoint = arena_span(&c->arena, span_str(ef->feed->endpoint)),
+                                  .bucket = arena_span(&c->arena, span_str(ef->feed->bucket)),
+                                  .hold_ms = hold_of(ef)};
     submit(c, run_put, call_done);
 }
 
@@ -121,7 +132,7 @@ static int run_count(struct backend *b, struct journal_call *call)
 
 void engine_quarantine_count(struct engine_feed *ef)
 {
-    submit(new_call(ef->engine, ef->feed->name, NULL, NULL), run_count, call_done);
+    submit(new_call(ef->engine, span_str(ef->feed->name), NULL, NULL), run_count, call_done);
 }
 
 /* ---- drop ---- */
@@ -129,7 +140,12 @@ void engine_quarantine_count(struct engine_feed *ef)
 static int run_drop(struct backend *b, struct journal_call *call)
 {
     struct quarantine_call *c = CONTAINER_OF(call, struct quarantine_call, call);
-    int status = b->ops->quarantine_drop(b, span_str(c->feed), c->row.id, INT64_MAX, &c->dropped);
+    struct quarantine_word *w = &c->word;
+    int status = b->ops->quarantine_drop(b, w->feed, w->id, INT64_MAX, &c->dropped);
+    if (status == 0 && c->dropped > 0 && w->who.ptr != NULL) {
+        w->bodies = c->dropped;
+        status = b->ops->quarantine_word(b, w);
+    }
     return status == 0 ? count_again(b, c) : status;
 }
 
@@ -140,20 +156,23 @@ static void drop_done(struct journal_call *call)
         call->status = fail_set(&call->fail, REPL_ENOTFOUND,
                                 "there is no such body in the quarantine of %s", c->feed);
         fail_hint(&call->fail, "replctl feed show %s lists them", c->feed);
-    } else if (call->status == 0) {
+    } else if (call->status == 0 && c->word.who.ptr != NULL) {
         LOG_NOTICE(c->engine->log, ENGINE_SUBJECT,
-                   "%s: %" PRIu64 " of its quarantine are dropped: %.*s", c->feed, c->dropped,
-                   SPAN_ARG(c->reason));
+                   "%s: %" PRIu64 " of its quarantine are dropped by %.*s: %.*s", c->feed,
+                   c->dropped, SPAN_ARG(c->word.who), SPAN_ARG(c->word.reason));
     }
     call_done(call);
 }
 
-void engine_quarantine_drop(struct engine *e, const char *feed, uint64_t id, struct span reason,
+void engine_quarantine_drop(struct engine *e, const struct quarantine_word *word,
                             engine_done_fn *done, void *arg)
 {
-    struct quarantine_call *c = new_call(e, feed, done, arg);
-    c->row.id = id;
-    c->reason = arena_span(&c->arena, reason);
+    struct quarantine_call *c = new_call(e, word->feed, done, arg);
+    c->word = (struct quarantine_word){.feed = span_str(c->feed),
+                                       .id = word->id,
+                                       .at_ms = engine_now_ms(e),
+                                       .who = arena_span(&c->arena, word->who),
+                                       .reason = arena_span(&c->arena, word->reason)};
     submit(c, run_drop, drop_done);
 }
 
@@ -163,7 +182,7 @@ struct replay {
     struct journal_call call;
     struct engine *engine;
     char *feed;
-    char *endpoint;     /* NULL: of any */
+    char *endpoint;     /* of the feed, as configured now; NULL: it is not any more */
     uint64_t only;      /* 0 = all of the feed */
     struct arena arena; /* of one body */
     struct quarantined row;
@@ -225,14 +244,25 @@ static void replay_appended(void *arg, int status, const struct fail *f,
     } else if (status != 0) {
         replay_end(p, status, f);
     } else {
-        engine_quarantine_drop(p->engine, p->feed, p->row.id, span_str("replayed"), replay_dropped,
-                               p);
+        struct quarantine_word word = {.feed = span_str(p->feed), .id = p->row.id};
+        engine_quarantine_drop(p->engine, &word, replay_dropped, p);
     }
+}
+
+/* Where the feed was given another endpoint since, the body is of the one under its new name or
+ * still of the old one: of any. */
+static struct span endpoint_of(const struct replay *p)
+{
+    struct span then = p->row.endpoint, now = span_str(p->endpoint);
+    if (then.ptr == NULL || now.ptr == NULL) {
+        return then.ptr != NULL ? then : now;
+    }
+    return span_eq(then, now) ? now : (struct span){0};
 }
 
 static void replay_body(struct replay *p)
 {
-    struct event_options options = {.endpoint = span_str(p->endpoint), .feed = span_str(p->feed)};
+    struct event_options options = {.endpoint = endpoint_of(p), .feed = span_str(p->feed)};
     struct event_list events;
     struct fail f = {0};
     const struct span none = {0};
@@ -296,9 +326,9 @@ static void replay_next(struct replay *p)
 void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, engine_done_fn *done,
                               void *arg)
 {
-    const struct engine_feed *ef = find_feed(e, feed);
+    const struct engine_feed *ef = engine_feed_named(e, feed);
     struct fail f;
-    if (ef == NULL) {
+    if (ef == NULL && !engine_leftover_is(e, feed)) {
         fail_set(&f, REPL_ENOTFOUND, "there is no feed \"%.80s\"", feed);
         fail_hint(&f, "replctl feed list shows what there is");
         engine_done_later(e, done, arg, f.code, &f);
@@ -307,7 +337,7 @@ void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, e
     struct replay *p = MEM_NEW(struct replay);
     p->engine = e;
     p->feed = mem_strdup(feed);
-    p->endpoint = mem_dup_span(span_str(ef->feed->endpoint));
+    p->endpoint = ef != NULL && ef->feed->endpoint != NULL ? mem_strdup(ef->feed->endpoint) : NULL;
     p->only = id;
     p->done = done;
     p->arg = arg;

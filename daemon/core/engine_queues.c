@@ -97,6 +97,7 @@ bool engine_queue_status(struct engine *e, size_t at, struct queue_status *ret)
         if (ef->feed->kind == FEED_QUEUE && at-- == 0) {
             const struct feed_status *s = &ef->feed->status;
             *ret = (struct queue_status){.name = ef->name,
+                                         .state = feed_state_name(s->state),
                                          .is_read = s->state == FEED_UP,
                                          .waiting = s->waiting,
                                          .in_hand = s->in_hand,

@@ -244,6 +244,7 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f)
         restart_sched(e);
     }
     engine_limits_apply(e);
+    engine_leftovers_read(e);
     engine_lag_soon(e);
     return 0;
 }

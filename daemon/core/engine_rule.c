@@ -176,6 +176,13 @@ static void refuse_put(struct rule_put *p, int status, const struct fail *f)
     free_put(p);
 }
 
+static bool asks_more(const struct rule *now, const struct rule *before)
+{
+    return (now->existing && !before->existing) ||
+           (now->scan.mode == RULE_SCAN_ONCE && before->scan.mode != RULE_SCAN_ONCE) ||
+           (now->deletes != RULE_DELETES_IGNORE && before->deletes == RULE_DELETES_IGNORE);
+}
+
 static void apply_change(struct engine_rule *r, const struct rule *rule)
 {
     struct arena old = r->arena;
@@ -187,13 +194,17 @@ static void apply_change(struct engine_rule *r, const struct rule *rule)
     }
     engine_prefixes_make(r);
     engine_notify_change(r, &before);
+    bool takes_more = rules_takes_more(&r->rule, &before);
+    if (takes_more || asks_more(&r->rule, &before)) {
+        r->proof_ms = 0; /* that scan has not looked at all that is asked for now */
+    }
     arena_done(&old);
     engine_rule_resolve(r);
     r->ready = true;
     if (!r->rule.enabled) {
         engine_work_cancel_rule(r, 0);
     }
-    engine_scan_wake(r);
+    engine_scan_wake(r, takes_more);
 }
 
 static int run_put(struct backend *b, struct journal_call *call)
@@ -272,8 +283,18 @@ static int check_endpoint(struct engine *e, const char *name, struct fail *f)
         return 0;
     }
     fail_set(f, REPL_EBADINPUT, "endpoint %s is not in the configuration", name);
-    fail_hint(f, "add it to repld.yaml and reload");
+    fail_hint(f, "replctl status shows what there is; add it to repld.yaml, then: replctl reload");
     return REPL_EBADINPUT;
+}
+
+int engine_rule_check(struct engine *e, const struct rule *rule, struct fail *f)
+{
+    const struct engine_rule *r = engine_rule_by_name(e, rule->name);
+    int status = check_endpoint(e, rule->source.endpoint, f);
+    if (status == 0) {
+        status = check_endpoint(e, rule->destination.endpoint, f);
+    }
+    return status == 0 && r != NULL ? check_places(r, rule, f) : status;
 }
 
 /* Against all rules but itself, those on their way included. */
@@ -322,7 +343,7 @@ static int check_turn(struct engine *e, const struct rule_put *p, struct fail *f
                 : 0;
 }
 
-static int check_put(struct rule_put *p, struct engine_rule *r, struct fail *f)
+static int check_put(struct rule_put *p, struct fail *f)
 {
     struct engine *e = p->engine;
     int status = e->stopping ? fail_set(f, REPL_ECLOSED, "repld is stopping") : 0;
@@ -330,13 +351,7 @@ static int check_put(struct rule_put *p, struct engine_rule *r, struct fail *f)
         status = check_turn(e, p, f);
     }
     if (status == 0) {
-        status = check_endpoint(e, p->rule.source.endpoint, f);
-    }
-    if (status == 0) {
-        status = check_endpoint(e, p->rule.destination.endpoint, f);
-    }
-    if (status == 0 && r != NULL) {
-        status = check_places(r, &p->rule, f);
+        status = engine_rule_check(e, &p->rule, f);
     }
     return status == 0 ? check_overlap(e, p, f) : status;
 }
@@ -382,7 +397,7 @@ void engine_rule_put(struct engine *e, const struct rule *rule, bool no_prefligh
     }
     struct engine_rule *r = engine_rule_by_name(e, p->rule.name);
     bool busy = r != NULL && r->changing;
-    status = check_put(p, r, &f);
+    status = check_put(p, &f);
     if (status != 0) {
         refuse_put(p, status, &f);
         if (r != NULL) {

@@ -2,6 +2,8 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <stdio.h>
+
 #define AHEAD_MAX       10000 /* tasks of a scan in the journal at a time */
 #define CONTINUOUS_RATE 2     /* listings a second where nothing else is said */
 
@@ -62,6 +64,7 @@ static void compare_done(struct journal_call *call)
     struct compare_call *c = CONTAINER_OF(call, struct compare_call, call);
     for (size_t i = 0; call->status == 0 && i < c->what.count; i++) {
         c->listed[i].known = c->what.listed[i].known;
+        c->listed[i].has_marks = c->what.listed[i].has_marks;
     }
     c->done(c->arg, call->status, &call->fail, c->compared.missing, c->compared.missing_count,
             c->compared.through);
@@ -77,6 +80,7 @@ static void host_compare(void *arg, const struct scan_compare *what, scan_compar
     arena_init(&c->arena);
     c->what = (struct compare){.rule = ef->rule,
                                .count = what->count,
+                               .versions = what->versions,
                                .tell_missing = what->tell_missing,
                                .after = arena_span(&c->arena, what->after),
                                .until = arena_span(&c->arena, what->until),
@@ -85,6 +89,7 @@ static void host_compare(void *arg, const struct scan_compare *what, scan_compar
     for (size_t i = 0; i < what->count; i++) {
         c->what.listed[i] = (struct listed){.key = what->listed[i].key,
                                             .etag = what->listed[i].etag,
+                                            .version_id = what->listed[i].version_id,
                                             .mtime_ms = what->listed[i].mtime_ms};
     }
     c->listed = what->listed;
@@ -159,9 +164,25 @@ static const struct rule *host_rule(void *arg)
     return r != NULL ? &r->rule : NULL;
 }
 
+/* Who scans instead of us; NULL = we do. */
+static const char *who_else(struct engine *e, const char *rule)
+{
+    const char *trouble;
+    return engine_owns(e, rule) ? NULL : engine_owner(e, rule, &trouble);
+}
+
+static const char *text_of_host(struct engine_feed *ef, const char *who)
+{
+    if (who[0] == '\0') {
+        return "the hosts have not agreed yet which of them scans for this rule";
+    }
+    snprintf(ef->waits, sizeof(ef->waits), "host %.64s scans for this rule, not this one", who);
+    return ef->waits;
+}
+
 static const char *host_waits(void *arg)
 {
-    const struct engine_feed *ef = arg;
+    struct engine_feed *ef = arg;
     const struct engine_rule *r = rule_of(arg);
     if (r == NULL || ef->engine->stopping) {
         return "the rule ends";
@@ -169,8 +190,9 @@ static const char *host_waits(void *arg)
     if (!r->rule.enabled) {
         return "the rule is paused";
     }
-    if (!engine_owns(ef->engine, r->rule.name)) {
-        return "another host scans for this rule";
+    const char *who = who_else(ef->engine, r->rule.name);
+    if (who != NULL) {
+        return text_of_host(ef, who);
     }
     return journal_is_failing(ef->engine->journal) ? "the journal cannot be written" : NULL;
 }
@@ -272,10 +294,10 @@ void engine_scan_stop(struct engine_rule *r)
     }
 }
 
-void engine_scan_wake(struct engine_rule *r)
+void engine_scan_wake(struct engine_rule *r, bool takes_more)
 {
     if (r->scan != NULL && !r->scan->closing) {
-        scan_feed_wake(r->scan->feed);
+        scan_feed_wake(r->scan->feed, takes_more);
     } else {
         engine_scan_start(r);
     }
@@ -300,6 +322,12 @@ static struct feed *scan_of(struct engine *e, const char *rule, struct fail *f)
 int engine_scan_begin(struct engine *e, const char *rule, struct fail *f)
 {
     struct feed *feed = scan_of(e, rule, f);
+    const char *who = feed != NULL ? who_else(e, rule) : NULL;
+    if (who != NULL && who[0] != '\0') {
+        fail_set(f, REPL_ECONFLICT, "rule %.80s: host %.64s scans for it, not this one", rule, who);
+        fail_hint(f, "start the scan there");
+        return REPL_ECONFLICT;
+    }
     return feed != NULL ? scan_feed_begin(feed, f) : f->code;
 }
 

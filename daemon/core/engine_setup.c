@@ -216,8 +216,12 @@ void engine_setup_apply(struct engine *e, const struct engine_setup *what, engin
     struct fail f = {0};
     int status = engine_setup_plan(e, what->rule, &s, &f);
     enum setup_sender sender = what->sender != SETUP_UNKNOWN ? what->sender : s.sender;
+    bool has_topic = sender == SETUP_RGW && what->arn == NULL; /* which names the webhook */
     if (status == 0) {
         status = check(what, sender, &f);
+    }
+    if (status == 0 && has_topic) {
+        status = setup_hook_url(&e->conf->webhook, engine_webhook_address(e), &url, &f);
     }
     if (status != 0) {
         engine_done_later(e, done, arg, status, &f);
@@ -229,12 +233,11 @@ void engine_setup_apply(struct engine *e, const struct engine_setup *what, engin
     run->rule = mem_strdup(what->rule);
     run->sender = sender;
     run->arn = what->arn != NULL ? arena_strdup(&run->arena, what->arn) : NULL;
-    setup_hook_url(&e->conf->webhook, engine_webhook_address(e), &url);
     run->hook_url = arena_strdup(&run->arena, buf_cstr(&url));
     buf_done(&url);
     run->done = done;
     run->arg = arg;
-    if (sender == SETUP_RGW && run->arn == NULL) {
+    if (has_topic) {
         make_topic(run);
     } else {
         read_configuration(run);

@@ -51,6 +51,16 @@ static const struct {
                          "1 while the rule's deletes are held."},
     [STAT_RULE_CONFLICTS] = {STAT_COUNTER, "repl_rule_conflicts_total",
                              "Times that writes of both sides of a two-way rule have met."},
+    [STAT_RULE_SCAN_LISTED] = {STAT_COUNTER, "repl_rule_scan_listed_objects_total",
+                               "Objects of the rule that scans have listed."},
+    [STAT_RULE_SCAN_REQUESTS] = {STAT_COUNTER, "repl_rule_scan_requests_total",
+                                 "Requests that scans have made."},
+    [STAT_RULE_SCAN_FOUND] = {STAT_COUNTER, "repl_rule_scan_found_objects_total",
+                              "Objects that scans have found and handed over."},
+    [STAT_RULE_SCAN_MISSING] = {STAT_COUNTER, "repl_rule_scan_missing_objects_total",
+                                "Replicas that scans did not find at the source."},
+    [STAT_RULE_SCAN_START] = {STAT_GAUGE, "repl_rule_scan_start_timestamp_seconds",
+                              "When the last complete scan began that is believed."},
 };
 
 static void collect(void *arg)
@@ -81,6 +91,9 @@ void engine_stats_init(struct engine *e)
     for (int i = 0; i < STAT_RULE_COUNT; i++) {
         e->families[i] = stat_family(e->stats, table[i].type, table[i].name, table[i].help, labels);
     }
+    static const char *const by_result[] = {"rule", "result", NULL};
+    e->scans = stat_family(e->stats, STAT_COUNTER, "repl_rule_scans_total",
+                           "Scans of the rule's source that ended, by result.", by_result);
     stat_on_collect(e->stats, collect, e);
 }
 
@@ -98,11 +111,36 @@ void engine_stats_drop(struct engine_rule *r)
         stat_drop(r->engine->families[i], r->rule.name);
         r->stats[i] = NULL;
     }
+    stat_drop(r->engine->scans, r->rule.name);
 }
 
 static double seconds(int64_t ms)
 {
     return ms > 0 ? (double)ms / 1000.0 : 0;
+}
+
+static void show_result(struct engine_rule *r, const char *result, uint64_t n)
+{
+    const char *values[] = {r->rule.name, result, NULL};
+    stat_put(stat_get(r->engine->scans, values), (double)n);
+}
+
+static void show_scan(struct engine_rule *r)
+{
+    struct scan_report report;
+    const struct scan_totals *t = &report.totals;
+    if (r->scan == NULL || r->scan->closing || r->scan->feed == NULL) {
+        return;
+    }
+    scan_feed_report(r->scan->feed, &report);
+    show_result(r, "complete", t->complete);
+    show_result(r, "doubted", t->doubted);
+    show_result(r, "stopped", t->stopped);
+    stat_put(r->stats[STAT_RULE_SCAN_LISTED], (double)t->listed);
+    stat_put(r->stats[STAT_RULE_SCAN_REQUESTS], (double)t->requests);
+    stat_put(r->stats[STAT_RULE_SCAN_FOUND], (double)t->found);
+    stat_put(r->stats[STAT_RULE_SCAN_MISSING], (double)t->missing);
+    stat_put(r->stats[STAT_RULE_SCAN_START], seconds((int64_t)report.state.proven_ms));
 }
 
 void engine_stats_show(struct engine_rule *r)
@@ -133,5 +171,6 @@ void engine_stats_show(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_LATE_CHANGES], (double)n->late_changes);
     stat_put(r->stats[STAT_RULE_HELD_DELETES], (double)n->held_objects);
     stat_put(r->stats[STAT_RULE_BRAKE], r->brake.since_ms != 0);
+    show_scan(r);
     stat_load(r->stats[STAT_RULE_LATENCY], n->latency, n->latency_sum_s);
 }

@@ -1,7 +1,13 @@
 /* A task of a rule that replicates all versions. It stands for the key: the source is asked for the
- * key's versions, and those behind the journal's mark are brought over one after the other, oldest
- * first, in the order of that listing and never of arrival. Each is recorded with the mark before
- * the next begins, so that a crash repeats at most the one it met. */
+ * key's versions, and those that stand above all that the journal knows as done are brought over
+ * one after the other, oldest first, in the order of that listing and never of arrival. Each is
+ * recorded before the next begins, so that a crash repeats at most the one it met.
+ *
+ * What the source has removed by its version id stays at the destination: its history only grows.
+ * But what is to be seen there must not differ, unless the rule ignores deletes: when the source's
+ * newest version is one that was done before others that are gone, it becomes the newest again, by
+ * taking back the delete markers that we have made above it, or by writing it anew; when none is
+ * left, the key is deleted. */
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
@@ -10,15 +16,18 @@
 struct engine_versions {
     struct engine_work *work;
     struct journal_call call;
-    struct arena arena; /* of the mark */
-    bool has_mark;
-    struct version_mark mark; /* as it was when the listing began */
-    bool by_time;             /* the mark's version is gone: what is older is done with */
+    struct arena arena;         /* of the marks */
+    struct version_mark *marks; /* as they were when the listing began, the newest first */
+    size_t mark_count;
+    const struct replica *replica; /* as it was then; or NULL */
     struct engine_op *page;
-    struct engine_op *newer;   /* the page before it, or NULL */
-    size_t left;               /* entries of `page` that are to be done; the next one is the last */
-    bool more;                 /* there are newer ones than this page's */
-    struct engine_op *removal; /* of a delete marker */
+    struct engine_op *newer; /* the page before it, or NULL */
+    size_t left;             /* entries of `page` that are to be done; the next one is the last */
+    bool more;               /* there are newer ones than this page's */
+    bool is_gone;            /* the source lists none … */
+    bool is_proven;          /* … and has none */
+    size_t lifted;           /* of the marks: whose delete markers were taken back */
+    struct engine_op *op;    /* any other than the listing */
 };
 
 static void list_page(struct engine_versions *v, struct span after, struct span token);
@@ -51,11 +60,6 @@ static void end(struct engine_versions *v, const struct copy_outcome *outcome)
     engine_finish_copy(v->work, outcome);
 }
 
-static void stop(struct engine_versions *v)
-{
-    end(v, &(struct copy_outcome){.end = COPY_STOPPED});
-}
-
 static void skip(struct engine_versions *v, const char *reason)
 {
     end(v, &(struct copy_outcome){.end = COPY_SKIPPED, .skip_reason = reason});
@@ -70,7 +74,65 @@ static void fail(struct engine_versions *v, const struct fail *f, bool source_si
     end(v, &outcome);
 }
 
+/* ---- marks ---- */
+
+static size_t find(const struct version_mark *marks, size_t count, struct span id, struct span etag,
+                   int64_t mtime_ms)
+{
+    size_t i = 0;
+    while (i < count && !version_mark_is(&marks[i], id, etag, mtime_ms)) {
+        i++;
+    }
+    return i;
+}
+
+/* Which mark is of the entry; mark_count: none. */
+static size_t find_mark(const struct engine_versions *v, const struct store_entry *e)
+{
+    return find(v->marks, v->mark_count, e->version_id, e->etag, e->mtime_ms);
+}
+
+/* Whether the destination shows the key, as far as we know. */
+static bool is_visible(const struct engine_versions *v)
+{
+    return (v->mark_count > 0 && !v->marks[0].is_marker) || v->replica != NULL;
+}
+
+/* Nothing is taken away by a marker below others, nor by one of a key that was not to be seen. */
+static bool takes_away(const struct engine_versions *v)
+{
+    bool is_last = v->left <= 1 && !v->more;
+    return is_last && is_visible(v);
+}
+
 /* ---- one version ---- */
+
+static bool may_delete(struct engine_versions *v)
+{
+    struct engine_work *w = v->work;
+    w->kind = COPY_DELETE;
+    if (w->rule->rule.deletes == RULE_DELETES_IGNORE) {
+        skip(v, "the rule ignores deletes");
+        return false;
+    }
+    if (takes_away(v) && !engine_brake_admits(w)) {
+        engine_finish_held(w);
+        return false;
+    }
+    return true;
+}
+
+static struct engine_op *new_op(struct engine_versions *v, enum store_op_kind kind, bool source)
+{
+    struct engine_work *w = v->work;
+    const struct rule *r = &w->rule->rule;
+    v->op = engine_op_new(w->engine, source ? w->rule->from->store : w->rule->to->store);
+    v->op->op.kind = kind;
+    v->op->op.bucket =
+        arena_span(&v->op->arena, span_str(source ? r->source.bucket : r->destination.bucket));
+    v->op->op.key = source ? w->task->key : w->to_key;
+    return v->op;
+}
 
 /* The marker's answer may have been lost: then there are two of them, one above the other, which
  * hide the object as one does. */
@@ -79,7 +141,10 @@ static void removed(struct store_op *op)
     struct engine_versions *v = op->arg;
     struct copy_outcome outcome = {.end = COPY_DELETED};
     struct fail f = op->fail;
-    drop_op(&v->removal);
+    if (op->object.delete_marker) {
+        outcome.dest.version_id = arena_span(&v->arena, op->object.version_id);
+    }
+    drop_op(&v->op);
     if (f.code == 0 || f.code == REPL_ENOKEY) {
         end(v, &outcome);
     } else {
@@ -89,61 +154,80 @@ static void removed(struct store_op *op)
 
 static void remove_latest(struct engine_versions *v)
 {
+    if (may_delete(v)) {
+        engine_op_submit(new_op(v, STORE_DELETE, false), removed, v);
+    }
+}
+
+static void copy_present(struct engine_versions *v)
+{
     struct engine_work *w = v->work;
-    w->kind = COPY_DELETE;
-    if (w->rule->rule.deletes == RULE_DELETES_IGNORE) {
-        skip(v, "the rule ignores deletes");
-        return;
-    }
-    if (!engine_brake_admits(w)) {
-        engine_finish_held(w);
-        return;
-    }
-    v->removal = engine_op_new(w->engine, w->rule->to->store);
-    v->removal->op.kind = STORE_DELETE;
-    v->removal->op.bucket =
-        arena_span(&v->removal->arena, span_str(w->rule->rule.destination.bucket));
-    v->removal->op.key = w->to_key;
-    engine_op_submit(v->removal, removed, v);
+    w->kind = COPY_OBJECT;
+    w->size_hint = (int64_t)present(v)->size;
+    w->version_id = present(v)->version_id;
+    engine_work_copy(w);
 }
 
 static void do_next(struct engine_versions *v)
 {
     if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else if (present(v)->is_marker) {
         remove_latest(v);
     } else {
-        v->work->kind = COPY_OBJECT;
-        v->work->size_hint = (int64_t)present(v)->size;
-        v->work->version_id = present(v)->version_id;
-        engine_work_copy(v->work);
+        copy_present(v);
     }
+}
+
+/* The listing had none, but the key is there when it is asked for: one of them comes too late. */
+static void tell_unsteady(struct engine_versions *v)
+{
+    struct fail f;
+    fail_set(&f, REPL_ECHANGED, "the source lists no version of the key, but has it");
+    v->is_gone = false;
+    fail(v, &f, true);
 }
 
 void engine_versions_copied(struct engine_work *w, const struct copy_outcome *outcome)
 {
     struct engine_versions *v = w->versions;
     bool is_other = outcome->end == COPY_DONE && outcome->source.version_id.len > 0 &&
-                    !span_eq(outcome->source.version_id, present(v)->version_id);
+                    !v->is_gone && !span_eq(outcome->source.version_id, present(v)->version_id);
     if (is_other) { /* an earlier life's upload of a version that the source has no longer */
         do_next(v);
+    } else if (v->is_gone && outcome->source_there) {
+        tell_unsteady(v);
     } else {
         end(v, outcome);
     }
 }
 
-void engine_versions_fill(struct engine_work *w, struct finish *finish, struct arena *a)
+static struct span became(const struct engine_versions *v, const struct copy_outcome *outcome)
+{
+    size_t i = find_mark(v, present(v));
+    bool is_new = outcome->end == COPY_DONE || outcome->end == COPY_DELETED || outcome->is_there;
+    return is_new              ? outcome->dest.version_id
+           : i < v->mark_count ? v->marks[i].dest_version
+                               : (struct span){0};
+}
+
+void engine_versions_fill(struct engine_work *w, const struct copy_outcome *outcome,
+                          struct finish *finish, struct arena *a)
 {
     struct engine_versions *v = w->versions;
+    finish->no_versions = v->is_gone && (v->is_proven || outcome->end == COPY_DELETED);
     if (v->left == 0) {
         return; /* there was nothing to do */
     }
     struct version_mark *mark = arena_alloc(a, sizeof(*mark));
-    mark->version_id = arena_span(a, present(v)->version_id);
-    mark->mtime_ms = present(v)->mtime_ms;
+    *mark = (struct version_mark){.version_id = arena_span(a, present(v)->version_id),
+                                  .etag = arena_span(a, present(v)->etag),
+                                  .mtime_ms = present(v)->mtime_ms,
+                                  .is_marker = present(v)->is_marker,
+                                  .dest_version = arena_span(a, became(v, outcome))};
     finish->version = mark;
     finish->goes_on = v->left > 1 || v->more;
+    finish->takes_nothing = !takes_away(v);
 }
 
 void engine_versions_next(struct engine_work *w)
@@ -157,37 +241,140 @@ void engine_versions_next(struct engine_work *w)
     }
 }
 
+/* ---- back to an older version: newer ones were removed by their ids ---- */
+
+static void lift(struct engine_versions *v);
+
+/* What is to be seen now is what the version became; else it is written anew. */
+static void looked(struct store_op *op)
+{
+    struct engine_versions *v = op->arg;
+    const struct store_entry *e = present(v);
+    const struct version_mark *mark = &v->marks[v->lifted];
+    struct fail f = op->fail;
+    bool is_shown = f.code == 0 && op->object.version_id.len > 0 &&
+                    span_eq(op->object.version_id, mark->dest_version);
+    struct copy_outcome outcome = {.end = COPY_SKIPPED,
+                                   .skip_reason = "its delete marker was taken back",
+                                   .is_there = true,
+                                   .bytes = e->size};
+    outcome.source = (struct store_object){
+        .etag = e->etag, .version_id = e->version_id, .mtime_ms = e->mtime_ms, .size = e->size};
+    outcome.dest = (struct store_object){.etag = arena_span(&v->arena, op->object.etag),
+                                         .version_id = mark->dest_version};
+    drop_op(&v->op);
+    if (is_shown) {
+        end(v, &outcome);
+    } else if (f.code == 0 || f.code == REPL_ENOKEY) {
+        do_next(v);
+    } else {
+        fail(v, &f, false);
+    }
+}
+
+static void lifted(struct store_op *op)
+{
+    struct engine_versions *v = op->arg;
+    struct fail f = op->fail;
+    drop_op(&v->op);
+    if (f.code != 0 && f.code != REPL_ENOKEY) {
+        fail(v, &f, false);
+    } else if (!engine_work_may_go_on(v->work)) {
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
+    } else {
+        v->lifted++;
+        lift(v);
+    }
+}
+
+/* One marker of ours after the other, until the version that they hide is the next. */
+static void lift(struct engine_versions *v)
+{
+    if (v->lifted == find_mark(v, present(v))) {
+        engine_op_submit(new_op(v, STORE_HEAD, false), looked, v);
+        return;
+    }
+    struct engine_op *o = new_op(v, STORE_DELETE, false);
+    o->op.version_id = v->marks[v->lifted].dest_version;
+    engine_op_submit(o, lifted, v);
+}
+
+/* Evidence: the source says that the object is its latest now, and that none of the markers that we
+ * have made for it is there any more. */
+static bool can_lift(const struct engine_versions *v)
+{
+    size_t above = find_mark(v, present(v));
+    bool are_ours = present(v)->is_latest && !present(v)->is_marker;
+    for (size_t i = 0; are_ours && i < above; i++) {
+        are_ours = v->marks[i].is_marker && v->marks[i].dest_version.len > 0;
+    }
+    return are_ours;
+}
+
+static void turn_back(struct engine_versions *v)
+{
+    v->left = 1;
+    if (v->work->rule->rule.deletes == RULE_DELETES_IGNORE) {
+        skip(v, "the rule ignores deletes");
+    } else if (present(v)->is_marker && !is_visible(v)) {
+        skip(v, "the destination shows no object either");
+    } else if (can_lift(v)) {
+        lift(v);
+    } else {
+        do_next(v);
+    }
+}
+
+static void asked(struct store_op *op)
+{
+    struct engine_versions *v = op->arg;
+    struct fail f = op->fail;
+    drop_op(&v->op);
+    if (f.code == REPL_ENOKEY) {
+        v->is_proven = true;
+        skip(v, "the source has no such key");
+    } else if (f.code != 0) {
+        fail(v, &f, true);
+    } else {
+        tell_unsteady(v);
+    }
+}
+
+/* An empty listing is no evidence: the source is asked for the key itself, by the delete where
+ * there is one. */
+static void all_are_gone(struct engine_versions *v)
+{
+    v->is_gone = true;
+    if (!is_visible(v)) {
+        engine_op_submit(new_op(v, STORE_HEAD, true), asked, v);
+    } else if (may_delete(v)) {
+        v->work->version_id = (struct span){0};
+        engine_work_copy(v->work);
+    }
+}
+
 /* ---- the listing ---- */
-
-static bool is_mark(const struct engine_versions *v, const struct store_entry *e)
-{
-    return v->has_mark && span_eq(e->version_id, v->mark.version_id) &&
-           (!span_eq_str(e->version_id, "null") || e->mtime_ms == v->mark.mtime_ms);
-}
-
-static bool is_done(const struct engine_versions *v, const struct store_entry *e)
-{
-    return v->by_time ? e->mtime_ms < v->mark.mtime_ms : is_mark(v, e);
-}
 
 static bool is_ours(const struct engine_versions *v, const struct store_entry *e)
 {
     return span_eq(e->key, v->work->task->key);
 }
 
-/* How many entries of a page are the key's and not done. */
+/* How many entries of a page are the key's and stand above all that is done. */
 static size_t count_new(const struct engine_versions *v, const struct store_op *op)
 {
     size_t n = 0;
-    while (n < op->entry_count && is_ours(v, &op->entries[n]) && !is_done(v, &op->entries[n])) {
+    while (n < op->entry_count && is_ours(v, &op->entries[n]) &&
+           find_mark(v, &op->entries[n]) == v->mark_count) {
         n++;
     }
     return n;
 }
 
+/* All that is new stands before; of the page only `count` entries do. */
 static void begin_page(struct engine_versions *v, size_t count)
 {
-    if (count == 0 && v->newer != NULL) {
+    if (count == 0) {
         drop_op(&v->page);
         v->page = v->newer;
         v->newer = NULL;
@@ -198,10 +385,17 @@ static void begin_page(struct engine_versions *v, size_t count)
         drop_op(&v->newer);
     }
     v->left = count;
-    if (count == 0) {
-        skip(v, v->has_mark ? "the destination has this version" : "the source has no such key");
+    do_next(v);
+}
+
+static void nothing_is_new(struct engine_versions *v, bool is_met)
+{
+    if (!is_met) {
+        all_are_gone(v);
+    } else if (find_mark(v, &v->page->op.entries[0]) == 0) {
+        skip(v, "the destination has this version");
     } else {
-        do_next(v);
+        turn_back(v);
     }
 }
 
@@ -213,20 +407,21 @@ static void page_listed(struct store_op *op)
         fail(v, &f, true);
         return;
     }
+    if (!engine_work_may_go_on(v->work)) {
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
+        return;
+    }
     size_t count = count_new(v, op);
     bool is_met = count < op->entry_count && is_ours(v, &op->entries[count]);
     bool is_last = count < op->entry_count || op->next_key.len == 0;
-    if (is_last && !is_met && v->has_mark && !v->by_time) {
-        v->by_time = true;
-        drop_op(&v->page);
-        drop_op(&v->newer);
-        list_page(v, (struct span){0}, (struct span){0});
-    } else if (is_last) {
-        begin_page(v, count);
-    } else {
+    if (!is_last) {
         drop_op(&v->newer);
         v->newer = v->page;
         list_page(v, op->next_key, op->next_token);
+    } else if (count == 0 && v->newer == NULL) {
+        nothing_is_new(v, is_met);
+    } else {
+        begin_page(v, count);
     }
 }
 
@@ -243,30 +438,39 @@ static void list_page(struct engine_versions *v, struct span after, struct span 
     engine_op_submit(o, page_listed, v);
 }
 
-/* ---- the mark ---- */
+/* ---- the marks ---- */
 
-/* The rule replicated only the latest version for a while: what it has brought over then is newer
- * than the mark, and done with. */
-static void take_replica(struct engine_versions *v, const struct replica *replica)
+/* The rule replicated only the latest version for a while: what it has brought over then stands
+ * above the marks, and is done with. */
+static int take_replica(struct engine_versions *v, struct version_mark *marks, size_t count)
 {
-    bool is_newer = !v->has_mark || replica->source_mtime_ms > v->mark.mtime_ms;
-    if (replica->source_version.len > 0 && is_newer) {
-        v->mark = (struct version_mark){.version_id = replica->source_version,
-                                        .mtime_ms = replica->source_mtime_ms};
-        v->has_mark = true;
+    const struct replica *r = v->replica;
+    bool is_own =
+        r != NULL && r->source_version.len > 0 &&
+        find(marks, count, r->source_version, r->source_etag, r->source_mtime_ms) == count;
+    if (is_own) {
+        v->marks[0] = (struct version_mark){.version_id = r->source_version,
+                                            .etag = r->source_etag,
+                                            .mtime_ms = r->source_mtime_ms,
+                                            .dest_version = r->dest_version};
     }
+    return is_own;
 }
 
 static int run_load(struct backend *b, struct journal_call *call)
 {
     struct engine_versions *v = CONTAINER_OF(call, struct engine_versions, call);
     const struct task *task = v->work->task;
-    int status = b->ops->version_get(b, &v->arena, task->rule, task->key, &v->mark);
-    v->has_mark = status == 0;
-    if (task->replica != NULL) {
-        take_replica(v, task->replica);
+    struct version_mark *marks;
+    size_t count;
+    int status = b->ops->version_marks(b, &v->arena, task->rule, task->key, &marks, &count);
+    if (status == 0) {
+        v->marks = arena_alloc(&v->arena, (count + 1) * sizeof(*v->marks));
+        int own = take_replica(v, marks, count);
+        memcpy(v->marks + own, marks, count * sizeof(*marks));
+        v->mark_count = count + (size_t)own;
     }
-    return status == REPL_ENOTFOUND ? 0 : status;
+    return status;
 }
 
 static void loaded(struct journal_call *call)
@@ -275,7 +479,7 @@ static void loaded(struct journal_call *call)
     if (call->status != 0) {
         fail(v, &call->fail, true);
     } else if (!engine_work_may_go_on(v->work)) {
-        stop(v);
+        end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else {
         list_page(v, (struct span){0}, (struct span){0});
     }
@@ -283,8 +487,9 @@ static void loaded(struct journal_call *call)
 
 void engine_versions_start(struct engine_work *w)
 {
-    engine_versions_free(w->versions);
     struct engine_versions *v = MEM_NEW(struct engine_versions);
+    v->replica = w->versions == NULL ? w->task->replica : NULL; /* later the marks know more */
+    engine_versions_free(w->versions);
     w->versions = v;
     v->work = w;
     arena_init(&v->arena);

@@ -11,15 +11,10 @@
 #define ADVANCE_EVERY_MS 10000 /* an event of it, at most */
 #define LATE_PAGE        20000 /* tasks that are counted as late a refresh, about */
 
-/* A feed that serves a rule: a body of it in quarantine holds the watermark where it can have been
- * when the body came. */
-struct lag_hold {
-    const char *feed;
-    int64_t margin_ms; /* a change can be so much older than the body that told it */
-};
-
 struct lag_row {
     uint32_t rule;
+    struct span endpoint; /* of its source */
+    struct span bucket;
     bool paused;
     int64_t through_ms; /* of the feeds; 0 = they have brought nothing yet */
     int64_t scan_ms;    /* start of the scan that is to prove something; 0 = none */
@@ -27,8 +22,6 @@ struct lag_row {
     int64_t late_before_ms;
     uint64_t handed_over;
     uint64_t found;
-    struct lag_hold *holds;
-    size_t hold_count;
     struct engine_prefix *prefixes; /* whole keys' */
     size_t prefix_count;
     struct event_plan missed;  /* for each task that turns late */
@@ -47,7 +40,7 @@ struct lag_row {
 struct lag_call {
     struct journal_call call;
     struct engine *engine;
-    struct arena arena; /* of holds */
+    struct arena arena; /* of what the rows point at */
     struct lag_row *rows;
     size_t count;
 };
@@ -86,19 +79,15 @@ static int64_t reached(const struct lag_row *row)
     return t > row->frontier.proven_ms ? t : row->frontier.proven_ms;
 }
 
-static int find_hold(struct backend *b, struct lag_row *row)
+static int find_hold(struct backend *b, struct arena *a, struct lag_row *row)
 {
-    int status = 0;
-    for (size_t i = 0; status == 0 && i < row->hold_count; i++) {
-        const struct lag_hold *h = &row->holds[i];
-        int64_t oldest_ms = 0;
-        status =
-            b->ops->quarantine_oldest(b, span_str(h->feed), row->frontier.proven_ms, &oldest_ms);
-        int64_t held_ms = oldest_ms > h->margin_ms ? oldest_ms - h->margin_ms : 1;
-        if (oldest_ms > 0 && (row->held_ms == 0 || held_ms < row->held_ms)) {
-            row->held_ms = held_ms;
-            engine_print_key(span_str(h->feed), row->held_by, sizeof(row->held_by));
-        }
+    struct quarantine_hold hold;
+    struct quarantine_place of = {
+        .endpoint = row->endpoint, .bucket = row->bucket, .scan_ms = row->frontier.proven_ms};
+    int status = b->ops->quarantine_hold(b, a, &of, &hold);
+    if (status == 0 && hold.any) {
+        row->held_ms = hold.hold_ms > 0 ? hold.hold_ms : 1;
+        engine_print_key(hold.feed, row->held_by, sizeof(row->held_by));
     }
     return status;
 }
@@ -167,7 +156,7 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
         status = b->ops->frontier(b, a, row->rule, &row->frontier);
     }
     if (status == 0) {
-        status = find_hold(b, row);
+        status = find_hold(b, a, row);
     }
     if (status != 0) {
         return status;
@@ -271,28 +260,6 @@ int64_t engine_scan_ms(const struct engine_rule *r)
     return scan != NULL && scan->feed != NULL && !scan->closing ? scan->feed->status.proven_ms : 0;
 }
 
-/* Not outboxes: these pass over what they cannot read, and count it. */
-static void fill_holds(const struct engine_rule *r, struct arena *a, struct lag_row *row)
-{
-    struct engine *e = r->engine;
-    size_t room = 0;
-    LIST_FOR (link, &e->feeds) {
-        room++;
-    }
-    row->holds = arena_alloc(a, (room + 1) * sizeof(*row->holds));
-    LIST_FOR (link, &e->feeds) {
-        const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);
-        enum feed_kind kind = ef->feed->kind;
-        if (kind != FEED_OUTBOX && engine_feed_serves(ef, r)) {
-            row->holds[row->hold_count++] = (struct lag_hold){
-                .feed = arena_strdup(a, ef->feed->name),
-                .margin_ms =
-                    kind == FEED_WEBHOOK ? engine_arrivals_margin(ef, r) : LATENESS_LEAST_MS,
-            };
-        }
-    }
-}
-
 /* One scan at a time is to prove something: a backlog that never ends before the next one does must
  * not put it off for ever. */
 static void take_scan(struct engine_rule *r)
@@ -341,6 +308,8 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
         if (rows != NULL) {
             take_scan(r);
             rows[n] = (struct lag_row){.rule = r->rule.number,
+                                       .endpoint = arena_span(a, span_str(r->rule.source.endpoint)),
+                                       .bucket = arena_span(a, span_str(r->rule.source.bucket)),
                                        .paused = !r->rule.enabled,
                                        .through_ms = engine_complete_through(e, r, NULL),
                                        .scan_ms = r->proof_ms,
@@ -348,7 +317,6 @@ static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
                                        .late_before_ms = now_ms - r->rule.objective_ms,
                                        .handed_over = r->handed_over,
                                        .found = r->found};
-            fill_holds(r, a, &rows[n]);
             fill_prefixes(r, a, &rows[n]);
             plan_events(r, a, &rows[n]);
         }

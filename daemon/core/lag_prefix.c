@@ -138,7 +138,7 @@ bool engine_prefix_status(struct engine *e, const char *rule, size_t at, struct 
     *ret = (struct prefix_status){
         .prefix = p->prefix, .watermark_ms = p->watermark_ms, .proven_ms = p->proven_ms};
     ret->lag_ms = p->watermark_ms > 0 ? engine_now_ms(e) - p->watermark_ms : 0;
-    engine_lag_text(r, &p->oldest, &lag);
+    engine_lag_text(r, &p->oldest, engine_lag_due(e, r), &lag);
     if (!p->known && r->rule.enabled) {
         lag.blocker = LAG_TASK;
         snprintf(

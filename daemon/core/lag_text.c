@@ -40,27 +40,32 @@ const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f
     return r != NULL && engine_endpoint_blocks(r, f, &name) ? name : NULL;
 }
 
+static void text_of_failed(const struct engine_oldest *o, struct rule_lag *lag)
+{
+    char when[32];
+    time_iso(o->ms, when);
+    lag->blocker = LAG_FAILED_TASK;
+    snprintf(lag->waits_for, sizeof(lag->waits_for),
+             "object %s, changed %s, failed and waits for a decision to retry or drop it", o->key,
+             when);
+}
+
+static void text_of_brake(const struct engine_rule *r, struct rule_lag *lag)
+{
+    char when[32];
+    time_iso(r->brake.since_ms, when);
+    lag->blocker = LAG_BRAKE;
+    snprintf(lag->waits_for, sizeof(lag->waits_for),
+             "%" PRIu64 " deletes are held since %s: %s; replctl rule confirm-deletes lets them go",
+             r->counts.held_objects, when, r->brake.why);
+}
+
 static void text_of_task(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
 {
     char when[32], copy[96];
-    time_iso(o->ms, when);
     struct fail f = {0};
     const char *name = NULL;
-    if (o->state == TASK_FAILED) {
-        lag->blocker = LAG_FAILED_TASK;
-        snprintf(lag->waits_for, sizeof(lag->waits_for),
-                 "object %s, changed %s, failed and waits for a decision to retry or drop it",
-                 o->key, when);
-        return;
-    }
-    if (o->state == TASK_HELD) {
-        lag->blocker = LAG_BRAKE;
-        snprintf(lag->waits_for, sizeof(lag->waits_for),
-                 "%" PRIu64 " deletes are held, the oldest of %s: %s; replctl rule confirm-deletes "
-                 "lets them go",
-                 r->counts.held_objects, when, r->brake.why);
-        return;
-    }
+    time_iso(o->ms, when);
     if (engine_endpoint_blocks(r, &f, &name)) {
         lag->blocker = LAG_ENDPOINT;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "endpoint %s does not take work: %s", name,
@@ -77,18 +82,60 @@ static void text_of_task(struct engine_rule *r, const struct engine_oldest *o, s
              o->ms <= lag->watermark_ms ? ", told late" : "", what);
 }
 
+/* Also of one that moves as it should, and is not yet where somebody wants it. */
+static void why_webhook(const struct engine_feed *ef, const struct engine_rule *r, char *to,
+                        size_t size)
+{
+    char when[32];
+    engine_arrivals_why(ef, r, to, size);
+    if (to[0] != 0) {
+        return;
+    }
+    time_iso(engine_arrivals_through(ef, r), when);
+    if (ef->feed->canary) {
+        snprintf(to, size, "has told everything up to %s, waits for the event of a newer canary",
+                 when);
+    } else {
+        snprintf(to, size,
+                 "events may come %" PRId64 " s late, so nothing is known beyond %s (late: in the "
+                 "configuration; canary: true knows sooner)",
+                 ef->feed->late_ms / 1000, when);
+    }
+}
+
+/* Of a rule that lives by scans alone, or has. */
+static void text_of_scan(const struct engine_rule *r, char *to, size_t size)
+{
+    struct scan_report report;
+    scan_feed_report(r->scan->feed, &report);
+    if (r->rule.scan.mode == RULE_SCAN_OFF || r->rule.scan.mode == RULE_SCAN_ONCE) {
+        snprintf(to, size,
+                 "nothing tells of changes any more, as scans are off and no outbox, webhook or "
+                 "queue serves the source; replctl scan start confirms what is there now");
+    } else if (report.waits[0] != 0) {
+        snprintf(to, size, "%s", report.waits);
+    } else if (report.doubt[0] != 0) {
+        snprintf(to, size, "the last scan proves nothing: %s", report.doubt);
+    }
+}
+
 static void text_of_feed(const struct engine_feed *ef, const struct engine_rule *r,
                          struct rule_lag *lag)
 {
     lag->blocker = LAG_FEED;
     const struct feed_status *s = &ef->feed->status;
-    char text[200] = "";
+    char text[480] = "";
     const char *why = "not read to its end yet";
+    if (ef == r->scan) {
+        text_of_scan(r, text, sizeof(text));
+    }
     if (s->state == FEED_DOWN) {
         why = s->fail.text;
+    } else if (text[0] != 0) {
+        why = text;
     } else if (ef->feed->kind == FEED_WEBHOOK) {
-        engine_arrivals_why(ef, r, text, sizeof(text));
-        why = text[0] != 0 ? text : "waits for the event of a canary";
+        why_webhook(ef, r, text, sizeof(text));
+        why = text;
     } else if (s->waiting_for[0] != 0) {
         why = s->waiting_for;
     }
@@ -107,30 +154,59 @@ static void text_of_quarantine(const struct engine_rule *r, struct rule_lag *lag
         r->held_by);
 }
 
-void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, struct rule_lag *lag)
+/* What stands still until somebody decides. Whatever else there is to wait for passes by itself, so
+ * this is said first, also where it is not what the watermark meets next. */
+static bool text_of_decision(const struct engine_rule *r, const struct engine_oldest *o,
+                             struct rule_lag *lag)
+{
+    bool is_held = o == &r->oldest ? r->counts.held_objects > 0 : o->any && o->state == TASK_HELD;
+    if (is_held) {
+        text_of_brake(r, lag);
+    } else if (o->any && o->state == TASK_FAILED) {
+        text_of_failed(o, lag);
+    } else if (r->held_ms > 0) {
+        text_of_quarantine(r, lag);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, int64_t until_ms,
+                     struct rule_lag *lag)
 {
     const struct engine_feed *feed = NULL;
     int64_t through = engine_complete_through(r->engine, r, &feed);
-    int64_t usual = BEHIND_MS;
-    if (feed != NULL && feed->feed->kind == FEED_WEBHOOK) {
-        usual += engine_arrivals_usual(feed, r);
-    }
-    bool behind = engine_now_ms(r->engine) - through > usual;
+    bool behind = feed != NULL && through < until_ms;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
     if (!r->rule.enabled) {
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),
                  "the rule is paused; its watermark stands still until it is resumed");
-    } else if (o->any && o->ms - 1 <= through && (r->held_ms == 0 || o->ms <= r->held_ms)) {
+    } else if (text_of_decision(r, o, lag)) {
+        return;
+    } else if (o->any && o->ms - 1 <= through) {
         text_of_task(r, o, lag);
-    } else if (r->held_ms > 0 && r->held_ms <= through && lag->proven_ms < r->held_ms) {
-        text_of_quarantine(r, lag);
-    } else if (behind && feed != NULL) {
+    } else if (behind) {
         text_of_feed(feed, r, lag);
     } else if (o->any) {
         text_of_task(r, o, lag);
+    } else if (through == 0) {
+        lag->blocker = LAG_FEED;
+        snprintf(lag->waits_for, sizeof(lag->waits_for), "its scan is being opened anew");
     }
+}
+
+int64_t engine_lag_due(struct engine *e, const struct engine_rule *r)
+{
+    const struct engine_feed *feed = NULL;
+    engine_complete_through(e, r, &feed);
+    int64_t usual = BEHIND_MS;
+    if (feed != NULL && feed->feed->kind == FEED_WEBHOOK) {
+        usual += engine_arrivals_usual(feed, r);
+    }
+    return engine_now_ms(e) - usual;
 }
 
 /* ---- existing objects ---- */
@@ -236,7 +312,7 @@ int engine_lag(struct engine *e, const char *rule, struct rule_lag *ret)
     ret->latency_p50_s = stat_quantile(latency, 0.50);
     ret->latency_p90_s = stat_quantile(latency, 0.90);
     ret->latency_p99_s = stat_quantile(latency, 0.99);
-    engine_lag_text(r, &r->oldest, ret);
+    engine_lag_text(r, &r->oldest, engine_lag_due(e, r), ret);
     copy_listing(r, ret);
     text_of_existing(r, ret);
     text_of_proof(r, ret);

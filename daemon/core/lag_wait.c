@@ -6,40 +6,67 @@
 #include <stdio.h>
 #include <uv.h>
 
-static void end_wait(struct engine_wait *w, int status, const char *why)
+/* f->code 0: it is there. */
+static void end_wait(struct engine_wait *w, const struct fail *f)
 {
-    struct fail f = {0};
-    if (status != 0) {
-        fail_set(&f, status, "%s", why);
-    }
     list_remove(&w->link);
     timer_stop(&w->timer);
-    engine_done_later(w->engine, w->done, w->arg, status, &f);
+    engine_done_later(w->engine, w->done, w->arg, f->code, f);
     mem_free(w->rule);
     mem_free(w->prefix);
     mem_free(w);
 }
 
-static const char *what_is_missing(const struct engine_wait *w, const struct rule_lag *lag)
+static void refuse(struct engine_wait *w, int status, const char *why)
 {
-    if (w->proven && lag->proof[0] != 0) {
-        return lag->proof;
+    struct fail f;
+    fail_set(&f, status, "%s", why);
+    end_wait(w, &f);
+}
+
+/* The watermark, or that of the prefix, against the time that is waited for; true: said why. */
+static bool watermark_is_missing(const struct engine_wait *w, struct rule_lag *lag)
+{
+    struct engine *e = w->engine;
+    struct engine_rule *r = engine_rule_by_name(e, w->rule);
+    const struct engine_prefix *p = w->prefix != NULL ? engine_prefix_find(r, w->prefix) : NULL;
+    int64_t ms = p != NULL ? p->watermark_ms : r->watermark_ms;
+    lag->watermark_ms = ms;
+    engine_lag_text(r, p != NULL ? &p->oldest : &r->oldest, w->until_ms, lag);
+    if (ms >= w->until_ms) {
+        return false;
     }
-    if (lag->waits_for[0] != 0 || lag->existing[0] == 0 || !w->existing) {
-        return lag->waits_for;
+    if (lag->waits_for[0] == 0) {
+        snprintf(lag->waits_for, sizeof(lag->waits_for), "%s",
+                 w->until_ms > engine_now_ms(e) ? "that time is still to come"
+                                                : "its watermark is being worked out");
     }
-    return lag->existing;
+    return true;
+}
+
+static void say_what_is_missing(const struct engine_wait *w, struct rule_lag *lag, struct fail *f)
+{
+    if (w->proven) {
+        fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not proven so far yet: %s", w->rule, lag->proof);
+    } else if (watermark_is_missing(w, lag)) {
+        fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not there yet: %s", w->rule, lag->waits_for);
+    } else {
+        fail_set(f, UV_ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %s", w->rule,
+                 lag->existing);
+    }
 }
 
 static void wait_timed_out(void *arg)
 {
     struct engine_wait *w = arg;
     struct rule_lag lag;
-    char text[400] = "rule is gone";
+    struct fail f;
     if (engine_lag(w->engine, w->rule, &lag) == 0) {
-        snprintf(text, sizeof(text), "still waiting: %s", what_is_missing(w, &lag));
+        say_what_is_missing(w, &lag, &f);
+    } else {
+        fail_set(&f, UV_ETIMEDOUT, "rule is gone");
     }
-    end_wait(w, UV_ETIMEDOUT, text);
+    end_wait(w, &f);
 }
 
 /* What the caller waits for, as far as the rule is concerned. */
@@ -55,14 +82,12 @@ static bool is_reached(const struct engine_wait *w, struct engine_rule *r)
 
 static void end_reached(struct engine_wait *w, const struct engine_rule *r)
 {
-    char text[120];
-    if (!w->existing || r->existing_failed == 0) {
-        end_wait(w, 0, NULL);
-        return;
+    struct fail f = {0};
+    if (w->existing && r->existing_failed > 0) {
+        fail_set(&f, REPL_ECONFLICT, "%" PRIu64 "%s existing objects failed", r->existing_failed,
+                 r->existing_failed == FRONTIER_FAILED_MAX ? " or more" : "");
     }
-    snprintf(text, sizeof(text), "%" PRIu64 "%s existing objects failed", r->existing_failed,
-             r->existing_failed == FRONTIER_FAILED_MAX ? " or more" : "");
-    end_wait(w, REPL_ECONFLICT, text);
+    end_wait(w, &f);
 }
 
 void engine_waits_check(struct engine *e)
@@ -71,9 +96,9 @@ void engine_waits_check(struct engine *e)
         struct engine_wait *w = CONTAINER_OF(link, struct engine_wait, link);
         struct engine_rule *r = engine_rule_by_name(e, w->rule);
         if (r == NULL) {
-            end_wait(w, REPL_ENOTFOUND, "the rule was deleted");
+            refuse(w, REPL_ENOTFOUND, "the rule was deleted");
         } else if (w->prefix != NULL && engine_prefix_find(r, w->prefix) == NULL) {
-            end_wait(w, REPL_ENOTFOUND, "the rule has no watermark for this prefix");
+            refuse(w, REPL_ENOTFOUND, "the rule has no watermark for this prefix");
         } else if (is_reached(w, r)) {
             end_reached(w, r);
         }
@@ -85,7 +110,7 @@ void engine_waits_end(struct engine *e, const char *rule, int status, const char
     LIST_FOR_SAFE (link, &e->waits) {
         struct engine_wait *w = CONTAINER_OF(link, struct engine_wait, link);
         if (rule == NULL || strcmp(rule, w->rule) == 0) {
-            end_wait(w, status, why);
+            refuse(w, status, why);
         }
     }
 }
@@ -105,7 +130,7 @@ void engine_wait(struct engine *e, const struct engine_wait_options *what, engin
     list_push_back(&e->waits, &w->link);
     timer_init(&w->timer, e->loop, wait_timed_out, w);
     if (engine_rule_by_name(e, w->rule) == NULL) {
-        end_wait(w, REPL_ENOTFOUND, "there is no such rule");
+        refuse(w, REPL_ENOTFOUND, "there is no such rule");
         return;
     }
     if (what->timeout_ms > 0) {

@@ -49,6 +49,12 @@ enum feed_state {
     FEED_ENDED, /* scan: no pass goes on */
 };
 
+static inline const char *feed_state_name(enum feed_state state)
+{
+    static const char *const names[] = {"starting", "up", "down", "ended"};
+    return names[state];
+}
+
 struct feed_status {
     enum feed_state state;
     struct fail fail;            /* FEED_DOWN */
@@ -56,6 +62,7 @@ struct feed_status {
                                     scan: all that was there then was looked at */
     int64_t proven_ms; /* scan: when the last complete one began, all of which is handed over;
                           0 = none yet */
+    bool is_fed;       /* scan: the rule has lived by repeated ones; not known while STARTING */
     uint64_t bad_rows; /* and messages */
     uint64_t waiting;  /* queue: messages in it, approximately */
     uint64_t in_hand;  /* queue: received and not deleted yet */
@@ -113,7 +120,8 @@ struct outbox_feed_options {
     struct feed_host host;
 };
 
-/* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken. */
+/* Cursor "outbox:NAME": identity of the database, id and mark of the last row taken, and whether a
+ * row has named another place than the configured one. */
 struct feed *outbox_feed_new(const struct outbox_feed_options *options);
 
 /* ---- queue: receives messages of SQS, and deletes them when they are durable ---- */

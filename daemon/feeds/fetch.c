@@ -40,7 +40,6 @@ static void get_by_net(struct fetch *fetch, struct span url, fetch_done_fn *done
     g->done = done;
     g->arg = arg;
     g->request = (struct net_request){.class = NET_SMALL,
-                                      .path = net_pick(n->net, NET_SMALL),
                                       .method = "GET",
                                       .url = arena_span(&g->arena, url).ptr,
                                       .into = g->body,

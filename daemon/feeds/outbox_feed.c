@@ -27,6 +27,7 @@ struct outbox_feed {
 
     struct outbox_cursor cursor; /* what is durable with us */
     bool loaded;
+    bool strays;  /* a row named another place than the configured one */
     bool busy;    /* a load, read, trim or append is under way */
     bool drained; /* the last read came to the end of the table */
     bool trim_wanted;
@@ -140,15 +141,50 @@ static void appended(void *arg, int status, const struct fail *f)
     }
 }
 
+/* An outbox belongs to the rules of its configured place, until a row of it names another: from
+ * then on, and while that is not known yet, to all. */
+static void set_place(struct outbox_feed *o)
+{
+    bool keeps_to_it = o->loaded && !o->strays;
+    o->feed.endpoint = keeps_to_it ? o->conf.endpoint : NULL;
+    o->feed.bucket = keeps_to_it ? o->conf.bucket : NULL;
+}
+
+static bool is_named(const char *place, struct span by_row)
+{
+    return place == NULL || span_eq_str(by_row, place);
+}
+
+static void look_for_strays(struct outbox_feed *o)
+{
+    for (size_t i = 0; i < o->batch.count && !o->strays; i++) {
+        const struct change *c = &o->batch.changes[i];
+        if (!is_named(o->conf.endpoint, c->endpoint) || !is_named(o->conf.bucket, c->bucket)) {
+            o->strays = true;
+            LOG_WARNING(o->log, "outbox",
+                        "outbox %s: a row names %.*s/%.*s, which is not its endpoint and bucket in "
+                        "the configuration: all rules wait for it from now on",
+                        o->conf.name, SPAN_ARG(c->endpoint), SPAN_ARG(c->bucket));
+        }
+    }
+    set_place(o);
+}
+
 static void hand_over(struct outbox_feed *o)
 {
     if (o->batch.begins_anew) {
+        o->strays = false;
         LOG_WARNING(o->log, "outbox", "outbox %s has begun anew, read from its start",
                     o->conf.name);
     }
-    char cursor[64];
-    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64 " %016" PRIx64,
-             o->batch.cursor.identity, o->batch.cursor.id, o->batch.cursor.mark);
+    look_for_strays(o);
+    for (size_t i = 0; i < o->batch.count; i++) {
+        o->batch.changes[i].feed = span_str(o->feed.name);
+    }
+    char cursor[80];
+    snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64 " %016" PRIx64 "%s",
+             o->batch.cursor.identity, o->batch.cursor.id, o->batch.cursor.mark,
+             o->strays ? " strays" : "");
     o->host.append(o->host.arg, o->batch.changes, o->batch.count, span_str(o->feed.name),
                    span_str(cursor), appended, o);
 }
@@ -235,9 +271,10 @@ static void tick(void *arg)
 
 static void parse_cursor(struct outbox_feed *o, struct span value)
 {
-    char text[64];
+    char text[80];
     struct outbox_cursor c = {0};
     snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
+    o->strays = strstr(text, " strays") != NULL;
     if (sscanf(text, "%" SCNx64 " %" SCNd64 " %" SCNx64, &c.identity, &c.id, &c.mark) == 3) {
         o->cursor = c;
     } else if (!span_is_empty(value)) {
@@ -255,6 +292,7 @@ static void cursor_loaded(void *arg, int status, struct span value)
         parse_cursor(o, value);
         o->loaded = true;
         o->timer.fn = tick;
+        set_place(o);
     }
     if (!end_step(o)) {
         start_timer(o, o->loaded ? 0 : APPEND_WAIT_MS);
@@ -328,7 +366,7 @@ struct feed *outbox_feed_new(const struct outbox_feed_options *options)
 {
     struct outbox_feed *o = MEM_NEW(struct outbox_feed);
     o->feed.ops = &outbox_feed_ops;
-    o->feed.kind = FEED_OUTBOX; /* of any place: its rows may name another than the default */
+    o->feed.kind = FEED_OUTBOX;
     o->loop = options->loop;
     o->log = options->log;
     o->host = options->host;

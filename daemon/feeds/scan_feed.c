@@ -24,7 +24,6 @@ void scan_wake_in(struct scan *s, uint64_t ms)
 bool scan_may_go(struct scan *s)
 {
     const char *why = s->host.waits(s->host.arg);
-    snprintf(s->waits, sizeof(s->waits), "%s", why != NULL ? why : "");
     if (why != NULL) {
         scan_wake_in(s, WAIT_MS);
     }
@@ -121,11 +120,15 @@ static void cursor_loaded(void *arg, int status, struct span value)
         scan_wake_in(s, SCAN_RETRY_MIN_MS);
         return;
     }
+    const struct rule *rule = s->host.rule(s->host.arg);
     s->is_loaded = true;
     if (status == 0) {
         read_cursor(s, value);
     } else {
         first_cursor(s);
+    }
+    if (rule != NULL) {
+        scope_look(s, rule);
     }
     scan_show(s);
     scan_kick(s);
@@ -142,6 +145,7 @@ void scan_show(struct scan *s)
     status->equal_bytes = s->state.equal_bytes;
     status->complete_through_ms = (int64_t)s->state.proven_ms;
     status->proven_ms = (int64_t)s->state.proven_ms;
+    status->is_fed = s->state.is_fed;
     s->host.news(s->host.arg);
 }
 
@@ -163,7 +167,7 @@ static void look(void *arg)
         load(s);
         return;
     }
-    if (s->state.phase == SCAN_LIST && !s->drops) {
+    if (s->state.phase == SCAN_LIST && s->drops == DROP_NOT) {
         LIST_FOR_SAFE (link, &s->walks) {
             walk_go(CONTAINER_OF(link, struct walk, link));
         }
@@ -192,6 +196,7 @@ static void close_now(struct scan *s)
     }
     timer_stop(&s->timer);
     deferred_cancel(&s->kick);
+    check_free(s);
     arena_done(&s->arena);
     mem_free(s->feed.name);
     mem_free(s);
@@ -255,6 +260,7 @@ struct feed *scan_feed_new(const struct scan_feed_options *options)
     s->width = SCAN_WIDTH;
     list_init(&s->walks);
     arena_init(&s->arena);
+    arena_init(&s->check.arena);
     copy_places(s, options->rule);
     s->feed.endpoint = s->endpoint.ptr;
     s->feed.bucket = s->bucket.ptr;
@@ -264,7 +270,16 @@ struct feed *scan_feed_new(const struct scan_feed_options *options)
     return &s->feed;
 }
 
-void scan_feed_wake(struct feed *feed)
+void scan_feed_wake(struct feed *feed, bool takes_more)
 {
-    scan_kick(CONTAINER_OF(feed, struct scan, feed));
+    struct scan *s = CONTAINER_OF(feed, struct scan, feed);
+    const struct rule *rule = s->host.rule(s->host.arg);
+    if (s->is_loaded && rule != NULL) {
+        if (!takes_more) {
+            s->state.covers = scope_mark(rule);
+            s->is_dirty = true;
+        }
+        scope_look(s, rule);
+    }
+    scan_kick(s);
 }

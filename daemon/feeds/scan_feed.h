@@ -4,10 +4,13 @@
  *
  * A pass lists ranges of keys in parallel, cut in two where nobody knew how many there are, at most
  * SCAN_WIDTH at a time; every page is compared as it comes, so that copying starts with the first
- * one and memory does not depend on how many there are. The cursor holds the ranges not yet done
- * and is stored with what is handed over: after a crash a pass goes on. What a listing does not
- * show is told as deleted after all of it was listed, and only when it can be believed
- * (scan_state.h). Loop thread. */
+ * one and memory does not depend on how many there are. Of a rule that replicates all versions the
+ * versions are listed, and of each key the newest one compared, delete markers included: where that
+ * is done with, all below it are, and where it is not, the key's task looks for all that is new.
+ * The cursor holds the ranges not yet done and is stored with what is handed over: after a crash a
+ * pass goes on. What a listing does not show is told as deleted after all of it was listed, and
+ * only when it can be believed (scan_state.h). When the rule asks for more, a pass that goes on
+ * begins anew. Loop thread. */
 #ifndef REPL_FEEDS_SCAN_FEED_H
 #define REPL_FEEDS_SCAN_FEED_H
 
@@ -20,12 +23,15 @@ struct scan_listed {
     struct span key;
     struct span etag;
     int64_t mtime_ms;
-    bool known; /* answer: needs no work */
+    struct span version_id; /* where versions are compared */
+    bool known;             /* answer: needs no work */
+    bool has_marks;         /* answer: some version of the key is done with */
 };
 
 struct scan_compare {
     struct scan_listed *listed; /* ascending; stay as they are until done */
     size_t count;
+    bool versions; /* of all keys the newest one, which may be a delete marker */
     /* Whether to tell replicas with keys in (after, until] that are not listed and were verified
      * before before_ms. until absent = to the last. */
     bool tell_missing;
@@ -90,17 +96,26 @@ struct scan_feed_options {
 
 /* Cursor "scan:NUMBER". status.state: FEED_UP while a pass goes on, FEED_ENDED while none does. */
 struct feed *scan_feed_new(const struct scan_feed_options *options);
-/* The rule has other options, or this host owns it now: what is due is looked at anew. */
-void scan_feed_wake(struct feed *feed);
+/* The rule has other options: what is due is looked at anew. takes_more: its patterns may take keys
+ * that they did not take before, and what was listed proves nothing of these (the same holds where
+ * the rule begins to take existing objects, or deletes). */
+void scan_feed_wake(struct feed *feed, bool takes_more);
+
+/* Since the program has started. */
+struct scan_totals {
+    uint64_t complete, doubted, stopped; /* passes that ended so */
+    uint64_t listed, requests, found, missing;
+};
 
 /* What people are shown. Strings are the feed's, "" = nothing to say. */
 struct scan_report {
     struct scan_state state;
+    struct scan_totals totals;
     size_t ranges; /* under way or waiting */
     size_t listings;
-    int64_t next_ms; /* when the next pass is due; 0 = none */
+    int64_t next_ms; /* when the next pass is due; 0 = none, or not here */
     char doubt[160]; /* why the last listing could not be believed */
-    char waits[160]; /* why the present one stands still */
+    char waits[160]; /* why the present one stands still, or the next one will */
 };
 void scan_feed_report(const struct feed *feed, struct scan_report *ret);
 

@@ -7,12 +7,13 @@
 
 /* ---- TARGET: what is left to hand over ---- */
 
-static bool is_passed_over(const struct walk *w, const struct store_entry *entry)
+/* Existing objects are not the rule's to copy, unless it says so; an older version is none where
+ * newer ones were brought over: they are gone. */
+static bool is_left_alone(const struct walk *w, const struct store_entry *entry)
 {
     const struct scan_state *state = &w->scan->state;
-    return !w->scan->host.takes(w->scan->host.arg, entry->key) ||
-           (!state->is_whole && entry->mtime_ms > 0 &&
-            entry->mtime_ms + CLOCKS_MS < (int64_t)state->since_ms);
+    return !state->is_whole && entry->mtime_ms > 0 && !w->listed[w->entry_at].has_marks &&
+           entry->mtime_ms + CLOCKS_MS < (int64_t)state->since_ms;
 }
 
 static void count_equal(struct walk *w, const struct store_entry *entry)
@@ -21,17 +22,29 @@ static void count_equal(struct walk *w, const struct store_entry *entry)
     w->counts.equal_bytes += entry->size;
 }
 
+/* A marker on top of versions that are not there yet takes nothing away; and a rule that ignores
+ * deletes wants what stands below. */
+static enum change_kind kind_of(const struct walk *w, const struct store_entry *entry)
+{
+    const struct rule *rule = w->scan->host.rule(w->scan->host.arg);
+    bool is_delete = entry->is_marker && w->listed[w->entry_at].has_marks && rule != NULL &&
+                     rule->deletes != RULE_DELETES_IGNORE;
+    return is_delete ? CHANGE_DELETE : CHANGE_PUT;
+}
+
 static void add_change(struct walk *w, const struct store_entry *entry)
 {
     struct scan *s = w->scan;
+    int64_t size = entry->is_marker ? CHANGE_SIZE_UNKNOWN : (int64_t)entry->size;
     w->counts.found++;
-    w->changes[w->change_count++] = (struct change){.kind = CHANGE_PUT,
+    w->changes[w->change_count++] = (struct change){.kind = kind_of(w, entry),
                                                     .endpoint = s->endpoint,
                                                     .bucket = s->bucket,
                                                     .key = entry->key,
+                                                    .version_id = entry->version_id,
                                                     .etag = entry->etag,
                                                     .feed = span_str("scan"),
-                                                    .size = (int64_t)entry->size,
+                                                    .size = size,
                                                     .event_time_ms = entry->mtime_ms};
 }
 
@@ -40,7 +53,11 @@ int walk_sift(struct walk *w)
     for (; w->entry_at < w->entry_count; w->entry_at++) {
         const struct store_entry *entry = &w->entries[w->entry_at];
         bool known = w->listed[w->entry_at].known;
-        if (is_passed_over(w, entry)) {
+        if (!w->scan->host.takes(w->scan->host.arg, entry->key)) {
+            continue;
+        }
+        if (is_left_alone(w, entry)) {
+            w->counts.left += !known;
             continue;
         }
         int equal = walk_merge(w);
@@ -73,6 +90,7 @@ static void count_page(struct walk *w)
         state->equal_bytes += c->equal_bytes;
         state->found += c->found;
         state->away += c->away;
+        state->left += c->left;
         w->is_counted = true;
     }
 }
@@ -145,7 +163,7 @@ void walk_hand_over(struct walk *w)
     s->host.append(s->host.arg,
                    &(struct scan_batch){.changes = w->changes,
                                         .change_count = w->change_count,
-                                        .existing_until_ms = (int64_t)s->state.since_ms,
+                                        .existing_until_ms = scan_existing_until(&s->state),
                                         .gone = w->gone,
                                         .gone_count = w->gone_count,
                                         .cursor = buf_view(&cursor)},

@@ -27,7 +27,7 @@ enum walk_step {
 };
 
 struct walk_counts {
-    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away;
+    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away, left;
 };
 
 /* Where the destination's listing stands that lies at the same keys. */
@@ -55,7 +55,9 @@ struct walk {
     struct buf until; /* the last one of it … */
     bool is_bounded;  /* … or it has no end */
     bool by_digits;   /* how it is cut next */
-    struct buf token; /* where the server has no order */
+    /* Where the server has no order, and within a key of many versions: */
+    struct buf token;
+    struct buf token_key; /* of versions: belongs to it */
 
     /* The page. */
     struct arena arena;
@@ -75,6 +77,27 @@ struct walk {
     struct walk_target target;
 };
 
+#define SCAN_CHECKS_MAX 32
+
+/* Replicas that were not listed, to be asked for before the pass proves anything. */
+struct scan_check {
+    struct buf keys[SCAN_CHECKS_MAX];
+    size_t count;
+    size_t at;        /* asked for so far */
+    uint64_t offered; /* of which the keys are a sample */
+    char example[80]; /* one that was at the source */
+    struct store_op op;
+    struct arena arena;
+};
+
+/* The pass that goes on ends where it is, once nothing is out: for good, or to begin anew. */
+enum scan_drop {
+    DROP_NOT,
+    DROP_STOP,      /* an operator's word, or nobody wants it any more */
+    DROP_MORE,      /* the rule asks for more than it has looked at */
+    DROP_UNORDERED, /* begins without trust in the order of the listing */
+};
+
 struct scan {
     struct feed feed;
     struct loop *loop;
@@ -91,8 +114,7 @@ struct scan {
     bool is_busy;      /* load, gone or append of the pass itself is out */
     bool is_appending; /* of a walk or of the pass: one at a time, as the cursor names all ranges */
     bool is_dirty;     /* the state is ahead of the stored cursor */
-    bool drops;        /* the pass ends where it is, once nothing is out … */
-    bool restarts;     /* … and begins anew */
+    enum scan_drop drops;
     uint64_t saved_ms; /* monotonic, of the last cursor */
     unsigned failures;
 
@@ -104,9 +126,10 @@ struct scan {
     uint64_t next_ask_ms;
     bool compares_target;
     struct split_alphabet alphabet;
+    struct scan_check check;
+    struct scan_totals before; /* of the passes of this life before the present one */
 
     char doubt[160];
-    char waits[160];
     struct timer timer;
     struct deferred kick;
     loop_fn *closed;
@@ -139,6 +162,8 @@ void walk_fail(struct walk *w, const struct fail *f);
 /* scan_page.c */
 bool page_is_in_order(const struct walk *w);
 void page_sort(struct walk *w); /* by key, none twice */
+/* Of a page of versions: each key's newest one, if it is not of the page before. */
+void page_fold(struct walk *w);
 void page_trim(struct walk *w); /* what is behind the range does not belong to it */
 /* Nobody knows how many keys are behind the page: as many halves as there is room for. */
 void page_cut_up(struct walk *w);
@@ -150,6 +175,24 @@ void walk_note(struct walk *w);
  * is on its way. */
 int walk_merge(struct walk *w);
 void walk_target_done(struct walk *w);
+
+/* scan_scope.c */
+uint64_t scope_mark(const struct rule *rule); /* of its patterns; never 0 */
+/* Whether existing objects are the rule's to look at. */
+bool scope_is_whole(const struct rule *rule);
+/* Whether all versions are. */
+bool scope_takes_versions(const struct rule *rule);
+/* What the rule asks for is what the pass that now begins looks at. */
+void scope_take(struct scan *s, const struct rule *rule);
+/* Where it asks for more since: nothing is proven, and the pass that goes on begins anew. */
+void scope_look(struct scan *s, const struct rule *rule);
+
+/* scan_check.c */
+void check_begin(struct scan *s);
+void check_offer(struct scan *s, struct span key, bool for_sure);
+/* False: the next one is asked for, and a kick follows. */
+bool check_is_done(struct scan *s);
+void check_free(struct scan *s);
 
 /* scan_pass.c */
 void pass_go(struct scan *s); /* what is not a walk's: begin, clear, gone, end */

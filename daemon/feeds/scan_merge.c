@@ -9,7 +9,7 @@ static void target_listed(struct store_op *op)
     w->busy = false;
     w->asking = NULL;
     scan_kick(s);
-    if (scan_ended(s) || s->drops) {
+    if (scan_ended(s) || s->drops != DROP_NOT) {
         return;
     }
     if (fail_class(op->fail.code) == FAIL_AUTH) {

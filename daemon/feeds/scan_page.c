@@ -39,6 +39,22 @@ void page_sort(struct walk *w)
     w->entry_count = n;
 }
 
+void page_fold(struct walk *w)
+{
+    bool is_unordered = w->scan->state.is_unordered;
+    struct span before = buf_view(&w->after);
+    size_t n = 0;
+    for (size_t i = 0; i < w->entry_count; i++) {
+        const struct store_entry *e = &w->entries[i];
+        bool is_newest = is_unordered ? e->is_latest : !span_eq(before, e->key);
+        before = e->key;
+        if (is_newest) {
+            w->entries[n++] = *e;
+        }
+    }
+    w->entry_count = n;
+}
+
 void page_trim(struct walk *w)
 {
     while (w->is_bounded && w->entry_count > 0 &&

@@ -7,27 +7,35 @@
 #define GONE_PAGE   1000
 #define ROOM_MS     50
 #define PAUSE_MS    1000  /* between two passes of a continuous scan */
+#define DOUBT_MS    60000 /* until a first pass that proved nothing is made again */
 #define LOOK_MAX_MS 60000 /* the wall clock may be set while we sleep */
 
 /* ---- when ---- */
 
 static bool is_missing_existing(const struct scan *s, const struct rule *rule)
 {
-    return (rule->existing || rule->scan.mode == RULE_SCAN_ONCE) && !s->state.was_whole;
+    return scope_is_whole(rule) && !s->state.was_whole;
+}
+
+static bool is_repeated(const struct rule *rule)
+{
+    return rule->scan.mode == RULE_SCAN_EVERY || rule->scan.mode == RULE_SCAN_CONTINUOUS;
 }
 
 static bool is_wanted(const struct scan *s, const struct rule *rule)
 {
-    return s->state.is_asked || is_missing_existing(s, rule) ||
-           rule->scan.mode == RULE_SCAN_EVERY || rule->scan.mode == RULE_SCAN_CONTINUOUS;
+    return s->state.is_asked || is_missing_existing(s, rule) || is_repeated(rule);
 }
 
 /* Wall time of the next pass; 0 = none. */
 static int64_t next_pass_ms(const struct scan *s, const struct rule *rule)
 {
     const struct scan_state *state = &s->state;
-    if (state->is_asked || is_missing_existing(s, rule)) {
+    if (state->is_asked || (state->is_changed && is_repeated(rule))) {
         return 1;
+    }
+    if (is_missing_existing(s, rule)) {
+        return state->doubted_seen != 0 ? (int64_t)(state->ended_ms + DOUBT_MS) : 1;
     }
     if (rule->scan.mode == RULE_SCAN_EVERY) {
         return (int64_t)(state->started_ms + rule->scan.every_ms);
@@ -67,7 +75,7 @@ static void append(struct scan *s, const struct change *changes, size_t count, s
     s->host.append(s->host.arg,
                    &(struct scan_batch){.changes = changes,
                                         .change_count = count,
-                                        .existing_until_ms = (int64_t)s->state.since_ms,
+                                        .existing_until_ms = scan_existing_until(&s->state),
                                         .gone_through = through,
                                         .cursor = buf_view(&cursor)},
                    saved, s);
@@ -81,15 +89,25 @@ static void save(struct scan *s)
 
 /* ---- begin ---- */
 
-static void begin(struct scan *s, const struct rule *rule)
+static void add_pass(struct scan_totals *t, const struct scan_state *state)
 {
-    s->state.is_whole = rule->existing || rule->scan.mode == RULE_SCAN_ONCE;
-    s->state.is_unordered = s->restarts;
-    s->restarts = false;
+    t->listed += state->listed;
+    t->requests += state->requests;
+    t->found += state->found;
+    t->missing += state->missing;
+}
+
+static void begin(struct scan *s, const struct rule *rule, bool unordered)
+{
+    scope_take(s, rule);
+    s->state.is_unordered = unordered;
+    s->state.is_fed = s->state.is_fed || is_repeated(rule);
     s->doubt[0] = '\0';
+    check_begin(s);
+    add_pass(&s->before, &s->state);
     scan_state_begin(&s->state, s->host.now_ms(s->host.arg));
-    if (s->state.is_whole && !s->state.was_whole) {
-        s->state.since_ms = s->state.started_ms;
+    if (s->state.is_whole && s->state.existing_ms == 0) {
+        s->state.existing_ms = s->state.started_ms;
     }
     LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins", s->rule_name);
     save(s);
@@ -101,7 +119,7 @@ static void begin_when_due(struct scan *s, const struct rule *rule)
     int64_t due_ms = next_pass_ms(s, rule);
     int64_t now_ms = s->host.now_ms(s->host.arg);
     if (due_ms != 0 && due_ms <= now_ms && scan_may_go(s)) {
-        begin(s, rule);
+        begin(s, rule, false);
         return;
     }
     if (due_ms > now_ms) {
@@ -121,9 +139,11 @@ static void end(struct scan *s)
     const struct scan_state *state = &s->state;
     LOG_NOTICE(s->log, SCAN_SUBJECT,
                "rule %s: scan is complete objects=%" PRIu64 " equal=%" PRIu64 " found=%" PRIu64
-               " missing=%" PRIu64 " requests=%" PRIu64,
-               s->rule_name, state->listed, state->equal, state->found, state->missing,
+               " missing=%" PRIu64 " left_alone=%" PRIu64 " requests=%" PRIu64,
+               s->rule_name, state->listed, state->equal, state->found, state->missing, state->left,
                state->requests);
+    s->before.complete += scan_state_doubt(state) == NULL || state->is_unordered;
+    s->before.doubted += scan_state_doubt(state) != NULL && !state->is_unordered;
     scan_state_end(&s->state, s->host.now_ms(s->host.arg));
     save(s);
     scan_show(s);
@@ -132,17 +152,18 @@ static void end(struct scan *s)
 void pass_drop(struct scan *s)
 {
     const struct rule *rule = s->host.rule(s->host.arg);
+    enum scan_drop why = s->drops;
     while (!list_is_empty(&s->walks)) {
         walk_free(CONTAINER_OF(list_first(&s->walks), struct walk, link));
     }
-    s->drops = false;
+    s->drops = DROP_NOT;
+    s->before.stopped += s->state.phase != SCAN_IDLE;
     s->state.phase = SCAN_IDLE;
-    s->state.is_asked = s->restarts && s->state.is_asked;
-    if (s->restarts && rule != NULL) {
-        begin(s, rule);
+    s->state.is_asked = why != DROP_STOP && s->state.is_asked;
+    if (why != DROP_STOP && rule != NULL && is_wanted(s, rule)) {
+        begin(s, rule, why == DROP_UNORDERED);
         return;
     }
-    s->restarts = false;
     LOG_NOTICE(s->log, SCAN_SUBJECT, "rule %s: scan is stopped", s->rule_name);
     save(s);
     scan_show(s);
@@ -217,13 +238,18 @@ static void read_gone(struct scan *s)
 
 static void end_list(struct scan *s)
 {
+    if (!check_is_done(s)) {
+        return;
+    }
     const char *doubt = scan_state_doubt(&s->state);
-    snprintf(s->doubt, sizeof(s->doubt), "%s", doubt != NULL ? doubt : "");
+    bool has_example = doubt != NULL && s->state.unlisted > 0;
+    snprintf(s->doubt, sizeof(s->doubt), "%s%s%s", doubt != NULL ? doubt : "",
+             has_example ? ": " : "", has_example ? s->check.example : "");
     if (doubt != NULL) {
         LOG_WARNING(s->log, SCAN_SUBJECT,
                     "rule %s: scan proves nothing and tells no deletes: %s objects=%" PRIu64
                     " before=%" PRIu64 " missing=%" PRIu64,
-                    s->rule_name, doubt, s->state.seen, s->state.proven_seen, s->state.missing);
+                    s->rule_name, s->doubt, s->state.seen, s->state.proven_seen, s->state.missing);
     }
     s->state.phase = SCAN_GONE;
     read_gone(s);
@@ -257,14 +283,17 @@ void pass_go(struct scan *s)
     if (rule == NULL) {
         return;
     }
-    if (s->state.phase != SCAN_IDLE && !s->drops && !is_wanted(s, rule)) {
-        s->drops = true;
+    scope_look(s, rule);
+    bool is_meant = is_wanted(s, rule) && !!s->state.lists_versions == scope_takes_versions(rule);
+    if (s->state.phase != SCAN_IDLE && s->drops == DROP_NOT && !is_meant) {
+        s->drops = is_wanted(s, rule) ? DROP_MORE : DROP_STOP;
     }
-    if (s->drops) {
+    if (s->drops != DROP_NOT) {
         drop_soon(s);
         return;
     }
-    s->compares_target = !s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION;
+    s->compares_target = !s->state.lists_versions &&
+                         (!s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION);
     switch ((enum scan_phase)s->state.phase) {
     case SCAN_IDLE:
         begin_when_due(s, rule);
@@ -302,22 +331,33 @@ int scan_feed_end(struct feed *feed, struct fail *f)
     if (s->state.phase == SCAN_IDLE && !s->state.is_asked) {
         return fail_set(f, REPL_ENOTFOUND, "rule %s: no scan goes on", s->rule_name);
     }
-    s->drops = true;
+    s->drops = DROP_STOP;
     scan_kick(s);
     return 0;
+}
+
+/* Wall time; 0 = none is due, or something is in its way. */
+static int64_t next_shown_ms(const struct scan *s, const struct rule *rule, const char *waits)
+{
+    if (rule == NULL || waits != NULL || !s->is_loaded || s->state.phase != SCAN_IDLE) {
+        return 0;
+    }
+    int64_t due_ms = next_pass_ms(s, rule);
+    int64_t now_ms = s->host.now_ms(s->host.arg);
+    return due_ms != 0 && due_ms < now_ms ? now_ms : due_ms;
 }
 
 void scan_feed_report(const struct feed *feed, struct scan_report *ret)
 {
     const struct scan *s = CONTAINER_OF((struct feed *)(uintptr_t)feed, struct scan, feed);
     const struct rule *rule = s->host.rule(s->host.arg);
-    *ret =
-        (struct scan_report){.state = s->state,
-                             .ranges = s->walk_count,
-                             .listings = s->asking,
-                             .next_ms = rule != NULL && s->is_loaded && s->state.phase == SCAN_IDLE
-                                            ? next_pass_ms(s, rule)
-                                            : 0};
+    const char *waits = s->host.waits(s->host.arg);
+    *ret = (struct scan_report){.state = s->state,
+                                .ranges = s->walk_count,
+                                .listings = s->asking,
+                                .next_ms = next_shown_ms(s, rule, waits)};
+    ret->totals = s->before;
+    add_pass(&ret->totals, &s->state);
     snprintf(ret->doubt, sizeof(ret->doubt), "%s", s->doubt);
-    snprintf(ret->waits, sizeof(ret->waits), "%s", s->waits);
+    snprintf(ret->waits, sizeof(ret->waits), "%s", waits != NULL ? waits : "");
 }

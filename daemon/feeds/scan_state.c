@@ -6,7 +6,9 @@
 
 #define FEW 10 /* so few objects may come and go without a doubt */
 
-/* ---- "1 NUMBER … COUNT " and then spans: "LENGTH BYTES", or "- " for the absent one ---- */
+#define VERSION 2 /* 1 had fewer numbers */
+
+/* ---- "VERSION NUMBER … COUNT " and then spans: "LENGTH BYTES", or "- " for the absent one ---- */
 
 static void print_span(struct span s, struct buf *to)
 {
@@ -21,9 +23,10 @@ static void print_span(struct span s, struct buf *to)
 void scan_state_print(const struct scan_state *s, const struct scan_piece *pieces, size_t count,
                       struct buf *to)
 {
-    buf_str(to, "1 ");
+    buf_printf(to, "%d ", VERSION);
 #define SCAN_NUMBER(member) buf_printf(to, "%" PRIu64 " ", s->member);
     SCAN_NUMBERS(SCAN_NUMBER)
+    SCAN_NUMBERS_2(SCAN_NUMBER)
 #undef SCAN_NUMBER
     buf_printf(to, "%zu ", count);
     for (size_t i = 0; i < count; i++) {
@@ -68,11 +71,15 @@ int scan_state_parse(struct span text, struct arena *a, struct scan_state *ret,
 {
     struct reader r = {.rest = text, .a = a};
     struct scan_state s = {0};
-    if (read_number(&r) != 1) {
+    uint64_t version = read_number(&r);
+    if (version < 1 || version > VERSION) {
         return REPL_EBADINPUT;
     }
 #define SCAN_NUMBER(member) s.member = read_number(&r);
     SCAN_NUMBERS(SCAN_NUMBER)
+    if (version > 1) {
+        SCAN_NUMBERS_2(SCAN_NUMBER)
+    }
 #undef SCAN_NUMBER
     uint64_t count = read_number(&r);
     if (r.error != 0 || count > SCAN_PIECES_MAX || s.phase > SCAN_GONE) {
@@ -99,6 +106,7 @@ void scan_state_begin(struct scan_state *s, int64_t now_ms)
     s->started_ms = (uint64_t)now_ms;
     s->seen = s->listed = s->listed_bytes = s->equal = s->equal_bytes = 0;
     s->found = s->missing = s->away = s->requests = 0;
+    s->left = s->unlisted = 0;
 }
 
 static bool has_shrunk(uint64_t now, uint64_t before)
@@ -115,6 +123,9 @@ const char *scan_state_doubt(const struct scan_state *s)
 {
     if (s->is_unordered) {
         return "the server does not list in the order of keys";
+    }
+    if (s->unlisted > 0) { /* however often it says so */
+        return "the listing is not complete, objects that it does not show are at the source";
     }
     if (s->doubted_seen != 0 && is_about(s->seen, s->doubted_seen - 1)) {
         return NULL;

@@ -22,8 +22,7 @@ enum scan_phase {
 /* X(member): all are uint64_t; times are wall milliseconds, 0 = never. */
 #define SCAN_NUMBERS(X)                                                                            \
     X(phase)        /* enum scan_phase */                                                          \
-    X(since_ms)     /* what was written before are existing objects: start of the rule, or of the  \
-                       first pass that takes them */                                               \
+    X(since_ms)     /* what was written before are existing objects: start of the rule */          \
     X(started_ms)   /* of this pass, or of the last one */                                         \
     X(ended_ms)     /* of the last complete one */                                                 \
     X(proven_ms)    /* start of the last complete one that can be believed */                      \
@@ -43,9 +42,23 @@ enum scan_phase {
     X(away)    /* replicated, but not at the destination any more */                               \
     X(requests)
 
+/* Those that cursors of the first version do not have. */
+#define SCAN_NUMBERS_2(X)                                                                          \
+    X(existing_ms)   /* what was written up to then is existing, too: start of the first pass that \
+                        takes existing objects, or of the last complete one before the rule began  \
+                        to ask for more */                                                         \
+    X(covers)        /* mark of the patterns of the pass that began last; 0 = not known */         \
+    X(tells_missing) /* that pass notes replicas that are not listed, for deletes */               \
+    X(lists_versions) /* that pass lists all versions, which the rule replicates */                \
+    X(is_changed)     /* the rule asks for more since that began */                                \
+    X(is_fed)         /* the rule has lived by repeated scans */                                   \
+    X(left)           /* the rule takes them, but they are older than it: left alone */            \
+    X(unlisted)       /* replicas that were not listed, and are at the source nevertheless */
+
 struct scan_state {
 #define SCAN_NUMBER(member) uint64_t member;
     SCAN_NUMBERS(SCAN_NUMBER)
+    SCAN_NUMBERS_2(SCAN_NUMBER)
 #undef SCAN_NUMBER
 };
 
@@ -61,9 +74,16 @@ void scan_state_print(const struct scan_state *s, const struct scan_piece *piece
 int scan_state_parse(struct span text, struct arena *a, struct scan_state *ret,
                      struct scan_piece **ret_pieces, size_t *ret_count);
 
+/* Puts up to this time are existing objects. */
+static inline int64_t scan_existing_until(const struct scan_state *s)
+{
+    return (int64_t)(s->existing_ms > s->since_ms ? s->existing_ms : s->since_ms);
+}
+
 /* A new pass: what was counted of the one before is forgotten. */
 void scan_state_begin(struct scan_state *s, int64_t now_ms);
-/* Why the listing that has just ended cannot be believed, NULL = it can: nothing was listed, or
+/* Why the listing that has just ended cannot be believed, NULL = it can: it did not show what is at
+ * the source (scan_check.c); nothing was listed, or
  * less than half of what there was, and the pass before did not say the same; or it had no order.
  */
 const char *scan_state_doubt(const struct scan_state *s);

@@ -16,10 +16,10 @@ bool walk_is_over(struct walk *w)
     struct scan *s = w->scan;
     w->busy = false;
     w->asking = NULL;
-    if (s->drops) {
+    if (s->drops != DROP_NOT) {
         scan_kick(s);
     }
-    return scan_ended(s) || s->drops;
+    return scan_ended(s) || s->drops != DROP_NOT;
 }
 
 void walk_fail(struct walk *w, const struct fail *f)
@@ -75,21 +75,23 @@ static void count_ask(struct scan *s)
 
 static void source_listed(struct store_op *op);
 
+/* Versions go on behind a key, whose newest one is done with, or behind a version. */
 static void list_source(struct walk *w)
 {
     struct scan *s = w->scan;
-    bool by_token = s->state.is_unordered && w->token.len > 0;
+    bool by_token = w->token.len > 0;
     arena_done(&w->arena);
     arena_init(&w->arena);
-    w->op = (struct store_op){.kind = STORE_LIST,
-                              .bucket = s->bucket,
-                              .key = s->prefix,
-                              .start_after = buf_view(&w->after),
-                              .token = by_token ? buf_view(&w->token) : (struct span){0},
-                              .max_keys = SCAN_PAGE_KEYS,
-                              .done = source_listed,
-                              .arg = w,
-                              .arena = &w->arena};
+    w->op = (struct store_op){
+        .kind = s->state.lists_versions ? STORE_LIST_VERSIONS : STORE_LIST,
+        .bucket = s->bucket,
+        .key = s->prefix,
+        .start_after = buf_view(by_token && s->state.lists_versions ? &w->token_key : &w->after),
+        .token = by_token ? buf_view(&w->token) : (struct span){0},
+        .max_keys = SCAN_PAGE_KEYS,
+        .done = source_listed,
+        .arg = w,
+        .arena = &w->arena};
     w->asked_ms = s->host.now_ms(s->host.arg);
     w->step = WALK_LISTING;
     w->busy = true;
@@ -109,7 +111,7 @@ static void give_order_up(struct walk *w)
         "rule %s: %s does not list in the order of keys; the scan begins anew, one page after"
         " the other, and tells no deletes",
         s->rule_name, s->from->name);
-    s->drops = s->restarts = true;
+    s->drops = DROP_UNORDERED;
 }
 
 static void tell_odd(struct walk *w)
@@ -120,7 +122,8 @@ static void tell_odd(struct walk *w)
         scan_kick(w->scan);
         return;
     }
-    fail_set(&f, REPL_EPROTO, "ListObjectsV2: a page is not in order, or not behind the last one");
+    fail_set(&f, REPL_EPROTO, "%s: a page is not in order, or not behind the last one",
+             store_op_name(w->op.kind));
     walk_fail(w, &f);
     w->step = WALK_START;
 }
@@ -133,19 +136,18 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
 void walk_compare(struct walk *w)
 {
     struct scan *s = w->scan;
-    const struct rule *rule = s->host.rule(s->host.arg);
     struct span last = w->entry_count > 0 ? w->entries[w->entry_count - 1].key : (struct span){0};
     bool to_end = w->ends || w->entry_count == 0;
-    struct scan_compare what = {
-        .listed = w->listed,
-        .count = w->entry_count,
-        .tell_missing =
-            rule != NULL && rule->deletes != RULE_DELETES_IGNORE && !s->state.is_unordered,
-        .after = w->compared.len > 0 ? buf_view(&w->compared) : buf_view(&w->after),
-        .until = !to_end         ? last
-                 : w->is_bounded ? buf_view(&w->until)
-                                 : (struct span){0},
-        .before_ms = w->asked_ms};
+    struct scan_compare what = {.listed = w->listed,
+                                .count = w->entry_count,
+                                .versions = s->state.lists_versions,
+                                .tell_missing = !s->state.is_unordered,
+                                .after = w->compared.len > 0 ? buf_view(&w->compared)
+                                                             : buf_view(&w->after),
+                                .until = !to_end         ? last
+                                         : w->is_bounded ? buf_view(&w->until)
+                                                         : (struct span){0},
+                                .before_ms = w->asked_ms};
     w->step = WALK_COMPARING;
     w->busy = true;
     s->host.compare(s->host.arg, &what, compared, w);
@@ -158,8 +160,24 @@ static void fill_listed(struct walk *w)
     for (size_t i = 0; i < w->entry_count; i++) {
         w->listed[i] = (struct scan_listed){.key = w->entries[i].key,
                                             .etag = w->entries[i].etag,
+                                            .version_id = w->entries[i].version_id,
                                             .mtime_ms = w->entries[i].mtime_ms};
     }
+}
+
+static void keep_token(struct walk *w, const struct store_op *op)
+{
+    buf_reset(&w->token);
+    buf_span(&w->token, op->next_token);
+    buf_reset(&w->token_key);
+    buf_span(&w->token_key, op->next_key);
+}
+
+/* The whole page is of a key that is done with. */
+static bool is_within_key(const struct walk *w)
+{
+    return w->scan->state.lists_versions && !w->scan->state.is_unordered && w->entry_count == 0 &&
+           w->op.entry_count > 0 && !w->ends;
 }
 
 static void source_listed(struct store_op *op)
@@ -178,7 +196,15 @@ static void source_listed(struct store_op *op)
     }
     w->entries = op->entries;
     w->entry_count = op->entry_count;
-    w->ends = span_is_empty(op->next_token);
+    w->ends = span_is_empty(s->state.lists_versions ? op->next_key : op->next_token);
+    if (s->state.lists_versions) {
+        page_fold(w);
+    }
+    if (is_within_key(w)) {
+        keep_token(w, op);
+        good_step(w);
+        return;
+    }
     if (!s->state.is_unordered && !page_is_in_order(w)) {
         tell_odd(w);
         return;
@@ -189,9 +215,9 @@ static void source_listed(struct store_op *op)
     w->counts = (struct walk_counts){0};
     w->is_counted = false;
     buf_reset(&w->compared);
+    buf_reset(&w->token);
     if (s->state.is_unordered) {
-        buf_reset(&w->token);
-        buf_span(&w->token, op->next_token);
+        keep_token(w, op);
         page_sort(w);
     } else {
         page_trim(w);
@@ -220,9 +246,17 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
     for (size_t i = 0; i < missing_count; i++) {
         w->gone[i] = arena_span(&w->gone_arena, missing[i]);
     }
-    w->gone_count = missing_count;
+    w->gone_count = w->scan->state.tells_missing ? missing_count : 0;
+    for (size_t i = 0; i < missing_count; i++) {
+        bool is_last = w->ends && through.ptr == NULL && i + 1 == missing_count;
+        check_offer(w->scan, missing[i], is_last);
+    }
     buf_reset(&w->compared);
     buf_span(&w->compared, through);
+    if (through.ptr != NULL && w->gone_count == 0) {
+        walk_compare(w);
+        return;
+    }
     step(w, through.ptr != NULL ? WALK_NOTING : WALK_TARGET);
 }
 
@@ -293,6 +327,7 @@ void walk_free(struct walk *w)
     buf_done(&w->after);
     buf_done(&w->until);
     buf_done(&w->token);
+    buf_done(&w->token_key);
     buf_done(&w->compared);
     arena_done(&w->gone_arena);
     arena_done(&w->arena);

@@ -37,15 +37,42 @@ enum setup_sender setup_sender_of(const struct conf_endpoint *endpoint)
                                                             : SETUP_UNKNOWN;
 }
 
-void setup_hook_url(const struct conf_webhook *conf, const char *address, struct buf *to)
+/* "0.0.0.0:8443", "[::]:8443", ":8443": nobody can send there. */
+static bool is_every_address(const char *listen)
 {
+    static const char *const hosts[] = {"", "0.0.0.0", "[::]", "[::0]", "*"};
+    const char *colon = strrchr(listen, ':');
+    struct span host = span_of(listen, colon != NULL ? (size_t)(colon - listen) : strlen(listen));
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        if (span_eq_str(host, hosts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int setup_hook_url(const struct conf_webhook *conf, const char *address, struct buf *to,
+                   struct fail *f)
+{
+    const char *scheme = conf->certificate != NULL ? "https" : "http";
     if (conf->url != NULL) {
         size_t n = strlen(conf->url);
         buf_append(to, conf->url, conf->url[n - 1] == '/' ? n - 1 : n);
-    } else {
-        buf_printf(to, "%s://%s", conf->certificate != NULL ? "https" : "http",
-                   address != NULL ? address : conf->listen);
+        return 0;
     }
+    address = address != NULL ? address : conf->listen;
+    if (is_every_address(address)) {
+        const char *port = strrchr(address, ':');
+        fail_set(f, REPL_EBADINPUT, "the webhook listens on every address of this host (%s)",
+                 address);
+        fail_hint(f,
+                  "say by which one the sender reaches it: webhook: {url: \"%s://HOST%s\"} in "
+                  "repld.yaml, then replctl reload",
+                  scheme, port != NULL ? port : "");
+        return REPL_EBADINPUT;
+    }
+    buf_printf(to, "%s://%s", scheme, address);
+    return 0;
 }
 
 /* ---- commands ---- */

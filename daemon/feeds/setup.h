@@ -26,8 +26,10 @@ struct setup {
     const char *arn; /* where the bucket sends to; NULL = the usual one of the sender */
 };
 
-/* The base of the URL that senders use: as configured, or where the webhook listens. */
-void setup_hook_url(const struct conf_webhook *conf, const char *address, struct buf *to);
+/* The base of the URL that senders use: as configured, or where the webhook listens. REPL_EBADINPUT
+ * where that is every address of the host: none of them is known to be the one. */
+int setup_hook_url(const struct conf_webhook *conf, const char *address, struct buf *to,
+                   struct fail *f);
 /* Commands, a line each, with comments. */
 void setup_commands(const struct setup *s, struct buf *to);
 /* Parameters of CreateTopic, as a form. The token is that of the source, NULL = it has none. */

@@ -2,6 +2,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/notify/conditional.h"
+#include "daemon/notify/former.h"
 
 #include <stdio.h>
 
@@ -36,6 +37,7 @@ struct owner {
     char text[OWNER_DOC_MAX];
     struct buf body;
     uint64_t sent_ms;
+    struct former former; /* the version that it replaced */
     struct conditional *trial;
     char *trial_key;
 
@@ -50,7 +52,6 @@ struct owner {
 
     loop_fn *closed; /* not NULL: closing */
     void *closed_arg;
-    struct deferred end_later;
 };
 
 static uint64_t beat_ms(const struct owner *o)
@@ -194,6 +195,7 @@ static void written(struct store_op *op)
     struct fail f;
     if (op->fail.code == 0) {
         set_etag(o, op->object.etag);
+        former_written(&o->former, o->store, op->object.version_id);
         o->state = OWNER_OURS;
     } else {
         o->state = OWNER_LOOK; /* also after a lost answer: it may have been written */
@@ -368,6 +370,7 @@ struct owner *owner_new(const struct owner_options *options)
     o->ours.takeover_ms = options->takeover_ms;
     timer_init(&o->timer, o->loop, step, o);
     timer_init(&o->lapse, o->loop, lapsed, o);
+    former_init(&o->former, o->loop, o->log, o->bucket, o->key);
     timer_start(&o->timer, 0);
     return o;
 }
@@ -392,7 +395,7 @@ static void released(struct store_op *op)
     struct owner *o = op->arg;
     o->store = NULL;
     arena_done(&o->arena);
-    end(o);
+    former_close(&o->former, end, o);
 }
 
 static void call_back(void *arg)
@@ -408,7 +411,7 @@ static void close_on(struct owner *o)
     o->state = OWNER_RELEASE;
     timer_stop(&o->timer);
     if (store == NULL) {
-        deferred_call(&o->end_later);
+        former_close(&o->former, end, o);
         return;
     }
     o->ours.released = true;
@@ -422,7 +425,6 @@ void owner_close(struct owner *o, loop_fn *closed, void *arg)
     o->closed = closed;
     o->closed_arg = arg;
     o->until_ms = 0;
-    deferred_init(&o->end_later, o->loop, end, o);
     timer_stop(&o->timer);
     timer_stop(&o->lapse);
     if (o->trial != NULL) {

@@ -202,7 +202,6 @@ static void send(struct poster *p)
     }
     p->state = POSTER_SENDING;
     p->request = (struct net_request){.class = NET_SMALL,
-                                      .path = net_pick(p->net, NET_SMALL),
                                       .method = "POST",
                                       .url = p->conf.url,
                                       .headers = headers,

@@ -1,6 +1,7 @@
 #include "daemon/notify/watermark.h"
 
 #include "daemon/base/mem.h"
+#include "daemon/notify/former.h"
 
 #include <stdio.h>
 
@@ -28,6 +29,7 @@ struct watermark {
     int64_t sent_ms; /* the watermark in it … */
     int64_t sent_proven_ms;
     char sent_state[24];
+    struct former former; /* the version that it replaced */
 
     /* … and in the last one that went well; -1: none in this life. */
     int64_t published_ms;
@@ -41,7 +43,6 @@ struct watermark {
 
     bool closing;
     struct store *remove_from; /* NULL: it stays */
-    struct deferred close_later;
     loop_fn *closed;
     void *closed_arg;
 };
@@ -117,6 +118,9 @@ static void put_done(struct store_op *op)
 {
     struct watermark *w = op->arg;
     struct fail f = op->fail;
+    if (f.code == 0) {
+        former_written(&w->former, w->store, op->object.version_id);
+    }
     w->store = NULL;
     arena_done(&w->arena);
     if (w->closing) {
@@ -191,6 +195,7 @@ struct watermark *watermark_new(const struct watermark_options *o)
     w->failed = stat_get(w->failed_family, values);
     w->published = stat_get(w->published_family, values);
     timer_init(&w->timer, o->loop, publish, w);
+    former_init(&w->former, o->loop, o->log, w->bucket, w->key);
     return w;
 }
 
@@ -217,7 +222,7 @@ static void removed(struct store_op *op)
                     w->rule, op->fail.text, w->key);
     }
     arena_done(&w->arena);
-    end(w);
+    former_close(&w->former, end, w);
 }
 
 static void remove_or_end(struct watermark *w)
@@ -225,7 +230,7 @@ static void remove_or_end(struct watermark *w)
     if (w->remove_from != NULL) {
         submit(w, w->remove_from, STORE_DELETE, removed);
     } else {
-        deferred_call(&w->close_later);
+        former_close(&w->former, end, w);
     }
 }
 
@@ -235,7 +240,6 @@ void watermark_close(struct watermark *w, bool remove, loop_fn *closed, void *ar
     w->remove_from = remove ? w->host.store(w->host.arg) : NULL;
     w->closed = closed;
     w->closed_arg = arg;
-    deferred_init(&w->close_later, w->loop, end, w);
     timer_stop(&w->timer);
     if (remove) {
         stat_drop(w->failed_family, w->rule);

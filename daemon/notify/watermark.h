@@ -20,7 +20,7 @@ struct watermark_doc {
     int64_t watermark_ms; /* 0 = none yet: stands there as 1970 */
     int64_t proven_ms;    /* 0 = none: null */
     const char *state;    /* "ok", or what kind of thing it waits for */
-    char waits_for[320];  /* a sentence; "" = nothing: null */
+    char waits_for[480];  /* a sentence; "" = nothing: null */
     uint64_t pending_objects;
     uint64_t pending_bytes;
     uint64_t failed_objects;

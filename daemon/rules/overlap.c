@@ -149,6 +149,12 @@ int rules_check_circle(const struct rule *rule, const struct rule *others, size_
                  rule->name);
         return REPL_ECONFLICT;
     }
+    if (rule->two_way && rule->versions == RULE_VERSIONS_ALL) {
+        fail_set(f, REPL_ECONFLICT, "rule \"%s\": two_way does not go with versions: all",
+                 rule->name);
+        fail_hint(f, "a delete marker does not say who made it, and would go round for ever");
+        return REPL_ECONFLICT;
+    }
     for (size_t i = 0; i < count; i++) {
         bool other_one = strcmp(others[i].name, rule->name) != 0;
         if (other_one && rules_is_mirror(rule, &others[i], conf) &&

@@ -39,6 +39,33 @@ bool rules_takes_key(const struct rule *rule, struct span key)
     return !any_glob(rule->exclude, rule->exclude_count, rest);
 }
 
+/* Whether each of these patterns is among the others. */
+static bool are_among(const char *const *these, size_t count, const char *const *others,
+                      size_t other_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+        while (at < other_count && strcmp(these[i], others[at]) != 0) {
+            at++;
+        }
+        if (at == other_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool rules_takes_more(const struct rule *now, const struct rule *before)
+{
+    bool took_all = before->include_count == 0;
+    bool takes_all = now->include_count == 0;
+    bool includes_less =
+        took_all || (!takes_all && are_among(now->include, now->include_count, before->include,
+                                             before->include_count));
+    return !includes_less ||
+           !are_among(before->exclude, before->exclude_count, now->exclude, now->exclude_count);
+}
+
 bool rules_has_source(const struct rule *rule, const struct change *change)
 {
     if (change->endpoint.len > 0 && !span_eq_str(change->endpoint, rule->source.endpoint)) {

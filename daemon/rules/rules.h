@@ -15,6 +15,9 @@ bool rules_glob(struct span pattern, struct span text);
 /* Whether the rule takes this key of its source bucket (prefix, include, exclude; reserved, there
  * or at the destination). */
 bool rules_takes_key(const struct rule *rule, struct span key);
+/* Whether `now` may take keys that `before` did not, by their patterns: true where it is not plain
+ * that it does not. */
+bool rules_takes_more(const struct rule *now, const struct rule *before);
 /* Whether the change is of the rule's source and key; an absent endpoint is any. */
 bool rules_matches(const struct rule *rule, const struct change *change);
 /* Whether the rule's source is the change's bucket and endpoint, whatever the key. */

@@ -131,7 +131,6 @@ static enum MHD_Result finish(struct request *req)
         return result;
     }
     if (req->error == S3_OK && req->intake != NULL) {
-        atomic_fetch_add(&req->server->stats.bytes_in, intake_size(req->intake));
         req->error = intake_end(req->intake);
     }
     if (req->error == S3_OK) {
@@ -154,7 +153,9 @@ static enum MHD_Result finish(struct request *req)
 static enum MHD_Result on_body(struct request *req, const char *data, size_t len)
 {
     if (req->error == S3_OK && req->intake != NULL) {
+        uint64_t before = intake_size(req->intake);
         req->error = intake_feed(req->intake, data, len);
+        atomic_fetch_add(&req->server->stats.bytes_in, intake_size(req->intake) - before);
         if (req->fault.action == FAULT_reset && req->fault.after_bytes > 0 &&
             intake_size(req->intake) >= req->fault.after_bytes) {
             return reply_reset(req);

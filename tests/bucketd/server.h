@@ -11,7 +11,7 @@
 struct server_stats {
     atomic_ullong requests[OP_COUNT];
     atomic_ullong errors[OP_COUNT];
-    atomic_ullong bytes_in;  /* payloads, without aws-chunked framing */
+    atomic_ullong bytes_in;  /* payloads as they come, without aws-chunked framing */
     atomic_ullong bytes_out; /* bodies of answers */
     atomic_ullong connections;
     atomic_ullong connections_open;

@@ -198,6 +198,7 @@ def peak_mib(repld):
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SLOW > 1, reason="sanitizers and valgrind take memory of their own")
 def test_the_budget_holds_buffers_and_the_journal(bucketd, bucketd2, bucket, noise):
     """A backlog of long keys and objects of many parts: the journal's cache is in the budget too."""

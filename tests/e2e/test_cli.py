@@ -1,6 +1,9 @@
 """Command lines: help, exit codes, and clear errors for bad input."""
 
 import json
+import os
+import pathlib
+import re
 import subprocess
 
 import pytest
@@ -9,7 +12,8 @@ import yaml
 from lib.repld import WRAP, command, program
 
 GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "lanes", "failures",
-          "doctor", "reload", "migrate")
+          "feed", "path", "scan", "doctor", "reload", "migrate")
+COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "etc/completion/replctl"
 
 
 @pytest.mark.parametrize("name", ["repld", "replctl"])
@@ -31,6 +35,74 @@ def test_every_command_has_help(group):
     assert shown.returncode == 0 and group in shown.stdout
 
 
+def commands():
+    text = command("replctl", "--help").stdout
+    return re.findall(r"^  ([a-z]+(?: [a-z-]+)?)  ", text.split("\n\n")[1], re.MULTILINE)
+
+
+def options(*words):
+    return re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", command("replctl", *words, "--help").stdout,
+                      re.MULTILINE)
+
+
+@pytest.mark.parametrize("args", [["path", "--help"], ["help", "path"], ["path", "-h"]], ids=" ".join)
+def test_help_of_a_group_is_the_groups(args):
+    shown = command("replctl", *args).stdout
+    assert "path forbid" in shown and "rule add" not in shown
+    assert command("replctl", "help", "path", "fix").stdout.startswith("usage: replctl path fix")
+
+
+@pytest.mark.parametrize("words", [[], ["rule"], ["rule", "add"], ["wait"]], ids=" ".join)
+def test_help_is_in_columns(words):
+    """What is too long stands on a line of its own, and its help on the next."""
+    text = command("replctl", *words, "--help").stdout
+    for line in re.findall(r"^  (?:-h, )?--.*|^ {37}.*", text, re.MULTILINE):
+        assert re.fullmatch(r"  .{34} \S.*| {37}\S.*|  \S+( \S+)*", line), line
+
+
+def complete(*words, env=None):
+    """What bash offers behind these words, the last of which is being written."""
+    script = f'''. "{COMPLETION}"; COMP_WORDS=(replctl "$@"); COMP_CWORD=$#
+                _replctl; printf "%s\\n" "${{COMPREPLY[@]}}"'''
+    path = f"{program('replctl').parent}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True,
+                          timeout=120, env={**os.environ, "PATH": path, **(env or {})})
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion_knows_every_command_and_option(tmp_path):
+    nowhere = {"REPLD_SOCKET": str(tmp_path / "none")}
+    assert len(commands()) > 30
+    for name in commands():
+        first, *second = name.split()
+        assert first in complete(first[:2], env=nowhere)
+        assert not second or second[0] in complete(first, "", env=nowhere)
+        assert set(options(*name.split())) == set(complete(*name.split(), "--", env=nowhere)), name
+
+
+def test_completion_knows_values_and_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.yaml").touch()
+    (tmp_path / "folder").mkdir()
+    assert complete("rule", "add", "x", "--scan", "") == ["off", "once", "every", "continuous"]
+    assert complete("rule", "update", "x", "--paused", "--deletes", "p") == ["propagate"]
+    assert complete("apply", "-f", "r") == complete("apply", "--file", "r") == ["rules.yaml"]
+    assert complete("doctor", "--root", "") == ["folder"]
+    assert complete("no-such-command", "") == []
+
+
+def test_completion_knows_names(local):
+    local.add_rule()
+    env = {"REPLD_SOCKET": str(local.repld.socket)}
+    for words in (["rule", "show"], ["scan", "start"], ["feed", "setup"], ["lag"], ["wait"],
+                  ["failures", "drop"], ["uploads", "--rule"]):
+        assert complete(*words, "", env=env) == ["rule"], words
+    assert complete("path", "fix", "s", env=env) == ["src"]
+    assert complete("lanes", "", env=env) == ["src", "dst"]
+    assert complete("rule", "add", "", env=env) == []
+
+
 @pytest.mark.parametrize("args", [
     ["no-such-command"], ["status", "--no-such-option"], ["rule"], ["rule", "add"],
     ["rule", "add", "x", "--source"], ["lag", "--watch=maybe"], ["wait"],
@@ -41,7 +113,23 @@ def test_every_command_has_help(group):
 def test_usage_errors(args, tmp_path):
     done = command("replctl", "--socket", tmp_path / "none.sock", *args)
     assert done.returncode == 2, (done.stdout, done.stderr)
-    assert done.stdout == "" and done.stderr.strip()
+    assert done.stdout == "" and done.stderr.startswith("replctl: ") and "hint: " in done.stderr
+    told = command("replctl", "--socket", tmp_path / "none.sock", "--json", *args)
+    error = json.loads(told.stdout)["error"]
+    assert told.returncode == 2 and error["code"] == "REPL_EBADINPUT"
+    assert done.stderr == f"replctl: {error['text']}\nhint: {error['hint']}\n"
+
+
+def test_words_that_need_quotes_are_named():
+    done = command("replctl", "rule", "add", "x", "--deletes-brake", "5%", "in", "1d")
+    assert done.returncode == 2 and '"in"' in done.stderr and "quoted" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([program("replctl"), "--help"], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=60)
+    assert done.returncode == 1 and "cannot be written" in done.stderr
 
 
 @pytest.mark.parametrize("args, said", [
@@ -72,6 +160,7 @@ BAD_CONFIGURATIONS = {
     "bad kind": ("endpoints:\n  a:\n    kind: ftp\n    url: http://x\n", 3, "kind"),
     "two credentials": ("endpoints:\n  a:\n    url: http://x\n    credentials:\n      profile: p\n"
                         "      anonymous: true\n", 0, "credentials"),
+    "no kinds": ("events:\n  e:\n    url: http://x\n    kinds: []\n", 4, "kinds"),
     "unknown endpoint": ("outboxes:\n  o:\n    path: /tmp/x.db\n    endpoint: none\n", 4, "none"),
 }
 
@@ -91,6 +180,45 @@ def test_check_config_of_a_good_file(tmp_path):
     conf.write_text("memory: 64MiB\nendpoints: {a: {url: http://x}}\n")
     done = command("repld", "--check-config", "--config", conf)
     assert done.returncode == 0 and "1 endpoint, 0 outboxes" in done.stdout
+
+
+FILES = """endpoints:
+  a:
+    url: https://x
+    ca_file: {dir}/ca.pem
+    credentials: {{file: {dir}/keys}}
+webhook:
+  listen: 127.0.0.1:0
+  certificate: {dir}
+  sources:
+    s:
+      endpoint: a
+      token: {{file: {dir}/token}}
+outboxes:
+  made: {{path: {dir}/made.db, create: true}}
+  there: {{path: {dir}/there.db}}
+events:
+  e:
+    url: http://x/
+    secret: {{file: {dir}/secret}}
+"""
+
+
+def test_check_config_looks_at_the_files(tmp_path):
+    conf = tmp_path / "files.yaml"
+    conf.write_text(FILES.format(dir=tmp_path))
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"\n{conf}:8: certificate: {tmp_path} cannot be read: it is a folder" in done.stderr
+    assert done.stderr.splitlines()[0].startswith(f"{conf}:4: ca_file: ")
+    for line, key in ((5, "file"), (12, "file"), (15, "path"), (19, "file")):
+        assert f"warning: {conf}:{line}: {key}: {tmp_path}/" in done.stderr
+    assert "made.db" not in done.stderr
+    for name in ("ca.pem", "keys", "token", "there.db", "secret"):
+        (tmp_path / name).write_text("x")
+    conf.write_text(conf.read_text().replace(f"  certificate: {tmp_path}\n", ""))
+    done = command("repld", "--check-config", "--config", conf)
+    assert done.returncode == 0 and "good" in done.stdout and done.stderr == ""
 
 
 def test_configuration_that_is_not_there(tmp_path):

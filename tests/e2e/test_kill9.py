@@ -64,7 +64,7 @@ def announce(world, changes):
 def torture(world, noise, kills, seed):
     print(f"seed {seed}")
     rng = random.Random(seed)
-    world.add_rule("--deletes", "propagate")
+    world.add_rule("--deletes", "propagate", "--deletes-brake", "off")
     load = Load(world, noise, seed)
     load.start()
     watermark = 0

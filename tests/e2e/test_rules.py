@@ -130,6 +130,30 @@ def test_apply_of_a_bad_file_changes_nothing(local, tmp_path):
     assert local.repld.ctl("rule", "show", "rule", check=False).returncode == 1
 
 
+def test_dry_run_refuses_what_apply_refuses(local, tmp_path):
+    """All of it at once, by line, and nothing is changed."""
+    local.add_rule()
+    place = f"src/{local.from_bucket}/"
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"rules": [
+        {"name": "good", "source": place, "destination": "dst/elsewhere/"},
+        {"name": "rule", "source": f"{place}other/", "destination": f"dst/{local.to_bucket}/"},
+        {"name": "far", "source": place, "destination": "nowhere/b/"}]}, sort_keys=False))
+    lines = file.read_text().splitlines()
+    for options in (["--dry-run"], []):
+        done = local.repld.ctl("apply", "-f", file, *options, check=False)
+        assert done.returncode == 1 and done.stdout == ""
+        at = [lines.index(f"- name: {name}") + 1 for name in ("rule", "far")]
+        assert f"rules.yaml:{at[0]}: rule rule: source and destination of a rule cannot change" \
+            in done.stderr
+        assert f"rules.yaml:{at[1]}: endpoint nowhere is not in the configuration" in done.stderr
+        told = local.repld.ctl("--json", "apply", "-f", file, *options, check=False)
+        errors = json.loads(told.stdout)["error"]["errors"]
+        assert [(error["rule"], error["line"]) for error in errors] == [("rule", at[0]), ("far", at[1])]
+    assert [row["rule"]["name"] for row in
+            local.repld.ctl("rule", "list", json_out=True)["rules"]] == ["rule"]
+
+
 def test_limits_by_time_of_day(local):
     """What is set is shown, and apart from it what is in force."""
     local.add_rule("--requests", "00:00-12:00 40/s, 12:00-24:00 40/s")
@@ -171,6 +195,23 @@ def test_update(local):
     local.repld.ctl("rule", "update", "rule", "--deletes", "propagate", "--priority", "90")
     shown = local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]
     assert (shown["deletes"], shown["priority"]) == ("propagate", 90)
+
+
+def test_scan_as_two_words(local):
+    local.add_rule("--scan", "every", "6h", "--priority", "60")
+    assert local.repld.ctl("rule", "show", "rule", json_out=True)["rule"]["scan"] == "every 6h"
+    done = local.repld.ctl("rule", "update", "rule", "--scan", "every", "--priority", check=False)
+    assert done.returncode == 2 and "every 6h" in done.stderr
+
+
+def test_places_of_a_rule_stay(local):
+    """What update cannot do it does not offer, and says why."""
+    local.add_rule()
+    shown = local.repld.ctl("rule", "update", "--help").stdout
+    assert "--source" not in shown and "--destination" not in shown and "--scan" in shown
+    for option in ("--source", "--destination"):
+        done = local.repld.ctl("rule", "update", "rule", option, "src/other/", check=False)
+        assert done.returncode == 1 and "cannot change" in done.stderr
 
 
 def test_update_finds_back(local):

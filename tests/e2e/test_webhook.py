@@ -1,6 +1,7 @@
 """The webhook: notifications of senders become copies; what is no notification does no harm."""
 
 import json
+import os
 import socket
 import threading
 
@@ -123,6 +124,10 @@ def test_unreadable_body_is_kept_apart(world, hook):
     assert quarantine(world) == []
     assert world.repld.metric("repl_quarantine_bodies", feed="webhook:sender") == 0
     assert "a test" in world.repld.logs()
+    [word] = world.repld.ctl("feed", "show", "sender", json_out=True)["dropped"]
+    assert (word["id"], word["bodies"], word["reason"]) == (row["id"], 1, "a test")
+    assert f"(uid {os.getuid()})" in word["who"] and word["at"]
+    assert "a test" in world.repld.ctl("feed", "show", "sender").stdout
 
 
 def test_what_is_good_of_a_body_is_taken(world, hook):

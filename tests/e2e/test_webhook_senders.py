@@ -76,6 +76,7 @@ def test_rgw_pushes_in_the_request(on_rgw, hook, rgw, rclone):
     assert on_rgw.repld.metric("repl_webhook_changes_total") >= 600
 
 
+@pytest.mark.slow
 def test_rgw_keeps_what_was_not_accepted(on_rgw, rclone):
     """Persistent, as `feed setup --apply` makes it; the daemon is killed twice meanwhile."""
     on_rgw.repld.ctl("feed", "setup", "rule", "--for", "rgw", "--apply")

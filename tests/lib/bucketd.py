@@ -71,6 +71,6 @@ class Bucketd(Server):
         self._control("POST", "clock", {"skew_s": skew_s})
 
     def stats(self):
-        """requests and errors by operation, bytes_in, bytes_out, open_uploads, connections and
-        connections_open."""
+        """requests and errors by operation, bytes_in (as they come), bytes_out, open_uploads,
+        connections and connections_open."""
         return json.loads(self._control("GET", "stats"))

@@ -2,7 +2,7 @@
 peers that it is measured beside.
 
     job = Job(work, source, "source", destination, "target")
-    for mover in (Replctl(), *peers(large=True)):
+    for mover in (Replctl(), *peers("bulk")):
         ran = mover.run(job, place=wan.near, limit_s=120)
 
 A setting of a peer is one that has been its best somewhere; which is best here is measured.
@@ -155,11 +155,10 @@ class Rclone(Mover):
                 f"dst:{job.target}"]
 
     @staticmethod
-    def bulk(transfers, streams):
+    def bulk(transfers, streams, part="16M"):
         """Options for large objects: so many at once, in so many parts each at once."""
         return ("--transfers", str(transfers), "--s3-upload-concurrency", str(streams),
-                "--s3-chunk-size", "16M", "--s3-upload-cutoff", "16M", "--multi-thread-streams",
-                "0")
+                "--s3-chunk-size", part, "--s3-upload-cutoff", part, "--multi-thread-streams", "0")
 
     @staticmethod
     def small(transfers):
@@ -190,10 +189,17 @@ def rclone_paths():
     return list(dict.fromkeys((servers.need("rclone"), servers.rclone_program())))
 
 
-def peers(large):
-    """Every peer that is here, once with each of its settings."""
-    settings = [Rclone.bulk(4, 32), Rclone.bulk(8, 16), Rclone.bulk(8, 4)] if large else \
-        [Rclone.small(128), Rclone.small(256), Rclone.small(512)]
+RCLONE = {
+    "bulk": [Rclone.bulk(4, 32), Rclone.bulk(8, 16), Rclone.bulk(8, 4)],
+    # Where each connection is slow, only more of them are faster.
+    "many": [Rclone.bulk(8, 16), Rclone.bulk(8, 32, "8M")],
+    "small": [Rclone.small(128), Rclone.small(256), Rclone.small(512)],
+}
+
+
+def peers(kind):
+    """Every peer that is here, once with each of its settings for a kind of job, of RCLONE."""
+    settings, large = RCLONE[kind], kind != "small"
     found = []
     try:
         found += [Rclone(path, *setting) for path in rclone_paths() for setting in settings]

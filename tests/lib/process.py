@@ -1,5 +1,6 @@
 """Child processes of tests: they die with the test run, whatever happens to it."""
 
+import collections
 import contextlib
 import ctypes
 import os
@@ -40,11 +41,17 @@ def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_ports = collections.deque(maxlen=256)  # sockets that hold what free_port() gave
+
+
 def free_port():
-    """A TCP port on loopback that the kernel says is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A TCP port on loopback that the kernel gives to nobody else until 256 later ones, and that a
+    server which sets SO_REUSEADDR may listen on: several test runs look for ports side by side."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    _ports.append(sock)
+    return sock.getsockname()[1]
 
 
 def port_answers(port, host="127.0.0.1"):

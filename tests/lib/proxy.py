@@ -1,10 +1,23 @@
-"""A TCP forwarder in front of a server, which a test can cut off: an outage that loses nothing."""
+"""A TCP forwarder in front of a server, which a test can cut off: an outage that loses nothing; and
+a port that is not even refused."""
 
 import contextlib
 import socket
 import threading
 
 from .servers import Server
+
+
+@contextlib.contextmanager
+def deaf_port():
+    """A port whose queue of connections is full: no SYN is answered there any more."""
+    with contextlib.ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            full = held.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 class Link(Server):

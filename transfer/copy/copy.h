@@ -108,7 +108,7 @@ struct copy_outcome {
     bool source_there;       /* COPY_SKIPPED of a delete: the source has the key, not as known */
     bool is_there;           /* COPY_SKIPPED of an object: it was found at the destination (dest) */
     bool dest_gone;          /* COPY_SKIPPED of a delete: the destination has no such key */
-    bool is_conflict;        /* two_way: both sides had been written */
+    bool is_conflict;        /* two_way: both sides were written, and this one stays */
     bool source_side;        /* the failure was the source's (which endpoint to pause) */
     struct store_object source;
     struct store_object dest; /* ETag, version, checksum as the destination said */

@@ -30,9 +30,11 @@ static bool is_newer(int64_t a_ms, struct span a_etag, int64_t b_ms, struct span
     return a_ms != b_ms ? a_ms > b_ms : span_cmp(a_etag, b_etag) > 0;
 }
 
+/* The other way meets the same two objects: whose source wins says so, so that a conflict is told
+ * once. */
 static enum verdict meet(struct copy *c, bool source_is_newer)
 {
-    c->outcome.is_conflict = true;
+    c->outcome.is_conflict = source_is_newer;
     return source_is_newer ? VERDICT_WRITE : VERDICT_LOST;
 }
 

@@ -256,13 +256,33 @@ static void was_good(struct endpoint *e, const struct store_op *op)
     }
 }
 
+static void trace_throttle(const struct endpoint *e, const char *what, uint32_t asked_ms)
+{
+    const struct throttle *t = &e->throttle;
+    LOG_TRACE(e->sched->o.log, "pace",
+              "%s throttle: %s rate=%.1f failed_rate=%.1f served=%.1f asked_ms=%u", e->name, what,
+              t->rate, t->failed_rate, t->served, asked_ms);
+}
+
 static void was_throttled(struct endpoint *e, const struct store_op *op)
 {
     uint32_t asked_ms = op->fail.retry_after_ms > 0 ? (uint32_t)op->fail.retry_after_ms : 0;
     if (e->throttled != NULL) {
         stat_add(e->throttled, 1);
     }
-    throttle_refused(&e->throttle, loop_now_us(e->sched->o.loop), op->started_us, asked_ms);
+    uint64_t now_us = loop_now_us(e->sched->o.loop);
+    if (throttle_refused(&e->throttle, now_us, op->started_us, asked_ms)) {
+        trace_throttle(e, "refused, goes back", asked_ms);
+    }
+}
+
+static void was_served(struct endpoint *e)
+{
+    bool was_on = e->throttle.is_on;
+    throttle_served(&e->throttle, loop_now_us(e->sched->o.loop));
+    if (was_on && !e->throttle.is_on) {
+        trace_throttle(e, "off, nothing was refused for long", 0);
+    }
 }
 
 /* True: the failure counts for the operation. */
@@ -303,7 +323,7 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
     count_result(e, op);
     bool is_answer = code != REPL_ECANCELED && !is_net_failure(code);
     if (is_answer && fail_class(code) != FAIL_THROTTLE) {
-        throttle_served(&e->throttle, loop_now_us(e->sched->o.loop));
+        was_served(e);
     }
     if (code == 0) {
         was_good(e, op);

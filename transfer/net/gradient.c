@@ -81,6 +81,9 @@ static void window_ends(struct gradient *g)
     g->seen_us = now_us;
     g->windows++;
     bool is_used = g->in_flight >= g->limit / 2;
+    if (g->is_ours && now_us > g->usual_us) {
+        return;
+    }
     update_usual(g, now_us);
     double slope = fmax(0.5, fmin(1, TOLERANCE * g->usual_us / now_us));
     if (slope < 1) {
@@ -101,6 +104,11 @@ void gradient_answered(struct gradient *g, unsigned in_flight)
     }
 }
 
+void gradient_was_busy(struct gradient *g)
+{
+    g->is_ours = true;
+}
+
 unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, unsigned in_flight)
 {
     if (g->window_us == 0) {
@@ -114,6 +122,7 @@ unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, 
         window_ends(g);
         g->count = 0;
         g->in_flight = 0;
+        g->is_ours = false;
         g->window_us = now_us;
     }
     return gradient_limit(g);

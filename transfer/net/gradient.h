@@ -23,6 +23,8 @@ struct gradient {
     bool is_calm;    /* latency has never risen: it doubles */
     unsigned flat;   /* windows in a row without a rise, made use of */
 
+    bool is_ours; /* in this window we were short of CPU: its latency says little */
+
     unsigned windows; /* judged so far */
     double seen_us;   /* median of the last one */
 
@@ -37,6 +39,9 @@ void gradient_init(struct gradient *g, unsigned most);
 /* A request was answered; in_flight: requests under way, this one included. Refusals and failures
  * are not latencies: they are left out. Returns the limit. */
 unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, unsigned in_flight);
+/* Answers of this window have waited for us as well: a rise in it lowers nothing. Nothing is gained
+ * by more then, either. */
+void gradient_was_busy(struct gradient *g);
 /* A request was answered whose latency says nothing: it was the first one of its connection, whose
  * congestion window is still small. */
 void gradient_answered(struct gradient *g, unsigned in_flight);

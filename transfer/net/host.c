@@ -1,9 +1,13 @@
 /* What a host speaks: asked once by a probe, and remembered for an hour. */
 #include "transfer/net/net_impl.h"
 
-#define KNOWN_FOR_MS 3600000
-#define VERDICT_US   2000000 /* of bulk */
-#define HELD         0.5     /* of that: windows are what bulk waits for */
+#define KNOWN_FOR_MS  3600000
+#define PATIENCE_MS   10000
+#define STALL_S       30
+#define STALL_TRIAL_S 5
+#define HURRY_MS      5000    /* the SYN is sent three times in it, after 1 and 3 s */
+#define VERDICT_US    2000000 /* of bulk */
+#define HELD          0.5     /* of that: windows are what bulk waits for */
 
 static enum net_http said(const struct host *h)
 {
@@ -23,6 +27,18 @@ bool host_is_known(const struct host *h)
     uint64_t now_ms = loop_now_ms(h->path->net->common.loop);
     return !h->tls || said(h) != NET_HTTP_AUTO ||
            (h->http != HOST_HTTP_UNKNOWN && now_ms - h->probed_ms < KNOWN_FOR_MS);
+}
+
+uint32_t host_patience_ms(const struct host *h)
+{
+    return h->path->net->path_count > 1 || h->names.set.count > 1 ? HURRY_MS : PATIENCE_MS;
+}
+
+unsigned host_stall_s(const struct net_request *r)
+{
+    bool is_trial = r->may_hurry && net_is_on_trial(r->net, r->path);
+    unsigned stall_s = r->stall_s > 0 ? r->stall_s : STALL_S;
+    return is_trial && stall_s > STALL_TRIAL_S ? STALL_TRIAL_S : stall_s;
 }
 
 static void learn(struct host *h, enum host_http http)
@@ -65,6 +81,7 @@ void host_ask(struct host *h, const union addr *addr)
                                                    .address = addr,
                                                    .host = h->name,
                                                    .port = h->port,
+                                                   .timeout_ms = host_patience_ms(h),
                                                    .done = on_done,
                                                    .closed = on_closed,
                                                    .arg = h});

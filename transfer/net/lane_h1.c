@@ -6,16 +6,13 @@
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <errno.h>
 #include <strings.h>
 #include <unistd.h>
 #include <uv.h>
 
-#define CONNECT_TIMEOUT_MS 10000L
-#define STALL_DEFAULT_S    30L
-#define UPLOAD_SMALL       (64L * 1024)
-#define UPLOAD_BULK        (512L * 1024)
-#define NEAR_US            5000 /* a round trip that nobody waits for */
+#define UPLOAD_SMALL (64L * 1024)
+#define UPLOAD_BULK  (512L * 1024)
+#define NEAR_US      5000 /* a round trip that nobody waits for */
 
 struct lane_h1 {
     struct lane base;
@@ -77,6 +74,9 @@ static void detach(struct lane_h1 *h)
     h->running = false;
     h->request = NULL;
     curl_multi_remove_handle(h->multi, h->easy);
+    if (h->watch == NULL) {
+        h->base.fd = -1; /* closed without a word, see let_go(): the number may be a stranger's */
+    }
     curl_slist_free_all(h->headers);
     h->headers = NULL;
 }
@@ -101,14 +101,6 @@ static void check_done(struct lane_h1 *h)
 
 /* ---- libuv drives curl ---- */
 
-/* Whether nothing has come; what a TLS layer has to say waits for the next request. */
-static bool is_quiet(const struct lane_h1 *h)
-{
-    char byte;
-    ssize_t n = recv(watch_fd(h->watch), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 ? h->base.host->tls : n < 0 && errno == EAGAIN;
-}
-
 /* Between two requests: the server has closed the connection, or speaks without being asked. */
 static void on_idle_event(struct lane_h1 *h, int events)
 {
@@ -117,7 +109,7 @@ static void on_idle_event(struct lane_h1 *h, int events)
         return;
     }
     watch_for(h->watch, 0);
-    if (!is_quiet(h)) {
+    if (!watch_is_quiet(h->watch, h->base.host->tls)) {
         net_lane_spent(&h->base); /* frees the lane */
     }
 }
@@ -126,12 +118,11 @@ static void on_event(void *arg, struct watch *w, int status, int events)
 {
     struct lane_h1 *h = arg;
     int running;
-    int flags = 0;
     if (!h->running) {
         on_idle_event(h, status < 0 ? UV_READABLE : events);
         return;
     }
-    flags |= status < 0 ? CURL_CSELECT_ERR : 0;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
     flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
     curl_multi_socket_action(h->multi, watch_fd(w), flags, &running);
@@ -201,10 +192,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
     struct lane_h1 *h = arg;
     struct span body = h->request->body;
-    size_t n = size * count;
-    if (n > body.len - h->sent) {
-        n = body.len - h->sent;
-    }
+    size_t left = body.len - h->sent;
+    size_t n = size * count < left ? size * count : left;
     if (n > 0) {
         memcpy(to, body.ptr + h->sent, n);
         h->sent += n;
@@ -426,9 +415,10 @@ static void set_message(struct lane_h1 *h, const struct net_request *r)
     }
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, r->into_size > 65536 ? 262144L : 32768L);
-    long stall_s = r->stall_s > 0 ? (long)r->stall_s : STALL_DEFAULT_S;
-    bool is_short = stall_s * 1000 < CONNECT_TIMEOUT_MS;
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, is_short ? stall_s * 1000 : CONNECT_TIMEOUT_MS);
+    long stall_s = (long)host_stall_s(r);
+    long connect_ms = (long)host_patience_ms(r->host);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     stall_s * 1000 < connect_ms ? stall_s * 1000 : connect_ms);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, stall_s);
 }
 
@@ -466,9 +456,8 @@ static unsigned h1_room(const struct lane *l)
 static void h1_close(struct lane *l)
 {
     struct lane_h1 *h = h1_of(l);
-    timer_stop(&h->timer);
     curl_easy_cleanup(h->easy);
-    curl_multi_cleanup(h->multi);
+    curl_multi_cleanup(h->multi); /* may set the timer */
     assert(h->watch == NULL); /* it would speak to freed memory, of a descriptor that is closed */
     timer_stop(&h->timer);
     curl_slist_free_all(h->address);

@@ -5,8 +5,7 @@
 #include "transfer/net/net_impl.h"
 #include "transfer/net/pulse.h"
 
-#define CONNECT_TIMEOUT_MS 10000
-#define TICK_MS            1000 /* how often stalls are looked for, at most */
+#define TICK_MS 1000 /* how often stalls are looked for, at most */
 
 /* A connection with requests that has not moved for 5 s is asked by PING, and given up 10 s later:
  * TCP alone would wait for minutes, and after an outage its next try may be 20 s away. */
@@ -305,7 +304,7 @@ struct lane *lane_h2_new(struct host *host, const struct lane_common *common,
                                                .host = host->name,
                                                .port = host->port,
                                                .alpn = "h2",
-                                               .timeout_ms = CONNECT_TIMEOUT_MS,
+                                               .timeout_ms = host_patience_ms(host),
                                                .tune = on_tune,
                                                .events = &events,
                                                .arg = l});

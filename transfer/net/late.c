@@ -13,14 +13,25 @@
 
 /* ---- bulk: slow lanes ---- */
 
-static size_t bulk_lanes(const struct path *p, struct lane *to[LANES_MAX])
+static bool has_bulk(const struct lane *l)
+{
+    return l->active > 0 && l->class == NET_BULK;
+}
+
+static bool has_work(const struct lane *l)
+{
+    return l->active > 0;
+}
+
+static size_t lanes_that(const struct path *p, bool (*is_meant)(const struct lane *l),
+                         struct lane *to[LANES_MAX])
 {
     size_t n = 0;
     LIST_FOR (node, &p->hosts) {
         struct host *h = CONTAINER_OF(node, struct host, link);
         LIST_FOR (at, &h->lanes) {
             struct lane *l = CONTAINER_OF(at, struct lane, link);
-            if (l->active > 0 && l->class == NET_BULK && n < LANES_MAX) {
+            if (is_meant(l) && n < LANES_MAX) {
                 to[n++] = l;
             }
         }
@@ -46,7 +57,7 @@ static void check_lanes(struct path *p)
 {
     struct lane *lanes[LANES_MAX];
     struct slow_lane seen[LANES_MAX];
-    size_t n = bulk_lanes(p, lanes);
+    size_t n = lanes_that(p, has_bulk, lanes);
     for (size_t i = 0; i < n; i++) {
         seen[i] = (struct slow_lane){.rate_bps = lanes[i]->rate_bps,
                                      .has_work = lanes[i]->seen.at_us != 0,
@@ -61,15 +72,17 @@ static void check_lanes(struct path *p)
     }
 }
 
-/* ---- bulk: outages ---- */
+/* ---- outages ---- */
 
 /* TCP repeats after twice the time each time: 30 s of outage would end some 10 s later for it. The
  * failures tell the endpoint's breaker, which asks every second. What waits for an answer, or for
- * the server to read, is not given up. */
+ * the server to read, is not given up. Where there is another path, no connection is waited for. */
 static void check_stuck(struct path *p)
 {
     struct lane *lanes[LANES_MAX];
-    size_t n = p->pace.state == PACE_SILENT ? bulk_lanes(p, lanes) : 0;
+    size_t n = p->net->path_count > 1         ? lanes_that(p, has_work, lanes)
+               : p->pace.state == PACE_SILENT ? lanes_that(p, has_bulk, lanes)
+                                              : 0;
     for (size_t i = 0; i < n; i++) {
         const struct lane *l = lanes[i];
         if (l->stuck_us >= STUCK_US && l->stuck_us >= STUCK_RTTS * (uint64_t)l->seen.rtt_us) {
@@ -159,6 +172,16 @@ static bool is_late(const struct net_request *r, uint64_t now_us)
            r->may_hurry && now_us - r->sent_us > timeout_us;
 }
 
+static void trace_late(const struct path *p, uint64_t waited_us)
+{
+    const struct firstbyte *f = &p->firstbyte;
+    LOG_TRACE(p->net->common.log, "pace",
+              "%s/%s first byte: late waited_ms=%.1f limit_ms=%.1f mean_ms=%.1f late=%u of=%u "
+              "rtt_ms=%.1f",
+              p->net->name, p->name, (double)waited_us / 1e3, (double)f->timeout_us / 1e3,
+              f->mean_us / 1e3, f->timeouts + 1, f->requests + 1, p->sample.rtt_us / 1e3);
+}
+
 static void check_answers(struct net *n)
 {
     uint64_t now_us = loop_now_us(n->common.loop);
@@ -166,6 +189,7 @@ static void check_answers(struct net *n)
         struct net_request *r = CONTAINER_OF(node, struct net_request, active);
         struct path *p = r->host->path;
         if (is_late(r, now_us)) {
+            trace_late(p, now_us - r->sent_us);
             firstbyte_missed(&p->firstbyte, p->sample.rtt_us);
             net_give_up(n, r, REPL_ETIMEOUT, "answer did not begin in time");
         }

@@ -9,6 +9,8 @@
 #define TICK_MS  200  /* while something is under way … */
 #define QUIET_MS 1000 /* … and while lanes are idle */
 
+#define CPU_SHORT 0.85 /* share of a tick that the loop worked */
+
 static void finish_close(void *arg);
 
 static void start_waiting(struct net *n);
@@ -26,9 +28,21 @@ static void steer(struct net *n)
     }
 }
 
+/* Answers that wait for us look like answers that wait in the network. */
+static void look_at_cpu(struct net *n)
+{
+    uint64_t now_us = loop_now_us(n->common.loop);
+    uint64_t cpu_us = loop_cpu_us(n->common.loop);
+    n->is_short_of_cpu = n->ticked_us != 0 && (double)(cpu_us - n->cpu_us) >=
+                                                  CPU_SHORT * (double)(now_us - n->ticked_us);
+    n->ticked_us = now_us;
+    n->cpu_us = cpu_us;
+}
+
 static void tick(void *arg)
 {
     struct net *n = arg;
+    look_at_cpu(n);
     pool_close_old(n);
     for (size_t i = 0; i < n->path_count; i++) {
         path_refresh(&n->paths[i]);
@@ -118,15 +132,45 @@ unsigned net_slots(const struct net *n, enum net_class class)
     return sum > 0 ? sum : 1; /* all paths are left: one is tried */
 }
 
-size_t net_pick(const struct net *n, enum net_class class)
+size_t net_pick(const struct net *n, const struct net_request *r)
 {
-    unsigned free_slots[NET_PATHS_MAX];
+    struct route_seen seen[NET_PATHS_MAX];
+    bool has_other = false;
     for (size_t i = 0; i < n->path_count; i++) {
-        unsigned slots = path_slots(&n->paths[i], class);
-        unsigned used = n->paths[i].under_way[class];
-        free_slots[i] = slots > used ? slots - used : 0;
+        unsigned slots = path_slots(&n->paths[i], r->class);
+        unsigned used = n->paths[i].under_way[r->class];
+        seen[i].free_slots = slots > used ? slots - used : 0;
+        seen[i].is_shunned = r->avoid != 0 && path_is_only(&n->paths[i], r->avoid);
+        has_other =
+            has_other || (!seen[i].is_shunned && route_is_usable(n->routes, n->path_count, i));
     }
-    return route_pick(n->routes, free_slots, n->path_count, class, loop_now_ms(n->common.loop));
+    for (size_t i = 0; i < n->path_count && !has_other; i++) {
+        seen[i].is_shunned = false;
+    }
+    return route_pick(n->routes, seen, n->path_count, r->class, loop_now_ms(n->common.loop));
+}
+
+static size_t usable_paths(const struct net *n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n->path_count; i++) {
+        count += route_is_usable(n->routes, n->path_count, i);
+    }
+    return count;
+}
+
+bool net_is_on_trial(const struct net *n, size_t path)
+{
+    return usable_paths(n) > 1 && !route_is_proven(n->routes[path]);
+}
+
+bool net_has_other(const struct net *n, const struct net_request *r)
+{
+    if (!path_is_loss(r)) {
+        return false;
+    }
+    bool has_address = r->failed_at != 0 && addr_has_other(&r->host->names.set, r->failed_at);
+    return has_address || usable_paths(n) > 1;
 }
 
 static void order_all(struct net *n, size_t which, enum net_order order, struct fail *f)

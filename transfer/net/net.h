@@ -116,8 +116,15 @@ int net_new(const struct net_options *options, struct net **ret, struct fail *f)
 /* Cancels what waits for a lane; what is in one ends first. closed(arg) from the loop after every
  * done(). */
 void net_close(struct net *n, loop_fn *closed, void *arg);
-/* The path that a request of this class takes best now; its URL is the caller's to make. */
-size_t net_pick(const struct net *n, enum net_class class);
+/* The path that a request takes best now, by its class and `avoid`: not one whose only address that
+ * is, while there is another path. Its URL is the caller's to make. */
+size_t net_pick(const struct net *n, const struct net_request *r);
+/* Whether the path has never brought an answer, or is left for others, and there are others. A read
+ * that is lost there only costs time; what may not be sent twice does
+ * not go there before a read has come back. */
+bool net_is_on_trial(const struct net *n, size_t path);
+/* Of a request that was lost to the network: whether another path or address is known. */
+bool net_has_other(const struct net *n, const struct net_request *r);
 void net_submit(struct net *n, struct net_request *r);
 /* done() comes with REPL_ECANCELED. */
 void net_cancel(struct net *n, struct net_request *r);

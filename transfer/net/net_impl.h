@@ -83,15 +83,19 @@ struct net {
     struct path paths[NET_PATHS_MAX];
     size_t path_count;
     const struct route *routes[NET_PATHS_MAX];
-    unsigned lane_limit; /* over all paths */
-    unsigned lanes;      /* open */
-    unsigned busy;       /* requests in lanes */
-    struct list active;  /* they: net_request.active */
-    unsigned handles;    /* of lanes, open or closing */
+    size_t taken[NET_CLASSES]; /* the newest request's path */
+    unsigned lane_limit;       /* over all paths */
+    unsigned lanes;            /* open */
+    unsigned busy;             /* requests in lanes */
+    struct list active;        /* they: net_request.active */
+    unsigned handles;          /* of lanes, open or closing */
     struct timer tick;
     struct list waiting;     /* net_request.link */
     struct list failed;      /* before they had a lane; or cancelled */
     struct sock_grant grant; /* of the newest connection */
+    uint64_t cpu_us;         /* of the loop's thread, at the last tick … */
+    uint64_t ticked_us;      /* … which was then */
+    bool is_short_of_cpu;    /* the loop hardly rested between the last two */
     loop_fn *more;
     void *more_arg;
     bool closing;
@@ -121,6 +125,10 @@ unsigned path_slots(const struct path *p, enum net_class class);
 void path_steer(struct path *p);
 /* Holds bulk back beside small requests, see ease.h: path_ease.c. */
 void path_ease(struct path *p, bool is_bbr);
+/* Whether the network has lost the request, and not the server refused it. */
+bool path_is_loss(const struct net_request *r);
+/* Whether all that the path, or a host of it, knows is this one address. */
+bool path_is_only(const struct path *p, uint64_t tag);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);
@@ -131,6 +139,11 @@ struct host *path_host(struct path *p, const char *url);
 
 /* When its name and TLS are set: what the operator has said that it speaks. */
 void host_init(struct host *h);
+/* How long a connection to it may take to stand, TLS included: less where there is another way. */
+uint32_t host_patience_ms(const struct host *h);
+/* How long a request may be without a byte in either direction: a read on a path that has shown
+ * nothing yet not for long. */
+unsigned host_stall_s(const struct net_request *r);
 /* Whether it is known what the host speaks; if not, host_ask() finds out, once at a time. */
 bool host_is_known(const struct host *h);
 void host_ask(struct host *h, const union addr *addr);

@@ -354,9 +354,11 @@ void pace_steady(struct pace *p, const struct pace_seen *seen)
     }
     bool rises = p->base_of > 0 && seen->goodput > RISES * p->base.goodput;
     bool is_settled = fabs(seen->repeats - p->base.repeats) < CROWDED;
+    bool abates = p->base_of > 0 && seen->repeats < p->base.repeats - CROWDED;
     update_base(p, seen);
-    /* Lanes that find their rate by themselves would look like the gain of more. */
-    if (!p->is_bbr || (!rises && p->base_of > 1)) {
+    /* Lanes that find their rate by themselves would look like the gain of more, and so would what
+     * they repeat less once their start is over. */
+    if (!p->is_bbr || (!rises && !abates && p->base_of > 1)) {
         choose_move(p, is_settled);
     }
 }

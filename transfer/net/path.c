@@ -57,6 +57,17 @@ struct host *path_host(struct path *p, const char *url)
     return h;
 }
 
+bool path_is_only(const struct path *p, uint64_t tag)
+{
+    LIST_FOR (node, &p->hosts) {
+        const struct addr_set *known = &CONTAINER_OF(node, struct host, link)->names.set;
+        if (known->count > 0 && !addr_has_other(known, tag)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void path_refresh(struct path *p)
 {
     LIST_FOR (node, &p->hosts) {
@@ -130,9 +141,9 @@ static void trace_small(const struct path *p, unsigned before, unsigned in_fligh
     const struct gradient *g = &p->gradient;
     LOG_TRACE(p->net->common.log, "pace",
               "%s/%s small: wanted=%u before=%u in_flight=%u median_ms=%.1f usual_ms=%.1f calm=%d "
-              "most=%.0f lanes=%u",
+              "most=%.0f lanes=%u short_of_cpu=%d",
               p->net->name, p->name, gradient_limit(g), before, in_flight, g->seen_us / 1e3,
-              g->usual_us / 1e3, g->is_calm, g->most, p->lanes);
+              g->usual_us / 1e3, g->is_calm, g->most, p->lanes, p->net->is_short_of_cpu);
 }
 
 void path_steer(struct path *p)
@@ -166,7 +177,7 @@ void path_steer(struct path *p)
     }
 }
 
-static bool is_lost(const struct net_request *r)
+bool path_is_loss(const struct net_request *r)
 {
     int code = r->fail.code;
     return code == REPL_ENET || code == REPL_EUNREACHABLE || code == REPL_ETIMEOUT ||
@@ -203,6 +214,15 @@ static void was_lost(struct path *p, const struct net_request *r)
     }
 }
 
+static void trace_limit(const struct path *p)
+{
+    const struct firstbyte *f = &p->firstbyte;
+    LOG_TRACE(p->net->common.log, "pace",
+              "%s/%s first byte: learnt limit_ms=%.1f mean_ms=%.1f answers=%u rtt_ms=%.1f",
+              p->net->name, p->name, (double)f->timeout_us / 1e3, f->mean_us / 1e3, f->needed,
+              p->sample.rtt_us / 1e3);
+}
+
 /* Refusals come faster than answers: they say nothing. */
 static void learn_latency(struct path *p, const struct net_request *r)
 {
@@ -217,15 +237,42 @@ static void learn_latency(struct path *p, const struct net_request *r)
     uint64_t latency = r->first_us - r->sent_us;
     uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
     unsigned before = gradient_limit(&p->gradient), windows = p->gradient.windows;
+    if (p->net->is_short_of_cpu) {
+        gradient_was_busy(&p->gradient);
+    }
     gradient_add(&p->gradient, loop_now_us(p->net->common.loop), us, in_flight);
     if (p->gradient.windows != windows) {
         trace_small(p, before, in_flight);
     }
+    bool was_limited = firstbyte_timeout_us(&p->firstbyte) != 0;
     firstbyte_came(&p->firstbyte, us, p->sample.rtt_us);
+    if (!was_limited && firstbyte_timeout_us(&p->firstbyte) != 0) {
+        trace_limit(p);
+    }
+}
+
+/* Of two that are as good requests go by turns: each turn is told. */
+static void trace_route(const struct path *p, const struct net_request *r)
+{
+    struct net *n = p->net;
+    size_t before = n->taken[r->class];
+    const struct route *now = &p->route, *was = n->routes[before];
+    n->taken[r->class] = (size_t)(p - n->paths);
+    if (n->path_count == 1 || now == was) {
+        return;
+    }
+    LOG_TRACE(n->common.log, "pace",
+              "%s/%s route: takes %s before=%s rate=%.0f before_rate=%.0f slots=%u under_way=%u "
+              "trial=%d avoided=%d before_left=%d failures=%u",
+              n->name, p->name, r->class == NET_BULK ? "bulk" : "small", n->paths[before].name,
+              now->seen[r->class].rate, was->seen[r->class].rate, path_slots(p, r->class),
+              p->under_way[r->class], net_is_on_trial(n, r->path), r->avoid != 0, was->down_ms != 0,
+              was->failures);
 }
 
 void path_started(struct path *p, const struct net_request *r)
 {
+    trace_route(p, r);
     p->under_way[r->class]++;
     route_started(&p->route, loop_now_ms(p->net->common.loop));
 }
@@ -238,7 +285,7 @@ void path_ended(struct path *p, const struct net_request *r)
         stat_add(p->sent, (double)r->wire_sent);
         stat_add(p->received, (double)r->received);
     }
-    if (is_lost(r)) {
+    if (path_is_loss(r)) {
         was_lost(p, r);
     } else if (r->fail.code == 0) {
         learn_latency(p, r);

@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-#define TIMEOUT_MS 10000
-
 struct probe {
     struct conn *conn;
     struct probe_result result;
@@ -88,7 +86,7 @@ struct probe *probe_start(const struct probe_options *o)
                                                .host = o->host,
                                                .port = o->port,
                                                .alpn = "h2,http/1.1",
-                                               .timeout_ms = TIMEOUT_MS,
+                                               .timeout_ms = o->timeout_ms,
                                                .tune = on_tune,
                                                .events = &events,
                                                .arg = p});

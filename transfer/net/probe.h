@@ -27,6 +27,7 @@ struct probe_options {
     const union addr *address;
     const char *host;
     uint16_t port;
+    uint32_t timeout_ms;             /* until the handshake is done */
     void (*tune)(void *arg, int fd); /* NULL: nothing to do */
     probe_done_fn *done;             /* once, from the loop, never inside probe_start() */
     loop_fn *closed; /* after done() or probe_cancel(): nothing is left of it, probe is freed */

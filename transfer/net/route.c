@@ -62,6 +62,16 @@ void route_good(struct route *r, enum net_class class, uint64_t bytes, uint64_t 
     r->back_ms = ROUTE_BACK_MS;
 }
 
+static bool is_known(const struct route *r, enum net_class class)
+{
+    return r->seen[class].measured_ms != 0;
+}
+
+bool route_is_proven(const struct route *r)
+{
+    return r->down_ms == 0 && (is_known(r, NET_SMALL) || is_known(r, NET_BULK));
+}
+
 bool route_lost(struct route *r, uint64_t now_ms)
 {
     if (r->down_ms != 0) {
@@ -69,7 +79,7 @@ bool route_lost(struct route *r, uint64_t now_ms)
         r->next_try_ms = now_ms + r->back_ms;
         return false;
     }
-    if (++r->failures < ROUTE_FAILURES) {
+    if (++r->failures < ROUTE_FAILURES && route_is_proven(r)) {
         return false;
     }
     r->down_ms = now_ms;
@@ -77,9 +87,20 @@ bool route_lost(struct route *r, uint64_t now_ms)
     return true;
 }
 
-static bool is_known(const struct route *r, enum net_class class)
+static bool is_fixed(const struct route *const *all, size_t count)
 {
-    return r->seen[class].measured_ms != 0;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i]->use == NET_USE_ALWAYS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool route_is_usable(const struct route *const *all, size_t count, size_t which)
+{
+    return all[which]->use == NET_USE_ALWAYS ||
+           (all[which]->use == NET_USE_AUTO && !is_fixed(all, count));
 }
 
 bool route_is_worth(const struct route *const *all, size_t count, size_t which,
@@ -115,16 +136,16 @@ bool route_is_due(const struct route *r, enum net_class class, uint64_t now_ms)
 }
 
 /* Of those that are worth it, the fastest one with a free slot; else the fastest one. */
-static size_t pick_worthy(const struct route *const *all, const unsigned *free_slots, size_t count,
-                          enum net_class class)
+static size_t pick_worthy(const struct route *const *all, const struct route_seen *seen,
+                          size_t count, enum net_class class)
 {
     size_t best = count;
     for (size_t i = 0; i < count; i++) {
-        if (!route_is_worth(all, count, i, class)) {
+        if (seen[i].is_shunned || !route_is_worth(all, count, i, class)) {
             continue;
         }
-        bool has_slot = free_slots[i] > 0;
-        bool best_has = best < count && free_slots[best] > 0;
+        bool has_slot = seen[i].free_slots > 0;
+        bool best_has = best < count && seen[best].free_slots > 0;
         if (best == count || (has_slot && !best_has) ||
             (has_slot == best_has && all[i]->seen[class].rate > all[best]->seen[class].rate)) {
             best = i;
@@ -133,37 +154,33 @@ static size_t pick_worthy(const struct route *const *all, const unsigned *free_s
     return best;
 }
 
-/* All are left: the one that may be tried first. */
-static size_t pick_least_bad(const struct route *const *all, size_t count)
+/* All are left or shunned: the one that may be tried first. */
+static size_t pick_least_bad(const struct route *const *all, const struct route_seen *seen,
+                             size_t count)
 {
     size_t best = count;
     for (size_t i = 0; i < count; i++) {
-        if (all[i]->use != NET_USE_NEVER &&
-            (best == count || all[i]->next_try_ms < all[best]->next_try_ms)) {
+        if (!route_is_usable(all, count, i)) {
+            continue;
+        }
+        bool is_sooner = best == count || all[i]->next_try_ms < all[best]->next_try_ms;
+        bool is_as_shunned = best == count || seen[i].is_shunned == seen[best].is_shunned;
+        if (is_as_shunned ? is_sooner : !seen[i].is_shunned) {
             best = i;
         }
     }
     return best < count ? best : 0;
 }
 
-static bool is_fixed(const struct route *const *all, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (all[i]->use == NET_USE_ALWAYS) {
-            return true;
-        }
-    }
-    return false;
-}
-
-size_t route_pick(const struct route *const *all, const unsigned *free_slots, size_t count,
+size_t route_pick(const struct route *const *all, const struct route_seen *seen, size_t count,
                   enum net_class class, uint64_t now_ms)
 {
-    size_t best = count > 1 ? pick_worthy(all, free_slots, count, class) : 0;
+    size_t best = count > 1 ? pick_worthy(all, seen, count, class) : 0;
     for (size_t i = 0; i < count && count > 1 && !is_fixed(all, count); i++) {
-        if (!route_is_worth(all, count, i, class) && route_is_due(all[i], class, now_ms)) {
+        if (!seen[i].is_shunned && !route_is_worth(all, count, i, class) &&
+            route_is_due(all[i], class, now_ms)) {
             return i;
         }
     }
-    return best < count ? best : pick_least_bad(all, count);
+    return best < count ? best : pick_least_bad(all, seen, count);
 }

@@ -7,7 +7,8 @@
 
 #include "transfer/net/net.h"
 
-#define ROUTE_FAILURES 3     /* of the network, in a row: the path is left */
+#define ROUTE_FAILURES 3     /* of the network, in a row: the path is left, or at the first … */
+                             /* … where it has never brought an answer */
 #define ROUTE_WORTH    0.25  /* of the best path's rate; below it the path is not taken … */
 #define ROUTE_LOOK_MS  30000 /* … but for one request in so long */
 #define ROUTE_BACK_MS  2000  /* first try of a path that was left; doubles … */
@@ -28,6 +29,12 @@ struct route {
     uint32_t back_ms;
 };
 
+/* What one request sees of a path. */
+struct route_seen {
+    unsigned free_slots; /* for its class */
+    bool is_shunned;     /* it was lost there a moment ago: taken only where there is no other */
+};
+
 void route_init(struct route *r, enum net_use use);
 /* False, and nothing is changed, when none could be used then. */
 bool route_order(struct route *const *all, size_t count, size_t which, enum net_order order);
@@ -37,14 +44,18 @@ void route_good(struct route *r, enum net_class class, uint64_t bytes, uint64_t 
                 uint64_t now_ms);
 /* A request was lost to the network. True: the path is left by this. */
 bool route_lost(struct route *r, uint64_t now_ms);
+/* May it be taken at all, by the operator's word? */
+bool route_is_usable(const struct route *const *all, size_t count, size_t which);
 /* May requests of this class be given to the path beside the others, as many as it has slots? */
 bool route_is_worth(const struct route *const *all, size_t count, size_t which,
                     enum net_class class);
+/* Has it brought an answer, and lost nothing since that it was left for? */
+bool route_is_proven(const struct route *r);
 /* Is it time for a single request, to see how the path does? */
 bool route_is_due(const struct route *r, enum net_class class, uint64_t now_ms);
-/* Index of the path for one request; free_slots[i] is what path i takes now. Waiting for a good
- * path is better than a bad one. */
-size_t route_pick(const struct route *const *all, const unsigned *free_slots, size_t count,
+/* Index of the path for one request; seen[i] is of path i. Waiting for a good path is better than a
+ * bad one. */
+size_t route_pick(const struct route *const *all, const struct route_seen *seen, size_t count,
                   enum net_class class, uint64_t now_ms);
 
 #endif

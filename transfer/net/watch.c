@@ -3,6 +3,8 @@
 #include "daemon/base/mem.h"
 #include "transfer/net/lane.h"
 
+#include <errno.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 struct watch {
@@ -48,6 +50,13 @@ int watch_for(struct watch *w, int events)
     }
     w->events = events;
     return events != 0 ? uv_poll_start(&w->poll, events, on_poll) : uv_poll_stop(&w->poll);
+}
+
+bool watch_is_quiet(const struct watch *w, bool is_tls)
+{
+    char byte;
+    ssize_t n = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 ? is_tls : n < 0 && errno == EAGAIN;
 }
 
 static void on_closed(uv_handle_t *handle)

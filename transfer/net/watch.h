@@ -16,6 +16,9 @@ struct watch *watch_new(struct net *n, struct loop *loop, int fd, watch_fn *fn, 
 int watch_fd(const struct watch *w);
 /* 0: nothing, for now. Negative when it fails. */
 int watch_for(struct watch *w, int events);
+/* Whether nothing has come to a descriptor that is idle, nor its end; what a TLS layer has to say
+ * waits for the next request. */
+bool watch_is_quiet(const struct watch *w, bool is_tls);
 /* Before the descriptor is closed. Nothing comes any more. */
 void watch_close(struct watch *w);
 

@@ -6,6 +6,7 @@
 
 #define HASH_INLINE_MAX ((size_t)256 * 1024)
 #define CREDS_FRESH_MS  10000
+#define MOVES_MAX       NET_PATHS_MAX
 
 static const struct s3_verb *const verbs[] = {
     [STORE_GET] = &s3_verb_get,
@@ -81,6 +82,44 @@ static bool load_creds(struct s3_call *c)
     return true;
 }
 
+/* ---- other ways ---- */
+
+/* What never left, and a small read, is sent again at once where another path or address is known:
+ * nobody else has to know that one of them is dead. The rest is the caller's to repeat. */
+static bool goes_elsewhere(struct s3_call *c)
+{
+    const struct net_request *r = &c->net;
+    bool is_harmless = !r->left || (!c->verb->write && r->class == NET_SMALL);
+    if (!is_harmless || c->moves == MOVES_MAX || !net_has_other(c->s3->net, r)) {
+        return false;
+    }
+    c->moves++;
+    c->avoid = r->failed_at;
+    LOG_DEBUG(c->s3->log, "store", "endpoint %s: %s is sent another way: %s", c->s3->name,
+              store_op_name(c->op->kind), r->fail.text);
+    return true;
+}
+
+/* Whatever came of it, the next choice of a path knows. */
+static void has_looked(struct net_request *r)
+{
+    struct s3_call *c = r->arg;
+    if (c->canceled) {
+        end_canceled(c, false);
+    } else {
+        s3_send(c);
+    }
+}
+
+/* A write that is lost leaves its outcome open, and some may not be repeated: it is not what finds
+ * out that a path is dead. */
+static bool looks_first(const struct s3_call *c)
+{
+    return c->verb->write && c->looks < MOVES_MAX && net_is_on_trial(c->s3->net, c->net.path);
+}
+
+/* ---- answers ---- */
+
 static void answered(struct net_request *r)
 {
     struct s3_call *c = r->arg;
@@ -94,6 +133,7 @@ static void answered(struct net_request *r)
     }
     int again = 0;
     if (r->fail.code != 0) {
+        again = goes_elsewhere(c);
         op->fail = r->fail;
         op->ambiguous = c->verb->write && r->left;
     } else if (r->status >= 200 && r->status < 300) {
@@ -125,11 +165,17 @@ void s3_send(struct s3_call *c)
     c->body = span_of(NULL, 0);
     c->net =
         (struct net_request){.class = store_op_class(c->op) == STORE_BULK ? NET_BULK : NET_SMALL,
-                             .avoid = c->op->avoid,
+                             .avoid = c->avoid,
+                             .may_hurry = !c->verb->write,
                              .done = answered,
                              .arg = c,
                              .arena = c->op->arena};
-    if (!load_creds(c) || c->verb->build(c) < 0 || s3_submit_request(c) < 0) {
+    c->net.path = net_pick(c->s3->net, &c->net);
+    if (looks_first(c)) {
+        c->looks++;
+        c->net.done = has_looked;
+        s3_submit_look(c);
+    } else if (!load_creds(c) || c->verb->build(c) < 0 || s3_submit_request(c) < 0) {
         s3_end(c);
     }
 }
@@ -204,6 +250,7 @@ static void submit(struct store *store, struct store_op *op)
     c->s3 = s;
     c->op = op;
     c->verb = verbs[op->kind];
+    c->avoid = op->avoid;
     arena_init(&c->arena);
     buf_init(&c->xml, 0);
     deferred_init(&c->start, s->loop, start_call, c);

@@ -91,6 +91,10 @@ struct s3_call {
     bool creds_reloaded;
     int64_t signed_ms; /* server time of the signature */
 
+    uint64_t avoid; /* as in store_op; then where its own last try was lost */
+    unsigned moves; /* to other paths or addresses */
+    unsigned looks; /* at paths that have shown nothing yet */
+
     /* Over several requests. */
     struct span marker; /* ListParts */
     bool asking_again;  /* HEAD found nothing: why? */
@@ -112,6 +116,8 @@ void s3_header(struct s3_call *c, const char *name, struct span value);
 void s3_meta_headers(struct s3_call *c, const struct store_meta *meta);
 /* Builds, signs and hands it to net; 0 or a failure in op->fail. */
 int s3_submit_request(struct s3_call *c);
+/* Asks the host of the request's path whether it is there: any answer will do. */
+void s3_submit_look(struct s3_call *c);
 /* Headers of an answer about an object. */
 void s3_read_object(struct s3_call *c, struct store_object *ret);
 struct span s3_unquote(struct span etag);

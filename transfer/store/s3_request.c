@@ -299,6 +299,25 @@ static void pick_payload(struct s3_call *c, char payload[SIGN_HEX_BYTES])
     }
 }
 
+static struct span host_of(struct s3_call *c)
+{
+    const struct s3_way *way = &c->s3->ways[c->net.path];
+    return span_str(way->virtual_host && c->op->bucket.len > 0
+                        ? arena_printf(&c->arena, "%.*s.%s", SPAN_ARG(c->op->bucket), way->host)
+                        : way->host);
+}
+
+void s3_submit_look(struct s3_call *c)
+{
+    struct span host = host_of(c);
+    c->net.class = NET_SMALL;
+    c->net.method = "HEAD";
+    c->net.url =
+        arena_printf(&c->arena, "%s://%.*s/", c->s3->tls ? "https" : "http", SPAN_ARG(host));
+    c->net.may_hurry = true;
+    net_submit(c->s3->net, &c->net);
+}
+
 int s3_submit_request(struct s3_call *c)
 {
     struct s3 *s = c->s3;
@@ -309,13 +328,8 @@ int s3_submit_request(struct s3_call *c)
     }
     buf_init(&query, 0);
     uri_query(&query, c->params, c->param_count);
-    c->net.path = net_pick(s->net, c->net.class);
-    const struct s3_way *way = &s->ways[c->net.path];
-    struct span host = span_str(way->host);
-    if (way->virtual_host && c->op->bucket.len > 0) {
-        host = span_str(arena_printf(&c->arena, "%.*s.%s", SPAN_ARG(c->op->bucket), way->host));
-    }
-    struct span path = encode_path(c, way);
+    struct span host = host_of(c);
+    struct span path = encode_path(c, &s->ways[c->net.path]);
     pick_payload(c, payload);
     const char *authorization = authorize(c, host, path, buf_view(&query), payload);
     set_lines(c, authorization);
@@ -326,7 +340,6 @@ int s3_submit_request(struct s3_call *c)
     c->net.has_body = c->has_body;
     c->net.body = c->body;
     c->net.stall_s = c->op->stall_s > 0 ? c->op->stall_s : c->verb->stall_s;
-    c->net.may_hurry = !c->verb->write;
     buf_done(&query);
     net_submit(s->net, &c->net);
     return 0;

@@ -2,7 +2,9 @@
  * is submitted, and its done() comes from the loop exactly once, never inside store_submit(), with
  * op->fail telling how it ended. The store signs anew on every attempt, corrects clock skew and
  * region once per request, and never retries otherwise: repeating is the caller's decision
- * (transfer/copy/retry.h).
+ * (transfer/copy/retry.h). What was lost before it left, and a small read, goes another way at once
+ * where the endpoint has one. A write takes no path that has shown nothing yet before a question
+ * has come back from it.
  *
  * Implementations: s3 (transfer/store/s3.h), and a fake on virtual time in the tests. */
 #ifndef REPL_STORE_STORE_H

@@ -1,5 +1,5 @@
 """Where rows are measured: a path, a source at its near end with objects made up, a destination at
-its far end that throws them away."""
+its far end that throws them away; real servers in their place, which keep what they get."""
 
 import contextlib
 import dataclasses
@@ -8,8 +8,8 @@ import pathlib
 
 from lib import servers
 from lib.bucketd import Bucketd
-from lib.movers import Job, MIB
-from lib.process import work_dir
+from lib.movers import Job, MIB, Replctl
+from lib.process import StartError, work_dir
 from lib.wan import Wan
 
 from .course import Course
@@ -19,8 +19,18 @@ PATH = {"rate": "500mbit", "rtt": "150ms", "queue": "100ms", "congestion": "bbr"
 RTT_S, QUEUE_S = 0.150, 0.100
 SOURCE = "source"
 PART_LEAST = 5 * MIB
-DESTINATIONS = {"bucketd": lambda: Bucketd("--discard"), "rgw": servers.Rgw,
-                "minio": servers.Minio}
+SERVERS = {"bucketd": lambda: Bucketd("--discard"), "rgw": servers.Rgw, "minio": servers.Minio}
+FILL_S = 120
+
+
+def check_ends(text):
+    """Which servers, of SERVERS: DESTINATION or SOURCE:DESTINATION; (source, destination)."""
+    source, _, destination = text.rpartition(":")
+    ends = (source or "bucketd", destination)
+    unknown = [name for name in ends if name not in SERVERS]
+    if unknown:
+        raise ValueError(f"no server {unknown[0]}: one of {', '.join(SERVERS)}")
+    return ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +51,7 @@ class Load:
 
 @dataclasses.dataclass
 class Run:
-    """One job of one program over the path. What was delivered when it was stopped early is
-    reckoned from the packets that passed."""
+    """One job of one program over the path."""
 
     name: str
     load: Load
@@ -50,13 +59,16 @@ class Run:
     course: Course
     target: str
     uploads: int = None  # parts, or small objects, that the destination began to receive; None: unknown
+    received: int = None  # bytes of bodies that the destination got; None: unknown
 
     @property
     def done(self):
+        """The share that was delivered; where the server cannot tell, reckoned from the packets
+        that passed, what TCP sent twice included."""
         if self.ran.status == 0:
             return 1.0
         payload = self.course.passed_bytes * SEGMENT / PACKET
-        return min(1.0, payload / self.load.bytes)
+        return min(1.0, (payload if self.received is None else self.received) / self.load.bytes)
 
     @property
     def mbps(self):
@@ -90,22 +102,21 @@ class Run:
 
 
 class Bed:
-    """path: settings of the Wan that differ from PATH. front: options of an nghttpx that is put
-    before the destination; None for none."""
+    """ends: as check_ends() takes them. path: settings of the Wan that differ from PATH. front:
+    options of an nghttpx that is put before the destination; None for none."""
 
-    def __init__(self, loads, server="bucketd", front=None, **path):
+    def __init__(self, loads, ends="bucketd", front=None, **path):
         self.loads = loads if isinstance(loads, (list, tuple)) else [loads]
-        self.server, self.front, self.path = server, front, {**PATH, **path}
+        self.source_kind, self.server = check_ends(ends)
+        self.front, self.path = front, {**PATH, **path}
         self._targets = 0
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.dir = pathlib.Path(stack.enter_context(work_dir("score")))
             self.wan = stack.enter_context(Wan(**self.path))
-            synths = [word for load in self.loads
-                      for word in ("--synth", f"{SOURCE}:{load.prefix}:{load.count}:{load.size}")]
-            self.source = stack.enter_context(Bucketd(*synths).at(self.wan.near))
-            self.backend = stack.enter_context(DESTINATIONS[self.server]().at(self.wan.far))
+            self.source = self._start_source(stack)
+            self.backend = stack.enter_context(SERVERS[self.server]().at(self.wan.far))
             self.destination = self.backend
             if self.front is not None:
                 self.destination = stack.enter_context(
@@ -115,6 +126,23 @@ class Bed:
 
     def __exit__(self, *_):
         self._stack.close()
+
+    def _start_source(self, stack):
+        """A bucketd that makes the objects up; another server gets them from it first."""
+        synths = [word for load in self.loads
+                  for word in ("--synth", f"{SOURCE}:{load.prefix}:{load.count}:{load.size}")]
+        synth = Bucketd(*synths).at(self.wan.near)
+        if self.source_kind == "bucketd":
+            return stack.enter_context(synth)
+        source = stack.enter_context(SERVERS[self.source_kind]().at(self.wan.near))
+        with self.wan.near.entered():
+            servers.s3_client(source).create_bucket(Bucket=SOURCE)
+        with synth:
+            job = Job(self.dir, synth, SOURCE, source, SOURCE)
+            filled = Replctl().run(job, self.wan.near, FILL_S)
+        if filled.status is None:
+            raise StartError(f"{self.source_kind} was not filled within {FILL_S} s")
+        return source
 
     @contextlib.contextmanager
     def target(self):
@@ -135,17 +163,19 @@ class Bed:
         with self.target() as target:
             job = Job(self.dir, self.source, SOURCE, destination or self.destination, target,
                       self.files(load))
-            before = self._uploads()
+            before = self._taken()
             with Course(self.wan, events) as course:
                 ran = mover.run(job, self.wan.near, limit_s)
-            uploads = None if before is None else self._uploads() - before
-        return Run(mover.name, load, ran, course, target, uploads)
+            taken = [now - then for now, then in zip(self._taken(), before)]
+        return Run(mover.name, load, ran, course, target, *taken)
 
-    def _uploads(self):
+    def _taken(self):
+        """What the destination was sent so far: uploads and bytes, where it can tell."""
         if self.server != "bucketd":
-            return None
+            return []
+        stats = self.backend.stats()
         operation = "UploadPart" if self.loads[0].size > PART_LEAST else "PutObject"
-        return self.backend.stats()["requests"].get(operation, 0)
+        return [stats["requests"].get(operation, 0), stats["bytes_in"]]
 
     def files(self, load):
         """The objects as files, for programs that read only those; holes, which cost nothing."""

@@ -14,10 +14,10 @@ CUBIC_LIMIT_S = 90
 CUBIC_LANES_MAX = 256
 
 
-def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, **path):
+def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, kind=None, **path):
     """whole, middle: least shares of the reference, over the whole job and between 10 and 90 % of
-    its bytes; retransmitted: points more than the reference's, at most; peer: times the best. What
-    is None is no promise."""
+    its bytes; retransmitted: points more than the reference's, at most; peer: times the best, with
+    settings of a kind. What is None is no promise."""
     with Bed(BULK.scaled(options.scale), options.server, **path) as bed:
         reference = iperf(bed.wan, seconds=options.iperf)
         run = bed.run(Replctl(), options.limit)
@@ -28,15 +28,15 @@ def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, 
                    plus=retransmitted or 0)
         yield ceiling.bulk(row, bed, run.mbps)
         if peer is not None:
-            yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer)
+            yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer, kind=kind)
 
 
-def cubic(row, options, whole, peer, **path):
-    """Where BBR is not allowed the number of connections is all there is; the reference has as many
-    flows as we had."""
+def cubic(row, options, whole, peer, memory="512MiB", **path):
+    """Where BBR is not allowed the number of connections is all there is, and memory, which holds a
+    part for each, is what bounds it. The reference has as many flows as we had."""
     limit_s = min(CUBIC_LIMIT_S, options.limit)
     with Bed(BULK.scaled(options.scale), options.server, congestion="cubic", **path) as bed:
-        run = bed.run(Replctl(congestion="cubic"), limit_s)
+        run = bed.run(Replctl(memory=memory, congestion="cubic"), limit_s)
         flows = min(CUBIC_LANES_MAX, max(1, run.course.peak_connections))
         reference = iperf(bed.wan, flows=flows, seconds=2 * options.iperf)
         yield line(f"{row}/whole", run.mbps, "Mbit/s", reference.mbps, least=whole, flows=flows,
@@ -44,4 +44,5 @@ def cubic(row, options, whole, peer, **path):
         yield line(f"{row}/middle", run.middle_mbps, "Mbit/s", reference.mbps)
         yield line(f"{row}/retransmitted", run.course.retransmitted * 100, "%",
                    reference.retransmitted * 100)
-        yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer)
+        yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer,
+                                kind="many")

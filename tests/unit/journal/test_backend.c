@@ -455,7 +455,8 @@ static void append_delete(struct world *w, const char *key)
     append(w, &e, NOW);
 }
 
-static void hold(struct world *w, const struct task *t)
+/* Whether this one has put the brake on. */
+static bool hold(struct world *w, const struct task *t)
 {
     struct finish_result ret;
     struct finish f = {.rule = w->rule,
@@ -468,6 +469,7 @@ static void hold(struct world *w, const struct task *t)
                        .latency_ms = -1};
     assert_int_equal(ops(w)->finish(w->b, &f, &ret), 0);
     assert_false(ret.pending);
+    return ret.brake_on;
 }
 
 static void deletes_are_counted(void **state)
@@ -604,6 +606,27 @@ static void backfill_does_not_hold_the_frontier(void **state)
     assert_int_equal(frontier(w).oldest_ms, NOW - 1000);
     assert_int_equal(counts(w).backfill_objects, 0);
     assert_int_equal(counts(w).pending_objects, 1);
+}
+
+/* What the backfill has seen is newer, by its clock: the live change is owed nevertheless. */
+static void an_older_live_change_holds_the_frontier_of_a_backfill(void **state)
+{
+    struct world *w = *state;
+    struct append_entry e = put_of(w, "a", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    append_put(w, "a", NOW - 5000);
+    assert_true(frontier(w).any);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 5000);
+    /* The same while the backfill is in work. */
+    e = put_of(w, "b", NOW - 1000);
+    e.origin = TASK_BACKFILL;
+    append(w, &e, NOW);
+    struct task t = claim(w, TASK_BACKFILL, 1).tasks[0];
+    append_put(w, "b", NOW - 7000);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
+    assert_int_equal(finish(w, &t, FINISH_DONE), 0);
+    assert_int_equal(frontier(w).oldest_ms, NOW - 7000);
 }
 
 static void backfill_of_what_is_there_makes_no_row(void **state)
@@ -907,21 +930,29 @@ static int finish_version(struct world *w, const struct task *t, enum finish_out
     return status;
 }
 
+static size_t marks_of(struct world *w, struct version_mark **ret)
+{
+    size_t count;
+    assert_int_equal(ops(w)->version_marks(w->b, &w->arena, w->rule, span_str("a"), ret, &count),
+                     0);
+    return count;
+}
+
 static void assert_mark(struct world *w, const char *id)
 {
-    struct version_mark mark;
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark), 0);
-    assert_true(span_eq_str(mark.version_id, id));
-    assert_int_equal(mark.mtime_ms, NOW);
+    struct version_mark *marks;
+    assert_true(marks_of(w, &marks) > 0);
+    assert_true(span_eq_str(marks[0].version_id, id));
+    assert_int_equal(marks[0].mtime_ms, NOW);
 }
 
 static void versions_are_done_one_after_the_other(void **state)
 {
     struct world *w = *state;
-    struct version_mark mark;
+    struct version_mark *marks;
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, t.key, &mark), REPL_ENOTFOUND);
+    assert_int_equal(marks_of(w, &marks), 0);
     assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
     assert_mark(w, "v1");
     assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
@@ -953,17 +984,88 @@ static void a_failure_moves_no_mark(void **state)
     assert_int_equal(counts(w).failed_objects, 1);
 }
 
+/* In the order in which they were done; a version that is done again is the newest, and once. */
+static void the_newest_marks_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct version_mark *marks;
+    char id[16];
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    for (int i = 0; i < VERSION_MARKS_MAX + 10; i++) {
+        snprintf(id, sizeof(id), "v%d", i);
+        assert_int_equal(finish_version(w, &t, FINISH_DONE, id, true), 0);
+    }
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v70", true), 0);
+    size_t count = marks_of(w, &marks);
+    assert_int_equal(count, VERSION_MARKS_MAX - 1);
+    assert_true(span_eq_str(marks[0].version_id, "v70"));
+    assert_true(span_eq_str(marks[1].version_id, "v73"));
+    assert_true(span_eq_str(marks[4].version_id, "v69"));
+    assert_true(span_eq_str(marks[count - 1].version_id, "v11"));
+}
+
+static void marks_go_with_the_versions_of_the_source(void **state)
+{
+    struct world *w = *state;
+    struct version_mark *marks;
+    struct finish_result r = {0};
+    append_put(w, "a", NOW);
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    struct finish f = finish_of(&t, FINISH_DELETED);
+    f.no_versions = true;
+    assert_int_equal(ops(w)->finish(w->b, &f, &r), 0);
+    assert_int_equal(marks_of(w, &marks), 0);
+}
+
+static bool is_known_version(struct world *w, const char *id, const char *etag, int64_t mtime_ms,
+                             bool *ret_has_marks)
+{
+    struct listed l = {.key = span_str("a"),
+                       .version_id = span_str(id),
+                       .etag = span_str(etag),
+                       .mtime_ms = mtime_ms};
+    struct compare what = {.rule = w->rule, .listed = &l, .count = 1, .versions = true};
+    struct compared compared;
+    assert_int_equal(ops(w)->compare(w->b, &w->arena, &what, &compared), 0);
+    *ret_has_marks = l.has_marks;
+    return l.known;
+}
+
+static void the_newest_version_is_what_is_compared(void **state)
+{
+    struct world *w = *state;
+    bool has_marks;
+    struct append_entry e = put_of(w, "a", NOW);
+    e.change.version_id = span_str("v2");
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    assert_false(has_marks);
+    append(w, &e, NOW);
+    assert_true(is_known_version(w, "v2", "e1", NOW, &has_marks)); /* told */
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    struct task t = claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(finish_version(w, &t, FINISH_DONE, "v1", true), 0);
+    assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v2", true), 0);
+    assert_int_equal(finish_version(w, &t, FINISH_SKIPPED, "null", false), 0);
+    assert_false(is_known_version(w, "v1", "e1", NOW, &has_marks));
+    assert_false(is_known_version(w, "v2", "", NOW, &has_marks));
+    assert_true(has_marks);
+    assert_true(is_known_version(w, "null", "", NOW, &has_marks));
+    assert_false(is_known_version(w, "null", "", NOW + 3000, &has_marks));
+    assert_false(is_known_version(w, "null", "e1", NOW, &has_marks));
+}
+
 static void marks_go_with_their_rule(void **state)
 {
     struct world *w = *state;
-    struct version_mark mark;
+    struct version_mark *marks;
     append_put(w, "a", NOW);
     struct task t = claim(w, TASK_LIVE, 1).tasks[0];
     assert_int_equal(finish_version(w, &t, FINISH_DELETED, "v1", false), 0);
     assert_int_equal(ops(w)->rule_delete(w->b, w->rule, NOW), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), 0);
-    assert_int_equal(ops(w)->version_get(w->b, &w->arena, w->rule, span_str("a"), &mark),
-                     REPL_ENOTFOUND);
+    assert_int_equal(marks_of(w, &marks), 0);
     assert_int_equal(ops(w)->rule_purge(w->b, w->rule, 10), REPL_EDONE);
 }
 
@@ -1501,12 +1603,44 @@ static void only_the_newest_advance_waits(void **state)
     assert_int_equal(event_counts(w, "a").dropped, 0);
 }
 
+/* A process that ends before the commit has neither. */
+static void the_brake_and_its_event_are_one_commit(void **state)
+{
+    struct world *w = *state;
+    struct fail f;
+    append_delete(w, "a");
+    append_delete(w, "b");
+    struct task_list list = claim(w, TASK_LIVE, 2);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_true(hold(w, &list.tasks[0]));
+    add_event(w, "t", "brake", false, false);
+    ops(w)->close(w->b);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(brake(w).since_ms, 0);
+    assert_string_equal(events_of(w, "t", NULL), "");
+    assert_true(hold(w, &list.tasks[0])); /* the next life comes to the same */
+    add_event(w, "t", "brake", false, false);
+    assert_int_equal(ops(w)->commit(w->b), 0);
+    ops(w)->close(w->b);
+    assert_int_equal(backend_open_sqlite(w->path, BACKEND_WRITER, CACHE, &w->b, &f), 0);
+    assert_int_equal(ops(w)->begin(w->b), 0);
+    assert_int_equal(brake(w).since_ms, NOW);
+    assert_string_equal(events_of(w, "t", NULL), "brake");
+    assert_false(hold(w, &list.tasks[1])); /* it is on: nothing to tell */
+}
+
 /* ---- quarantine ---- */
 
+/* Of a feed that brings the changes of an endpoint of its own name, bucket "b". */
 static void quarantine(struct world *w, const char *feed, int64_t received_ms, struct span body)
 {
     struct quarantined q = {.feed = span_str(feed),
                             .received_ms = received_ms,
+                            .endpoint = span_str(feed),
+                            .bucket = span_str("b"),
+                            .hold_ms = received_ms - 7,
                             .reason = span_str("no JSON"),
                             .body = body};
     assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
@@ -1519,11 +1653,21 @@ static struct quarantine_counts quarantine_counts(struct world *w, const char *f
     return c;
 }
 
+static struct quarantine_hold hold_at(struct world *w, const char *endpoint, const char *bucket,
+                                      int64_t scan_ms)
+{
+    struct quarantine_hold hold;
+    struct quarantine_place of = {
+        .endpoint = span_str(endpoint), .bucket = span_str(bucket), .scan_ms = scan_ms};
+    assert_int_equal(ops(w)->quarantine_hold(w->b, &w->arena, &of, &hold), 0);
+    return hold;
+}
+
+/* When the body came that holds the feed's own place. */
 static int64_t quarantine_oldest(struct world *w, const char *feed)
 {
-    int64_t ms = -1;
-    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str(feed), 0, &ms), 0);
-    return ms;
+    struct quarantine_hold hold = hold_at(w, feed, "b", 0);
+    return hold.any ? hold.hold_ms + 7 : 0;
 }
 
 static uint64_t quarantine_drop(struct world *w, const char *feed, uint64_t id, int64_t before_ms)
@@ -1585,10 +1729,8 @@ static void the_oldest_in_quarantine_goes_when_it_is_dropped(void **state)
     }
     quarantine(w, "webhook:b", NOW - 9, span_str("x"));
     assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW);
-    int64_t after_scan;
-    assert_int_equal(ops(w)->quarantine_oldest(w->b, span_str("webhook:a"), NOW + 2, &after_scan),
-                     0);
-    assert_int_equal(after_scan, NOW + 2);
+    assert_int_equal(hold_at(w, "webhook:a", "b", NOW + 2).hold_ms, NOW + 2 - 7);
+    assert_false(hold_at(w, "webhook:a", "b", NOW + 4).any);
     assert_int_equal(
         ops(w)->quarantine_page(w->b, &w->arena, span_str("webhook:a"), 0, 1, &page, &n), 0);
     assert_int_equal(quarantine_drop(w, "webhook:b", page[0].id, 0), 0); /* it is another's */
@@ -1619,6 +1761,80 @@ static void quarantine_is_bounded_and_says_what_it_lost(void **state)
     /* What was lost holds the watermark when all bodies are decided. */
     assert_int_equal(quarantine_drop(w, "webhook:a", 0, NOW + 5000), QUARANTINE_BODIES_MAX);
     assert_int_equal(quarantine_oldest(w, "webhook:a"), NOW + 5000);
+}
+
+/* Whatever has become of the feed: what counts is what it was when the body came. */
+static void a_body_holds_its_place_and_no_other(void **state)
+{
+    struct world *w = *state;
+    struct quarantine_feed *feeds;
+    size_t n = 0;
+    quarantine(w, "webhook:a", NOW, span_str("x"));
+    struct quarantine_hold hold = hold_at(w, "webhook:a", "b", 0);
+    assert_true(hold.any && span_eq_str(hold.feed, "webhook:a"));
+    assert_false(hold_at(w, "webhook:a", "c", 0).any);
+    assert_false(hold_at(w, "webhook:b", "b", 0).any);
+    struct quarantined any = {.feed = span_str("queue:q"),
+                              .received_ms = NOW + 1,
+                              .reason = span_str("no JSON"),
+                              .body = span_str("y")};
+    assert_int_equal(ops(w)->quarantine_put(w->b, &any), 0);
+    hold = hold_at(w, "elsewhere", "c", 0);
+    assert_true(hold.any && span_eq_str(hold.feed, "queue:q"));
+    assert_int_equal(hold.hold_ms, 0); /* nobody knows how old what it tells of is */
+    assert_int_equal(ops(w)->quarantine_feeds(w->b, &w->arena, &feeds, &n), 0);
+    assert_int_equal(n, 2);
+    assert_true(span_eq_str(feeds[0].feed, "queue:q") && feeds[0].endpoint.ptr == NULL);
+    assert_true(span_eq_str(feeds[1].feed, "webhook:a") && span_eq_str(feeds[1].bucket, "b"));
+    assert_int_equal(feeds[1].counts.bodies, 1);
+}
+
+static void what_was_lost_holds_each_place(void **state)
+{
+    struct world *w = *state;
+    struct quarantined q = {.feed = span_str("webhook:a"),
+                            .received_ms = NOW,
+                            .endpoint = span_str("old"),
+                            .hold_ms = NOW,
+                            .reason = span_str("no JSON"),
+                            .body = span_str("x")};
+    for (int i = 0; i < QUARANTINE_BODIES_MAX; i++) {
+        assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+    }
+    q.endpoint = span_str("new"); /* the source was given another one */
+    assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+    q.hold_ms = NOW - 5;
+    assert_int_equal(ops(w)->quarantine_put(w->b, &q), 0);
+    assert_int_equal(quarantine_counts(w, "webhook:a").lost, 2);
+    assert_int_equal(hold_at(w, "new", "b", NOW + 1).hold_ms, NOW - 5); /* no scan covers it */
+    assert_false(hold_at(w, "old", "b", NOW + 1).any);
+}
+
+static void the_word_of_an_operator_is_kept(void **state)
+{
+    struct world *w = *state;
+    struct quarantine_word *words;
+    size_t n = 0;
+    for (int i = 1; i <= QUARANTINE_WORDS_MAX + 3; i++) {
+        struct quarantine_word word = {.feed = span_str("webhook:a"),
+                                       .id = (uint64_t)i,
+                                       .bodies = 1,
+                                       .at_ms = NOW + i,
+                                       .who = span_str("anna (uid 7)"),
+                                       .reason = span_str("a probe of ours")};
+        assert_int_equal(ops(w)->quarantine_word(w->b, &word), 0);
+    }
+    assert_int_equal(
+        ops(w)->quarantine_words(w->b, &w->arena, span_str("webhook:a"), 1000, &words, &n), 0);
+    assert_int_equal(n, QUARANTINE_WORDS_MAX);
+    assert_int_equal(words[0].id, QUARANTINE_WORDS_MAX + 3);
+    assert_int_equal(words[0].at_ms, NOW + QUARANTINE_WORDS_MAX + 3);
+    assert_true(span_eq_str(words[0].who, "anna (uid 7)"));
+    assert_true(span_eq_str(words[0].reason, "a probe of ours"));
+    assert_int_equal(words[n - 1].id, 4);
+    assert_int_equal(
+        ops(w)->quarantine_words(w->b, &w->arena, span_str("webhook:b"), 10, &words, &n), 0);
+    assert_int_equal(n, 0);
 }
 
 static void quarantine_is_bounded_in_bytes(void **state)
@@ -1854,6 +2070,7 @@ int main(void)
         TEST(discarded_deletes_are_on_record),
         TEST(held_deletes_come_in_pages),
         TEST(backfill_does_not_hold_the_frontier),
+        TEST(an_older_live_change_holds_the_frontier_of_a_backfill),
         TEST(backfill_of_what_is_there_makes_no_row),
         TEST(oldest_and_newest_first),
         TEST(claim_looks_at_a_window_of_time),
@@ -1867,6 +2084,9 @@ int main(void)
         TEST(a_deleted_rule_goes_when_its_uploads_are_gone),
         TEST(replicas_are_purged_a_few_at_a_time),
         TEST(versions_are_done_one_after_the_other),
+        TEST(the_newest_marks_are_kept),
+        TEST(marks_go_with_the_versions_of_the_source),
+        TEST(the_newest_version_is_what_is_compared),
         TEST(a_failure_moves_no_mark),
         TEST(marks_go_with_their_rule),
         TEST(failed_tasks_come_in_pages_by_key),
@@ -1892,7 +2112,11 @@ int main(void)
         TEST(quarantine_pages_and_feeds),
         TEST(the_oldest_in_quarantine_goes_when_it_is_dropped),
         TEST(quarantine_is_bounded_and_says_what_it_lost),
+        TEST(the_brake_and_its_event_are_one_commit),
         TEST(quarantine_is_bounded_in_bytes),
+        TEST(a_body_holds_its_place_and_no_other),
+        TEST(what_was_lost_holds_each_place),
+        TEST(the_word_of_an_operator_is_kept),
         TEST(what_is_replicated_as_listed_is_known),
         TEST(what_a_task_was_told_is_known),
         TEST(comparing_a_page_agrees_with_one_by_one),

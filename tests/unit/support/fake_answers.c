@@ -116,7 +116,9 @@ static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
                                           : op->start_after;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     struct list *node = f->unordered ? b->objects.prev : b->objects.next;
-    for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
+    size_t keys = 0;
+    for (; node != &b->objects && (f->cut == 0 || keys++ < f->cut);
+         node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
         if (v == NULL || !span_starts_with(o->key, op->key) ||
@@ -171,9 +173,10 @@ static void list_versions_of(const struct object *o, struct store_op *op, size_t
     }
 }
 
-static void do_list_versions(struct bucket *b, struct store_op *op)
+static void do_list_versions(const struct fake *f, struct bucket *b, struct store_op *op)
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
+    most = f->page > 0 && f->page < most ? f->page : most;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     LIST_FOR (node, &b->objects) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
@@ -181,6 +184,12 @@ static void do_list_versions(struct bucket *b, struct store_op *op)
             list_versions_of(o, op, most);
         }
     }
+}
+
+static struct span newest_id(const struct bucket *b, const struct store_op *op)
+{
+    const struct object *o = fake_object_find(b, op->key);
+    return arena_span(op->arena, CONTAINER_OF(o->versions.next, struct version, link)->id);
 }
 
 static void do_delete(struct fake *f, struct bucket *b, struct store_op *op)
@@ -198,6 +207,7 @@ static void do_delete(struct fake *f, struct bucket *b, struct store_op *op)
     }
     fake_remove_latest(f, b, op->key);
     op->object.delete_marker = f->o.versions;
+    op->object.version_id = f->o.versions ? newest_id(b, op) : (struct span){0};
 }
 
 static void do_delete_many(struct fake *f, struct bucket *b, struct store_op *op)
@@ -268,7 +278,7 @@ void fake_take_effect(struct fake *f, struct store_op *op, bool shorten)
         do_list(f, b, op);
         break;
     case STORE_LIST_VERSIONS:
-        do_list_versions(b, op);
+        do_list_versions(f, b, op);
         break;
     case STORE_LIST_UPLOADS:
         fake_do_list_uploads(f, b, op);

@@ -81,6 +81,7 @@ struct fake {
     unsigned most_in_flight;
     uint64_t outage_from_ms, outage_to_ms;
     bool denied;
+    size_t cut; /* listings end behind so many keys; 0 = do not */
     size_t page;
     bool unordered;
     fake_hook_fn *hook;

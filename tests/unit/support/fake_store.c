@@ -78,6 +78,12 @@ static void decide(struct fake *f, struct job *j)
     }
 }
 
+/* Listings are not the scheduler's. */
+static bool is_scheduled(const struct store_op *op)
+{
+    return op->kind != STORE_LIST && op->kind != STORE_LIST_VERSIONS;
+}
+
 static void finish(void *arg)
 {
     struct job *j = arg;
@@ -97,7 +103,7 @@ static void finish(void *arg)
     list_remove(&j->link);
     timer_stop(&j->timer);
     f->in_flight--;
-    f->of_class[store_op_class(op)] -= op->kind != STORE_LIST;
+    f->of_class[store_op_class(op)] -= is_scheduled(op);
     mem_free(j);
     op->impl = NULL;
     op->done(op);
@@ -152,7 +158,7 @@ static void check_others(struct fake *f, const struct store_op *op)
 static void check(struct fake *f, const struct store_op *op)
 {
     check_others(f, op);
-    if (op->kind != STORE_LIST && f->of_class[store_op_class(op)] >= f->slots) {
+    if (is_scheduled(op) && f->of_class[store_op_class(op)] >= f->slots) {
         violation(f, "more operations than slots", op);
     }
     if (op->kind == STORE_GET && op->ranged && op->offset > 0 && op->if_match.len == 0 &&
@@ -187,7 +193,7 @@ static void fake_submit(struct store *s, struct store_op *op)
     timer_start(&j->timer, duration_ms(f, j));
     list_push_back(&f->jobs, &j->link);
     f->in_flight++;
-    f->of_class[store_op_class(op)] += op->kind != STORE_LIST; /* not the scheduler's */
+    f->of_class[store_op_class(op)] += is_scheduled(op);
     f->most_in_flight = f->in_flight > f->most_in_flight ? f->in_flight : f->most_in_flight;
 }
 
@@ -322,6 +328,11 @@ void fake_listing(struct fake *f, size_t page, bool unordered)
 {
     f->page = page;
     f->unordered = unordered;
+}
+
+void fake_cut_listing(struct fake *f, size_t keys)
+{
+    f->cut = keys;
 }
 
 void fake_deny(struct fake *f, bool denied)

@@ -142,6 +142,65 @@ static void test_mass_deletes_are_held_before_the_first(void **state)
     buf_done(&metrics);
 }
 
+struct events_call {
+    struct journal_call call;
+    struct arena arena;
+    size_t count;
+    int status;
+};
+
+static int run_events(struct backend *b, struct journal_call *call)
+{
+    struct events_call *c = CONTAINER_OF(call, struct events_call, call);
+    struct event_record *rows;
+    return b->ops->event_page(b, &c->arena, span_str("ops"), 100, &rows, &c->count);
+}
+
+static void events_read(struct journal_call *call)
+{
+    CONTAINER_OF(call, struct events_call, call)->status = call->status;
+}
+
+static size_t brake_events(struct engine_bench *b)
+{
+    struct events_call c = {.status = 1};
+    arena_init(&c.arena);
+    c.call.access = JOURNAL_WRITE;
+    c.call.run = run_events;
+    c.call.done = events_read;
+    journal_submit(engine_journal(b->engine), &c.call);
+    assert_int_equal(engine_bench_wait(b, &c.status), 0);
+    arena_done(&c.arena);
+    return c.count;
+}
+
+static void test_a_brake_is_told_once(void **state)
+{
+    static const char *kinds[] = {"brake"};
+    struct conf_events target = {.name = "ops",
+                                 .url = "http://127.0.0.1:9/",
+                                 .kinds = kinds,
+                                 .kind_count = 1,
+                                 .batch = 10,
+                                 .queue = 100};
+    struct engine_bench *b = *state;
+    b->conf.events = &target;
+    b->conf.event_count = 1;
+    write_all(b);
+    assert_int_equal(brake_events(b), 0);
+    remove_some(b, 30, CHANGE_DELETE);
+    is_held(b, 30);
+    assert_int_equal(brake_events(b), 1);
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    is_held(b, 30);
+    assert_int_equal(brake_events(b), 1);
+    assert_int_equal(say(b, NULL), 30);
+    engine_bench_stop(b);
+    b->conf.event_count = 0;
+    engine_bench_start(b);
+}
+
 static void test_the_brake_survives_a_restart(void **state)
 {
     struct engine_bench *b = *state;
@@ -375,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         DELETES_TEST(test_mass_deletes_are_held_before_the_first),
+        DELETES_TEST(test_a_brake_is_told_once),
         DELETES_TEST(test_the_brake_survives_a_restart),
         DELETES_TEST(test_discarded_deletes_stay),
         DELETES_TEST(test_a_trickle_is_counted_within_the_window),

@@ -65,55 +65,69 @@ static int64_t now(struct lag_bench *l)
 
 /* ---- quarantine ---- */
 
-struct quarantine_call {
-    struct journal_call call;
-    int64_t received_ms; /* 0: drop all */
-    int status;
-};
-
-static int run_quarantine(struct backend *b, struct journal_call *call)
+static void quarantine(struct lag_bench *l)
 {
-    struct quarantine_call *c = CONTAINER_OF(call, struct quarantine_call, call);
-    struct span feed = span_str("webhook:hand");
-    uint64_t n;
-    if (c->received_ms == 0) {
-        return b->ops->quarantine_drop(b, feed, 0, INT64_MAX, &n);
-    }
-    return b->ops->quarantine_put(b, &(struct quarantined){.feed = feed,
-                                                           .received_ms = c->received_ms,
-                                                           .reason = span_str("not JSON"),
-                                                           .body = span_str("{"),
-                                                           .size = 1});
+    int status = 1;
+    l->feed->host.quarantine(l->feed->host.arg, span_str("{"), span_str("not JSON"),
+                             engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(&l->b, &status), 0);
 }
 
-static void quarantine_done(struct journal_call *call)
+static void drop_all(struct lag_bench *l)
 {
-    CONTAINER_OF(call, struct quarantine_call, call)->status = call->status;
+    int status = 1;
+    struct quarantine_word word = {.feed = span_str("webhook:hand"),
+                                   .who = span_str("anna (uid 7)"),
+                                   .reason = span_str("a probe of ours")};
+    engine_quarantine_drop(l->b.engine, &word, engine_bench_done_fn, &status);
+    assert_int_equal(engine_bench_wait(&l->b, &status), 0);
 }
 
-static void quarantine(struct lag_bench *l, int64_t received_ms)
+static void assert_held(struct lag_bench *l, int64_t at_ms)
 {
-    struct quarantine_call c = {.received_ms = received_ms, .status = 1};
-    c.call.access = JOURNAL_WRITE;
-    c.call.run = run_quarantine;
-    c.call.done = quarantine_done;
-    journal_submit(engine_journal(l->b.engine), &c.call);
-    assert_int_equal(engine_bench_wait(&l->b, &c.status), 0);
+    loop_run_for(l->b.loop, 120000);
+    assert_int_equal(lag(l).watermark_ms, at_ms);
+    assert_int_equal(lag(l).blocker, LAG_FEED);
+    assert_non_null(strstr(lag(l).waits_for, "webhook:hand in quarantine"));
 }
 
 static void test_body_in_quarantine_holds(void **state)
 {
     struct lag_bench *l = *state;
     loop_run_for(l->b.loop, 120000);
-    int64_t received = now(l);
-    quarantine(l, received);
-    loop_run_for(l->b.loop, 120000);
-    assert_int_equal(lag(l).watermark_ms, received - LATENESS_LEAST_MS);
-    assert_int_equal(lag(l).blocker, LAG_FEED);
-    assert_non_null(strstr(lag(l).waits_for, "webhook:hand in quarantine"));
-    quarantine(l, 0);
+    int64_t before = lag(l).watermark_ms, received = now(l);
+    assert_in_range(received - before, LATENESS_LEAST_MS, 22000);
+    quarantine(l);
+    assert_held(l, before);
+    drop_all(l);
     loop_run_for(l->b.loop, 20000);
     assert_true(lag(l).watermark_ms > received + 100000);
+}
+
+/* The feed is of another endpoint in the next life, and then there is none at all. */
+static void test_body_holds_when_its_feed_is_another_or_gone(void **state)
+{
+    struct lag_bench *l = *state;
+    struct feed_report report;
+    loop_run_for(l->b.loop, 120000);
+    int64_t before = lag(l).watermark_ms;
+    quarantine(l);
+    engine_bench_stop(&l->b);
+    start(l);
+    l->feed->feed.endpoint = "far";
+    assert_held(l, before);
+    engine_bench_stop(&l->b);
+    engine_bench_start(&l->b);
+    assert_held(l, before);
+    assert_true(engine_feed_report(l->b.engine, 0, &report));
+    assert_string_equal(report.name, "webhook:hand");
+    assert_string_equal(report.state, "removed");
+    assert_string_equal(report.endpoint, "near");
+    assert_int_equal(report.quarantined.bodies, 1);
+    drop_all(l);
+    loop_run_for(l->b.loop, 5000);
+    assert_in_range(lag(l).lag_ms, 0, 3000);
+    assert_false(engine_feed_report(l->b.engine, 0, &report));
 }
 
 /* ---- proven ---- */
@@ -161,7 +175,7 @@ static void test_scan_covers_quarantine(void **state)
     struct lag_bench *l = *state;
     list_existing(l);
     loop_run_for(l->b.loop, 60000);
-    quarantine(l, now(l));
+    quarantine(l);
     loop_run_for(l->b.loop, 60000);
     scanned(l, now(l));
     loop_run_for(l->b.loop, 60000);
@@ -206,6 +220,40 @@ static void test_wait_for_proof(void **state)
     engine_wait(l->b.engine, &what, wait_ended, &status);
     scanned(l, what.until_ms);
     assert_int_equal(engine_bench_wait(&l->b, &status), 0);
+}
+
+struct ended {
+    int status;
+    char text[400];
+};
+
+static void keep_text(void *arg, int status, const struct fail *f)
+{
+    struct ended *w = arg;
+    w->status = status;
+    snprintf(w->text, sizeof(w->text), "%s", f->text);
+}
+
+/* Nothing is wrong with the feed: it is only not there yet. */
+static void test_wait_names_what_is_missing(void **state)
+{
+    struct lag_bench *l = *state;
+    struct ended w = {.status = 1};
+    loop_run_for(l->b.loop, 60000);
+    assert_string_equal(lag(l).waits_for, "");
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .timeout_ms = 2000},
+                keep_text, &w);
+    assert_int_equal(engine_bench_wait(&l->b, &w.status), UV_ETIMEDOUT);
+    assert_non_null(strstr(w.text, "rule \"pages\" is not there yet: webhook hand: "));
+    assert_non_null(strstr(w.text, "waits for the event of a newer canary"));
+    fake_hook(l->b.near, NULL, NULL); /* no event of a canary comes any more */
+    loop_run_for(l->b.loop, 600000);
+    w.status = 1;
+    engine_wait(l->b.engine, &(struct engine_wait_options){.rule = RULE, .timeout_ms = 2000},
+                keep_text, &w);
+    assert_int_equal(engine_bench_wait(&l->b, &w.status), UV_ETIMEDOUT);
+    assert_non_null(strstr(w.text, "thought deaf"));
+    assert_non_null(strstr(w.text, "no event of one has come"));
 }
 
 /* ---- late ---- */
@@ -293,10 +341,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_body_in_quarantine_holds),
+        TEST(test_body_holds_when_its_feed_is_another_or_gone),
         TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
         TEST(test_scan_covers_quarantine),
         TEST(test_proof_waits_for_what_was_found),
         TEST(test_wait_for_proof),
+        TEST(test_wait_names_what_is_missing),
         TEST(test_late_change_is_named_and_holds),
         TEST(test_prefixes_go_on_by_themselves),
     };

@@ -14,7 +14,9 @@
 
 struct world {
     struct engine_bench bench;
-    struct buf arrived; /* what the destination was told, in order: bodies, "-" for a delete */
+    struct arena limits;
+    struct buf arrived; /* what the destination was told, in order: bodies, "-" for a delete,
+                           "+" for the delete of a version */
 };
 
 static void note(void *arg, struct fake *f, const struct store_op *op)
@@ -26,6 +28,8 @@ static void note(void *arg, struct fake *f, const struct store_op *op)
     }
     if (op->kind == STORE_PUT) {
         buf_printf(&w->arrived, "%.*s ", SPAN_ARG(op->body));
+    } else if (op->kind == STORE_DELETE && op->version_id.len > 0) {
+        buf_str(&w->arrived, "+ ");
     } else if (op->kind == STORE_DELETE || op->kind == STORE_DELETE_MANY) {
         buf_str(&w->arrived, "- ");
     }
@@ -54,6 +58,7 @@ static int set_up(void **state)
 {
     struct world *w = mem_alloc(sizeof(*w));
     memset(w, 0, sizeof(*w));
+    arena_init(&w->limits);
     engine_bench_init(&w->bench, 7, 10);
     with_versions(&w->bench, &w->bench.near, "near", "src");
     with_versions(&w->bench, &w->bench.far, "far", "dst");
@@ -67,6 +72,7 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
     engine_bench_done(&w->bench);
+    arena_done(&w->limits);
     buf_done(&w->arrived);
     mem_free(w);
     return 0;
@@ -176,7 +182,7 @@ static void test_a_restart_goes_on_at_the_mark(void **state)
 }
 
 /* The source has dropped the version of the mark, as lifecycle rules do. */
-static void test_a_mark_that_is_gone_counts_by_its_time(void **state)
+static void test_a_mark_that_is_gone_is_no_reason_to_begin_anew(void **state)
 {
     struct world *w = *state;
     struct fake_object o;
@@ -188,6 +194,203 @@ static void test_a_mark_that_is_gone_counts_by_its_time(void **state)
     put(w, "three");
     announce(w);
     assert_arrived(w, "one two three ");
+}
+
+/* Both are of one second: only the listing knows which is older. */
+static void test_versions_of_one_second_keep_their_order(void **state)
+{
+    struct world *w = *state;
+    struct fake_object o;
+    fake_put(w->bench.near, "src", span_str(KEY), span_str("one"), NULL);
+    fake_put(w->bench.near, "src", span_str(KEY), span_str("two"), NULL);
+    fake_put(w->bench.near, "src", span_str(KEY), span_str("three"), NULL);
+    announce(w);
+    assert_true(fake_get(w->bench.near, "src", span_str(KEY), &o));
+    fake_put(w->bench.near, "src", span_str(KEY), span_str("four"), NULL);
+    fake_remove_version(w->bench.near, "src", span_str(KEY), o.version_id);
+    announce(w);
+    assert_arrived(w, "one two three four ");
+}
+
+/* ---- what is removed by its id ---- */
+
+static void remove_version(struct world *w, const char *id)
+{
+    fake_remove_version(w->bench.near, "src", span_str(KEY), span_str(id));
+    loop_run_for(w->bench.loop, 1500);
+    engine_bench_append(&w->bench, CHANGE_DELETE, KEY);
+    assert_true(engine_bench_settle(&w->bench, RULE, 600000));
+}
+
+static bool shows(struct world *w, const char *body)
+{
+    struct fake_object o;
+    bool is_there = fake_get(w->bench.far, "dst", span_str(KEY), &o);
+    return body == NULL ? !is_there : is_there && span_eq_str(o.body, body);
+}
+
+static void test_a_marker_that_is_removed_is_taken_back(void **state)
+{
+    struct world *w = *state;
+    put(w, "one"); /* v1 */
+    put(w, "two");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    announce(w);
+    assert_true(shows(w, NULL));
+    remove_version(w, "v4");
+    assert_true(shows(w, NULL)); /* the other one hides it */
+    remove_version(w, "v3");
+    assert_true(shows(w, "two"));
+    assert_arrived(w, "one two - - + + ");
+    assert_int_equal(fake_versions(w->bench.far, "dst", span_str(KEY)), 2);
+    assert_int_equal(engine_bench_lag(&w->bench, RULE).counts.replicas, 1);
+    announce(w); /* told again */
+    put(w, "three");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    announce(w);
+    assert_arrived(w, "one two - - + + three - ");
+    remove_version(w, "v6");
+    assert_true(shows(w, "three"));
+}
+
+/* Somebody has written and deleted at the destination: our marker was not all that hides it. */
+static void test_an_object_that_stays_hidden_is_written_anew(void **state)
+{
+    struct world *w = *state;
+    put(w, "one");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    announce(w);
+    fake_remove(w->bench.far, "dst", span_str(KEY));
+    remove_version(w, "v2");
+    assert_true(shows(w, "one"));
+    assert_arrived(w, "one - + one ");
+}
+
+static void test_a_removed_version_gives_way_to_the_one_before(void **state)
+{
+    struct world *w = *state;
+    put(w, "one");
+    put(w, "two");
+    announce(w);
+    remove_version(w, "v2");
+    assert_true(shows(w, "one"));
+    assert_arrived(w, "one two one ");
+    announce(w);
+    put(w, "three");
+    announce(w);
+    assert_arrived(w, "one two one three ");
+    assert_int_equal(fake_versions(w->bench.far, "dst", span_str(KEY)), 4); /* nothing is lost */
+}
+
+static void test_an_old_version_that_is_removed_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    put(w, "one");
+    put(w, "two");
+    announce(w);
+    remove_version(w, "v1");
+    assert_arrived(w, "one two ");
+    assert_int_equal(fake_versions(w->bench.far, "dst", span_str(KEY)), 2);
+}
+
+static void test_a_marker_is_the_newest_again(void **state)
+{
+    struct world *w = *state;
+    put(w, "one");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    put(w, "two");
+    announce(w);
+    remove_version(w, "v3");
+    assert_true(shows(w, NULL));
+    assert_arrived(w, "one - two - ");
+}
+
+static void test_a_key_without_versions_is_deleted(void **state)
+{
+    struct world *w = *state;
+    put(w, "one");
+    announce(w);
+    remove_version(w, "v1");
+    assert_true(shows(w, NULL));
+    assert_arrived(w, "one - ");
+    assert_int_equal(fake_versions(w->bench.far, "dst", span_str(KEY)), 2);
+    assert_int_equal(engine_bench_lag(&w->bench, RULE).counts.replicas, 0);
+    put(w, "two");
+    announce(w);
+    assert_arrived(w, "one - two ");
+}
+
+static void list_nothing(void *arg, struct fake *f, const struct store_op *op)
+{
+    (void)f;
+    if (op->kind == STORE_LIST_VERSIONS) {
+        ((struct store_op *)(uintptr_t)op)->key = span_str("nothing");
+        ++*(int *)arg;
+    }
+}
+
+static void test_an_empty_listing_deletes_nothing(void **state)
+{
+    struct world *w = *state;
+    int listings = 0;
+    put(w, "one");
+    announce(w);
+    fake_hook(w->bench.near, list_nothing, &listings);
+    engine_bench_append(&w->bench, CHANGE_DELETE, KEY);
+    loop_run_for(w->bench.loop, 5000);
+    assert_true(listings > 0);
+    assert_arrived(w, "one ");
+    fake_hook(w->bench.near, NULL, NULL);
+    assert_true(engine_bench_settle(&w->bench, RULE, 600000));
+    assert_arrived(w, "one ");
+}
+
+static void test_removed_versions_are_left_where_deletes_are_ignored(void **state)
+{
+    struct world *w = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.versions = RULE_VERSIONS_ALL;
+    rule.deletes = RULE_DELETES_IGNORE;
+    assert_int_equal(engine_bench_put_rule(&w->bench, &rule, true, NULL), 0);
+    put(w, "one");
+    put(w, "two");
+    announce(w);
+    fake_remove_version(w->bench.near, "src", span_str(KEY), span_str("v2"));
+    announce(w);
+    assert_arrived(w, "one two ");
+    put(w, "three");
+    announce(w);
+    assert_arrived(w, "one two three ");
+}
+
+static void test_the_brake_holds_what_takes_away(void **state)
+{
+    struct world *w = *state;
+    struct fail f;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.versions = RULE_VERSIONS_ALL;
+    assert_int_equal(brake_limit_parse(span_str("1 in 1h"), &w->limits, &rule.deletes_brake, &f),
+                     0);
+    assert_int_equal(engine_bench_put_rule(&w->bench, &rule, true, NULL), 0);
+    for (int i = 0; i < 4;
+         i++) { /* what lies below others, or was never to be seen, takes nothing */
+        put(w, "body");
+        fake_remove(w->bench.near, "src", span_str(KEY));
+    }
+    announce(w);
+    put(w, "last");
+    announce(w);
+    assert_arrived(w, "body - body - body - body - last ");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    announce(w);
+    put(w, "more");
+    announce(w);
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    engine_bench_append(&w->bench, CHANGE_DELETE, KEY);
+    loop_run_for(w->bench.loop, 5000);
+    assert_arrived(w, "body - body - body - body - last - more ");
+    assert_int_equal(engine_bench_lag(&w->bench, RULE).counts.held_objects, 1);
 }
 
 static void test_more_versions_than_a_page(void **state)
@@ -272,7 +475,17 @@ int main(void)
         TEST(test_deletes_are_left_out_where_they_are_ignored),
         TEST(test_a_failure_repeats_no_version),
         TEST(test_a_restart_goes_on_at_the_mark),
-        TEST(test_a_mark_that_is_gone_counts_by_its_time),
+        TEST(test_a_mark_that_is_gone_is_no_reason_to_begin_anew),
+        TEST(test_versions_of_one_second_keep_their_order),
+        TEST(test_a_marker_that_is_removed_is_taken_back),
+        TEST(test_an_object_that_stays_hidden_is_written_anew),
+        TEST(test_a_removed_version_gives_way_to_the_one_before),
+        TEST(test_an_old_version_that_is_removed_changes_nothing),
+        TEST(test_a_marker_is_the_newest_again),
+        TEST(test_a_key_without_versions_is_deleted),
+        TEST(test_an_empty_listing_deletes_nothing),
+        TEST(test_removed_versions_are_left_where_deletes_are_ignored),
+        TEST(test_the_brake_holds_what_takes_away),
         TEST(test_more_versions_than_a_page),
         TEST(test_buckets_without_versions_are_refused),
         TEST(test_a_rule_that_took_the_latest_goes_on_behind_it),

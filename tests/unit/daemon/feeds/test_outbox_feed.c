@@ -130,6 +130,46 @@ static void test_large_backlog_is_read_to_its_end(void **state)
     assert_int_equal(fake_objects(o->b.far, "dst"), 3500);
 }
 
+/* As the outbox keeps to its place, a rule of another bucket has no business with it; once a row
+ * has named that bucket it has, in the next life too. */
+static void test_outbox_belongs_to_its_place(void **state)
+{
+    struct outbox_bench *o = *state;
+    struct rule other = engine_bench_rule("other");
+    other.source.bucket = "elsewhere";
+    other.destination.bucket = "dst2";
+    assert_int_equal(engine_bench_put_rule(&o->b, &other, true, NULL), 0);
+    sql(o, "ALTER TABLE repl_outbox ADD COLUMN bucket TEXT", NULL);
+    run(o, 2000);
+    sql(o, "ALTER TABLE repl_outbox RENAME TO away", NULL);
+    run(o, 30000);
+    assert_true(engine_bench_lag(&o->b, RULE).lag_ms > 20000);
+    assert_in_range(engine_bench_lag(&o->b, "other").lag_ms, 0, 3000);
+    sql(o, "ALTER TABLE away RENAME TO repl_outbox", NULL);
+    sql(o, "INSERT INTO repl_outbox (key, bucket, kind) VALUES ('k', 'elsewhere', 'put')", NULL);
+    run(o, 5000);
+    sql(o, "ALTER TABLE repl_outbox RENAME TO away", NULL);
+    run(o, 30000);
+    assert_true(engine_bench_lag(&o->b, "other").lag_ms > 20000);
+    engine_bench_stop(&o->b);
+    engine_bench_start(&o->b);
+    run(o, 60000);
+    assert_true(engine_bench_lag(&o->b, "other").lag_ms > 80000);
+    assert_non_null(strstr(engine_bench_lag(&o->b, "other").waits_for, "outbox crawler"));
+}
+
+static void test_late_change_names_its_outbox(void **state)
+{
+    struct outbox_bench *o = *state;
+    sql(o, "ALTER TABLE repl_outbox ADD COLUMN event_time INTEGER", NULL);
+    run(o, 5000);
+    fake_put(o->b.near, "src", span_str("k"), span_str("1"), NULL);
+    sql(o, "INSERT INTO repl_outbox (key, event_time) VALUES ('k', 1000)", NULL);
+    run(o, 5000);
+    assert_int_equal(engine_bench_lag(&o->b, RULE).counts.late_changes, 1);
+    assert_string_equal(engine_bench_lag(&o->b, RULE).last_late.feed, "outbox:crawler");
+}
+
 static void test_missing_outbox_holds_the_watermark(void **state)
 {
     struct outbox_bench *o = *state;
@@ -211,6 +251,8 @@ int main(void)
         OUTBOX_TEST(test_rows_become_objects),
         OUTBOX_TEST(test_cursor_survives_restart),
         OUTBOX_TEST(test_large_backlog_is_read_to_its_end),
+        OUTBOX_TEST(test_outbox_belongs_to_its_place),
+        OUTBOX_TEST(test_late_change_names_its_outbox),
         OUTBOX_TEST(test_missing_outbox_holds_the_watermark),
         OUTBOX_TEST(test_replaced_outbox_is_read_from_its_start),
         OUTBOX_TEST(test_bad_rows_are_passed_over),

@@ -153,6 +153,7 @@ static void every_so_often(void **state)
     loop_run_for(b->loop, HOUR / 2 + 10000);
     assert_true(engine_bench_has(b, "missed", "1"));
     assert_false(engine_bench_has(b, "old", "1")); /* existing objects were not asked for */
+    assert_int_equal(report(b).state.left, 1);
     assert_int_equal(engine_bench_lag(b, RULE).counts.done_objects, 1);
 }
 
@@ -456,6 +457,274 @@ static void without_an_order_all_is_copied_and_nothing_deleted(void **state)
     assert_int_equal(fake_objects(b->far, "dst"), 201);
 }
 
+/* It says that it is whole, and what is behind its end is at the source all the same. */
+static void check_cut(struct engine_bench *b, enum rule_deletes deletes)
+{
+    start_with(b, 100, deletes);
+    loop_run_for(b->loop, 5000);
+    uint64_t proven = report(b).state.proven_ms;
+    put(b, 90, "-untold");
+    fake_cut_listing(b->near, 60);
+    for (int i = 0; i < 3; i++) { /* however often it is said */
+        scan_now(b);
+        assert_int_equal(report(b).state.proven_ms, proven);
+        assert_true(report(b).state.unlisted > 0);
+        assert_non_null(strstr(report(b).doubt, "not complete"));
+        assert_non_null(strstr(report(b).doubt, "k/000"));
+        assert_true(engine_bench_settle(b, RULE, 600000));
+        loop_run_for(b->loop, 10000);
+        assert_true(engine_bench_lag(b, RULE).proven_ms <= (int64_t)proven);
+        assert_int_equal(fake_objects(b->far, "dst"), 100);
+    }
+    fake_cut_listing(b->near, 0);
+    scan_now(b);
+    assert_true(report(b).state.proven_ms > proven);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_true(engine_bench_has(b, "k/00090-untold", "k/00090-untold"));
+}
+
+static void a_cut_listing_proves_nothing(void **state)
+{
+    check_cut(*state, RULE_DELETES_IGNORE);
+}
+
+static void a_cut_listing_deletes_nothing(void **state)
+{
+    check_cut(*state, RULE_DELETES_PROPAGATE);
+}
+
+/* ---- a rule that asks for more while it is scanned ---- */
+
+static const char *few[] = {"k/*[02468]"}; /* of every page some */
+static const char *many[] = {"k/*"};
+static const char *less[] = {"k/*[048]"};
+
+static void take(struct engine_bench *b, const char **include, bool existing)
+{
+    struct rule rule = engine_bench_rule(RULE);
+    rule.existing = existing;
+    rule.include = include;
+    rule.include_count = 1;
+    put_rule(b, &rule);
+}
+
+static void wait_until_seen(struct engine_bench *b, uint64_t count)
+{
+    struct scan_report r = report(b);
+    for (int i = 0; i < 10000 && (r.state.phase != SCAN_LIST || r.state.seen < count); i++) {
+        loop_run_for(b->loop, 1);
+        r = report(b);
+    }
+    assert_int_equal(r.state.phase, SCAN_LIST);
+    assert_in_range(r.state.seen, count, MANY - 1);
+}
+
+/* Some of what it takes now was passed over. */
+static void a_wider_filter_begins_the_pass_anew(void **state)
+{
+    struct engine_bench *b = *state;
+    fill(b, MANY);
+    take(b, few, true);
+    wait_until_seen(b, 200);
+    uint64_t first = report(b).state.started_ms;
+    loop_run_for(b->loop, 1);
+    take(b, many, true);
+    assert_true(run_pass(b, 600000));
+    assert_true(report(b).state.started_ms > first);
+    assert_int_equal(report(b).state.seen, MANY);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), MANY);
+}
+
+/* What was proven before was so of less; nothing more is until a pass has listed it all. */
+static void a_wider_filter_proves_nothing_by_itself(void **state)
+{
+    struct engine_bench *b = *state;
+    struct fake_fault slow = {.kind = STORE_LIST, .slow_ms = 60000};
+    fill(b, MANY);
+    take(b, few, true);
+    assert_true(run_pass(b, 600000));
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    loop_run_for(b->loop, 5000);
+    int64_t proven = engine_bench_lag(b, RULE).proven_ms;
+    int64_t changed = loop_wall_ms(b->loop);
+    assert_int_equal(proven, report(b).state.started_ms);
+    fake_fault(b->near, &slow);
+    take(b, many, true);
+    loop_run_for(b->loop, 20000);
+    assert_int_equal(engine_bench_lag(b, RULE).proven_ms, proven);
+    assert_int_equal(report(b).state.proven_ms, 0);
+    fake_clear_faults(b->near);
+    assert_true(run_pass(b, 600000));
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    loop_run_for(b->loop, 5000);
+    assert_int_equal(fake_objects(b->far, "dst"), MANY);
+    assert_true(engine_bench_lag(b, RULE).proven_ms >= changed);
+}
+
+/* A proof that only waits for copies is void, too. */
+static void a_wider_filter_voids_the_proof_that_is_due(void **state)
+{
+    struct engine_bench *b = *state;
+    fill(b, MANY);
+    fake_outage(b->far, loop_now_ms(b->loop) + 2000, loop_now_ms(b->loop) + 300000);
+    take(b, few, true);
+    loop_run_for(b->loop, 1500);
+    fake_put(b->near, "src", span_str("k/new-0"), span_str("new"), NULL);
+    loop_run_for(b->loop, 1000);
+    engine_bench_append(b, CHANGE_PUT, "k/new-0");
+    scan_now(b);
+    uint64_t narrow = report(b).state.proven_ms;
+    assert_true(engine_bench_lag(b, RULE).proven_ms < (int64_t)narrow);
+    fake_fault(b->near, &(struct fake_fault){.kind = STORE_LIST, .slow_ms = HOUR});
+    take(b, many, true);
+    loop_run_for(b->loop, 600000);
+    assert_int_equal(engine_bench_lag(b, RULE).counts.pending_objects, 0);
+    assert_true(engine_bench_lag(b, RULE).proven_ms < (int64_t)narrow);
+}
+
+static void a_wider_filter_is_remembered_over_a_crash(void **state)
+{
+    struct engine_bench *b = *state;
+    fill(b, MANY);
+    take(b, few, true);
+    wait_until_seen(b, 200);
+    fake_fault(b->near, &(struct fake_fault){.kind = STORE_LIST, .slow_ms = 60000});
+    take(b, many, true);
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    fake_clear_faults(b->near);
+    assert_true(run_pass(b, 600000));
+    assert_int_equal(report(b).state.seen, MANY);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), MANY);
+}
+
+static void a_narrower_filter_needs_no_pass(void **state)
+{
+    struct engine_bench *b = *state;
+    const char *out[] = {"k/*5"};
+    fill(b, MANY);
+    take(b, few, true);
+    assert_true(run_pass(b, 600000));
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    uint64_t proven = report(b).state.proven_ms;
+    unsigned before = fake_count(b->near, STORE_LIST);
+    struct rule rule = engine_bench_rule(RULE);
+    rule.existing = true;
+    rule.include = few;
+    rule.include_count = 1;
+    rule.exclude = out;
+    rule.exclude_count = 1;
+    put_rule(b, &rule);
+    loop_run_for(b->loop, 10000);
+    assert_int_equal(fake_count(b->near, STORE_LIST), before);
+    assert_int_equal(report(b).state.proven_ms, proven);
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    loop_run_for(b->loop, 10000);
+    assert_int_equal(fake_count(b->near, STORE_LIST), before);
+    take(b, less, true); /* not known to be narrower: it is another pattern */
+    assert_true(run_pass(b, 600000));
+    assert_true(fake_count(b->near, STORE_LIST) > before);
+}
+
+/* Ranges that were done before deletes mattered were not looked through for them. */
+static void deletes_that_begin_to_matter_begin_the_pass_anew(void **state)
+{
+    struct engine_bench *b = *state;
+    struct fail f;
+    start_with(b, MANY, RULE_DELETES_IGNORE);
+    remove_at_source(b, 10, 20);
+    loop_run_for(b->loop, 1000);
+    fake_fault(b->near, &(struct fake_fault){.kind = STORE_LIST, .skip = 15, .slow_ms = 5000});
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
+    wait_until_seen(b, 200);
+    struct rule rule = engine_bench_rule(RULE);
+    rule.existing = true;
+    put_rule(b, &rule);
+    assert_true(run_pass(b, 600000));
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_int_equal(report(b).state.missing, 10);
+    assert_int_equal(fake_objects(b->far, "dst"), MANY - 10);
+}
+
+/* Where only scans tell of changes, what was written between two of them is no existing object. */
+static void a_wider_filter_lets_no_change_pass_as_existing(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.existing = true;
+    rule.include = few;
+    rule.include_count = 1;
+    rule.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = HOUR};
+    fill(b, 200);
+    put_rule(b, &rule);
+    assert_true(run_pass(b, 600000));
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    loop_run_for(b->loop, 60000);
+    int64_t written = loop_wall_ms(b->loop);
+    fake_put(b->near, "src", span_str("k/new-0"), span_str("new"), NULL);
+    loop_run_for(b->loop, 60000);
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_PUT, .slow_ms = 300000});
+    rule.include = many;
+    put_rule(b, &rule);
+    assert_true(run_pass(b, 600000));
+    loop_run_for(b->loop, 20000);
+    assert_true(engine_bench_lag(b, RULE).watermark_ms < written);
+    fake_clear_faults(b->far);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    loop_run_for(b->loop, 5000);
+    assert_true(engine_bench_lag(b, RULE).watermark_ms > written);
+}
+
+/* ---- who knows of changes ---- */
+
+/* Without scans nothing tells of changes: the watermark stands, over restarts, and says why. */
+static void without_scans_the_watermark_stands(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    rule.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = HOUR};
+    put_rule(b, &rule);
+    assert_true(run_pass(b, 10000));
+    loop_run_for(b->loop, 10000);
+    int64_t watermark = engine_bench_lag(b, RULE).watermark_ms;
+    assert_int_equal(watermark, report(b).state.started_ms);
+    fake_put(b->near, "src", span_str("untold"), span_str("1"), NULL);
+    rule.scan.mode = RULE_SCAN_OFF;
+    put_rule(b, &rule);
+    loop_run_for(b->loop, 60000);
+    assert_int_equal(engine_bench_lag(b, RULE).watermark_ms, watermark);
+    assert_non_null(strstr(engine_bench_lag(b, RULE).waits_for, "scans are off"));
+    engine_bench_stop(b);
+    engine_bench_start(b);
+    loop_run_for(b->loop, 60000);
+    assert_int_equal(engine_bench_lag(b, RULE).watermark_ms, watermark);
+    int64_t began = loop_wall_ms(b->loop);
+    scan_now(b);
+    loop_run_for(b->loop, 10000);
+    assert_true(engine_bench_has(b, "untold", "1"));
+    assert_true(engine_bench_lag(b, RULE).watermark_ms >= began);
+}
+
+static void another_host_is_named(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct fail f;
+    rule.shared = true;
+    rule.scan_host = "elsewhere";
+    rule.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = HOUR};
+    put_rule(b, &rule);
+    loop_run_for(b->loop, 20000);
+    assert_int_equal(report(b).next_ms, 0);
+    assert_non_null(strstr(report(b).waits, "elsewhere"));
+    assert_non_null(strstr(engine_bench_lag(b, RULE).waits_for, "elsewhere"));
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "elsewhere"));
+}
+
 /* ---- against the destination ---- */
 
 static void what_is_gone_from_the_destination_is_counted(void **state)
@@ -565,6 +834,17 @@ int main(void)
         TEST(a_missing_bucket_deletes_nothing),
         TEST(a_page_that_comes_twice_is_asked_for_again),
         TEST(without_an_order_all_is_copied_and_nothing_deleted),
+        TEST(a_cut_listing_proves_nothing),
+        TEST(a_cut_listing_deletes_nothing),
+        TEST(a_wider_filter_begins_the_pass_anew),
+        TEST(a_wider_filter_proves_nothing_by_itself),
+        TEST(a_wider_filter_voids_the_proof_that_is_due),
+        TEST(a_wider_filter_is_remembered_over_a_crash),
+        TEST(a_narrower_filter_needs_no_pass),
+        TEST(deletes_that_begin_to_matter_begin_the_pass_anew),
+        TEST(a_wider_filter_lets_no_change_pass_as_existing),
+        TEST(without_scans_the_watermark_stands),
+        TEST(another_host_is_named),
         TEST(what_is_gone_from_the_destination_is_counted),
         TEST(the_destination_ends_equal),
         TEST(the_destination_ends_equal_again),

@@ -42,6 +42,25 @@ static void test_round_trip(void **state)
     arena_done(&a);
 }
 
+static void test_cursors_of_older_programs_are_read(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct scan_state s;
+    struct scan_piece *pieces;
+    size_t count;
+    arena_init(&a);
+    const char text[] = "1 2 11 12 13 14 15 0 0 1 1 0 20 21 22 23 24 25 26 27 28 1 1 k- ";
+    assert_int_equal(scan_state_parse(span_str(text), &a, &s, &pieces, &count), 0);
+    assert_int_equal(s.phase, SCAN_LIST);
+    assert_int_equal(s.since_ms, 11);
+    assert_int_equal(s.requests, 28);
+    assert_int_equal(s.covers, 0);
+    assert_int_equal(scan_existing_until(&s), 11);
+    assert_int_equal(count, 1);
+    arena_done(&a);
+}
+
 static void test_which_listings_are_believed(void **state)
 {
     (void)state;
@@ -93,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_cursors_of_older_programs_are_read),
         cmocka_unit_test(test_which_listings_are_believed),
         cmocka_unit_test(test_a_pass_that_is_in_doubt_proves_nothing),
     };

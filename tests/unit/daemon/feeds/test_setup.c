@@ -156,6 +156,28 @@ static void senders_are_known_by_their_hosts(void **state)
     assert_int_equal(setup_sender_parse("unknown", &sender), REPL_EBADINPUT);
 }
 
+static void the_url_is_one_that_a_sender_can_reach(void **state)
+{
+    static const char *const every[] = {"0.0.0.0:8443", "[::]:8443", ":8443"};
+    struct conf_webhook conf = {.certificate = "/c.pem"};
+    struct buf url = {0};
+    struct fail f = {0};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        conf.listen = every[i];
+        assert_int_equal(setup_hook_url(&conf, every[i], &url, &f), REPL_EBADINPUT);
+        assert_non_null(strstr(f.hint, "https://HOST:8443"));
+    }
+    assert_int_equal(url.len, 0);
+    assert_int_equal(setup_hook_url(&conf, "192.0.2.7:8443", &url, &f), 0);
+    assert_string_equal(buf_cstr(&url), "https://192.0.2.7:8443");
+    buf_reset(&url);
+    conf.url = "https://repl.example/";
+    assert_int_equal(setup_hook_url(&conf, "0.0.0.0:8443", &url, &f), 0);
+    assert_string_equal(buf_cstr(&url), "https://repl.example");
+    buf_done(&url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +188,7 @@ int main(void)
         cmocka_unit_test(a_topic_holds_the_token_encoded),
         cmocka_unit_test(the_answer_names_the_topic),
         cmocka_unit_test(senders_are_known_by_their_hosts),
+        cmocka_unit_test(the_url_is_one_that_a_sender_can_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

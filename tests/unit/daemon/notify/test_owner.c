@@ -365,6 +365,19 @@ static void test_never_two(void **state)
     }
 }
 
+/* Of a life, not of every beat: what a host leaves behind is not known to the next one. */
+static void test_versions_do_not_pile_up(void **state)
+{
+    (void)state;
+    struct bench *b = make(11, &(struct fake_options){.versions = true});
+    start(b, 0);
+    wait_for_owner(b, 5000);
+    loop_run_for(b->loop, 20ull * TAKEOVER_MS);
+    assert_in_range(fake_count(b->fake, STORE_PUT), 50, 100);
+    assert_in_range(fake_versions(b->fake, "dst", span_str(KEY)), 1, 2);
+    drop(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_clock_jumps_change_nothing),
         cmocka_unit_test(test_server_without_conditions_has_no_owner),
         cmocka_unit_test(test_a_strange_object_is_not_overwritten),
+        cmocka_unit_test(test_versions_do_not_pile_up),
         cmocka_unit_test(test_never_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

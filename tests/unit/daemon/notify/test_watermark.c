@@ -40,12 +40,14 @@ static void fill(void *arg, struct watermark_doc *ret)
     memcpy(ret->waits_for, b->now.waits_for, sizeof(ret->waits_for));
 }
 
-static int set_up(void **state)
+static int set_up_on(void **state, struct fake_options options)
 {
     struct bench *b = MEM_NEW(struct bench);
     b->loop = loop_new_virtual(3, START_MS);
     b->stats = stat_set_new();
-    b->fake = fake_new(&(struct fake_options){.loop = b->loop, .latency_ms = 50});
+    options.loop = b->loop;
+    options.latency_ms = 50;
+    b->fake = fake_new(&options);
     fake_bucket(b->fake, "dst");
     b->now.state = "ok";
     b->w = watermark_new(
@@ -59,6 +61,21 @@ static int set_up(void **state)
                                     .host = {b, store_now, fill}});
     *state = b;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_on(state, (struct fake_options){0});
+}
+
+static int set_up_versions(void **state)
+{
+    return set_up_on(state, (struct fake_options){.versions = true});
+}
+
+static int set_up_suspended(void **state)
+{
+    return set_up_on(state, (struct fake_options){.suspended = true});
 }
 
 static void closed(void *arg)
@@ -201,6 +218,57 @@ static void test_a_deleted_rule_leaves_nothing(void **state)
     assert_int_equal(fake_objects(b->fake, "dst"), 0);
 }
 
+static void write_ten(struct bench *b)
+{
+    for (int i = 0; i < 10; i++) {
+        advance(b, START_MS + i);
+        loop_run_for(b->loop, INTERVAL_MS);
+    }
+    assert_int_equal(fake_count(b->fake, STORE_PUT), 10);
+    assert_non_null(strstr(published(b), "\"watermark_ms\": 1790000000009"));
+}
+
+static void test_only_the_newest_version_is_kept(void **state)
+{
+    struct bench *b = *state;
+    write_ten(b);
+    assert_int_equal(fake_versions(b->fake, "dst", span_str(KEY)), 1);
+    assert_int_equal(fake_count(b->fake, STORE_DELETE), 9);
+}
+
+static void test_version_is_not_deleted_before_a_newer_one_stands(void **state)
+{
+    struct bench *b = *state;
+    write_ten(b);
+    fake_outage(b->fake, loop_now_ms(b->loop), loop_now_ms(b->loop) + 60000);
+    advance(b, START_MS + 11);
+    loop_run_for(b->loop, 30000);
+    assert_non_null(strstr(published(b), "\"watermark_ms\": 1790000000009"));
+    loop_run_for(b->loop, 180000);
+    assert_non_null(strstr(published(b), "\"watermark_ms\": 1790000000011"));
+    assert_int_equal(fake_versions(b->fake, "dst", span_str(KEY)), 1);
+}
+
+/* "null" is overwritten, and deleting it would delete what was written last. */
+static void test_null_version_is_never_deleted(void **state)
+{
+    struct bench *b = *state;
+    write_ten(b);
+    assert_int_equal(fake_count(b->fake, STORE_DELETE), 0);
+}
+
+static void test_closing_while_a_version_is_being_deleted(void **state)
+{
+    struct bench *b = *state;
+    advance(b, START_MS);
+    loop_run_for(b->loop, INTERVAL_MS);
+    advance(b, START_MS + 1);
+    while (fake_count(b->fake, STORE_DELETE) == 0) {
+        loop_run_for(b->loop, 1);
+    }
+    close_it(b, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +280,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_no_endpoint_is_waited_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_deleted_rule_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_the_newest_version_is_kept, set_up_versions,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_version_is_not_deleted_before_a_newer_one_stands,
+                                        set_up_versions, tear_down),
+        cmocka_unit_test_setup_teardown(test_null_version_is_never_deleted, set_up_suspended,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_closing_while_a_version_is_being_deleted,
+                                        set_up_versions, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,6 +187,37 @@ static void test_keys(void **state)
     arena_done(&a);
 }
 
+static void test_which_patterns_take_more(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before[2], *before_out[2], *now[2], *now_out[2];
+        bool more;
+    } cases[] = {
+        {{NULL}, {NULL}, {NULL}, {NULL}, false},   {{"a"}, {NULL}, {"a"}, {NULL}, false},
+        {{"a"}, {NULL}, {NULL}, {NULL}, true},     {{NULL}, {NULL}, {"a"}, {NULL}, false},
+        {{"a"}, {NULL}, {"a", "b"}, {NULL}, true}, {{"a", "b"}, {NULL}, {"b"}, {NULL}, false},
+        {{"a"}, {NULL}, {"b"}, {NULL}, true},      {{NULL}, {"x"}, {NULL}, {"x", "y"}, false},
+        {{NULL}, {"x", "y"}, {NULL}, {"y"}, true}, {{NULL}, {"x"}, {"a"}, {NULL}, true},
+        {{"a"}, {"x"}, {"a"}, {"x"}, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rule before = {.include = (const char **)(uintptr_t)cases[i].before,
+                              .exclude = (const char **)(uintptr_t)cases[i].before_out};
+        struct rule now = {.include = (const char **)(uintptr_t)cases[i].now,
+                           .exclude = (const char **)(uintptr_t)cases[i].now_out};
+        for (int k = 0; k < 2; k++) {
+            before.include_count += cases[i].before[k] != NULL;
+            before.exclude_count += cases[i].before_out[k] != NULL;
+            now.include_count += cases[i].now[k] != NULL;
+            now.exclude_count += cases[i].now_out[k] != NULL;
+        }
+        if (rules_takes_more(&now, &before) != cases[i].more) {
+            fail_msg("case %zu", i);
+        }
+    }
+}
+
 static void test_changes(void **state)
 {
     (void)state;
@@ -311,6 +342,10 @@ static void test_two_way_needs_the_marker_and_both(void **state)
     assert_non_null(strstr(f.text, "one does not"));
     one.two_way = true;
     assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), 0);
+    two.versions = RULE_VERSIONS_ALL;
+    assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
+    assert_non_null(strstr(f.text, "two_way does not go with versions: all"));
+    two.versions = RULE_VERSIONS_LATEST;
     two.marker = false;
     assert_int_equal(rules_check_circle(&two, &one, 1, &conf, &f), REPL_ECONFLICT);
     arena_done(&a);
@@ -323,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_against_plain_matcher),
         cmocka_unit_test(test_no_pattern_is_slow),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_which_patterns_take_more),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_circles),

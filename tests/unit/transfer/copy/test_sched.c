@@ -540,6 +540,43 @@ static void outage_gives_nothing_up(void **state)
     outage(true);
 }
 
+static const struct store_ops *real_ops;
+static unsigned stalls_s[64];
+static size_t probes;
+
+static void note_patience(struct store *s, struct store_op *op)
+{
+    if (op->kind == STORE_HEAD_BUCKET && probes < 64) {
+        stalls_s[probes++] = op->stall_s;
+    }
+    real_ops->submit(s, op);
+}
+
+/* A probe begins impatient, and has more with each that failed: the path may have become slow. */
+static void probes_become_patient(void **state)
+{
+    (void)state;
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 30}};
+    struct bench *b = bench_new(&o);
+    struct store *to = fake_store(b->to);
+    real_ops = to->ops;
+    struct store_ops ops = *real_ops;
+    ops.submit = note_patience;
+    to->ops = &ops;
+    copy_many(b, "l", 5, 200000);
+    bench_start(b);
+    loop_run_for(b->loop, 150);
+    uint64_t now_ms = loop_now_ms(b->loop);
+    fake_outage(b->to, now_ms, now_ms + 60000);
+    run(b);
+    assert_true(probes > 30);
+    for (size_t i = 0; i < probes; i++) {
+        assert_int_equal(stalls_s[i], i < 27 ? 3 + i : 30);
+    }
+    to->ops = real_ops;
+    bench_free(b);
+}
+
 /* Bodies waiting for a destination that is down do not keep the memory from another. */
 static void outage_of_one_destination_leaves_the_other(void **state)
 {
@@ -732,6 +769,7 @@ int main(void)
         cmocka_unit_test(batch_of_deletes_may_fail),
         cmocka_unit_test(stop_takes_back_a_batch),
         cmocka_unit_test(outage_gives_nothing_up),
+        cmocka_unit_test(probes_become_patient),
         cmocka_unit_test(outage_of_one_destination_leaves_the_other),
         cmocka_unit_test(slow_destination_leaves_memory_to_the_other),
         cmocka_unit_test(denial_pauses_and_comes_back),

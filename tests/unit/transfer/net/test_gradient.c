@@ -18,6 +18,7 @@ struct bench {
     struct gradient gradient;
     struct loop *loop;
     double work_us; /* of the server, a request */
+    bool is_ours;   /* what waits, waits for our own CPU, and we know */
     unsigned lossy; /* one in so many waits for a repeat; 0 = none */
     double busy_until_us;
     uint64_t now_us;
@@ -51,6 +52,9 @@ static void step(struct bench *b)
     b->now_us += MS;
     for (size_t i = 0; i < MOST; i++) {
         if (b->done_us[i] != 0 && b->done_us[i] <= b->now_us) {
+            if (b->is_ours) {
+                gradient_was_busy(&b->gradient);
+            }
             gradient_add(&b->gradient, b->now_us, (uint32_t)(b->now_us - b->sent_us[i]),
                          b->in_flight);
             b->done_us[i] = 0;
@@ -132,6 +136,33 @@ static void comes_down_and_up_again(void **state)
     loop_free(b.loop);
 }
 
+/* 256 under way come to 1,600 a second; we have CPU for 800 for a while. As a queue of the server
+ * that would take the limit to a half, and after it the rate is to be found again. */
+static void our_own_cpu_is_no_queue(void **state)
+{
+    (void)state;
+    unsigned limits[2];
+    double rates[2];
+    for (int is_known = 0; is_known < 2; is_known++) {
+        struct bench b;
+        bench_init(&b, 50000, 256);
+        run(&b, 3000);
+        b.work_us = 1e6 / 800;
+        b.is_ours = is_known;
+        run(&b, 10000);
+        limits[is_known] = gradient_limit(&b.gradient);
+        b.work_us = 1e6 / 50000;
+        b.is_ours = false;
+        rates[is_known] = run(&b, 1000);
+        loop_free(b.loop);
+    }
+    printf("short of CPU, taken for a queue: limit %u, then %.0f/s; known: limit %u, then %.0f/s\n",
+           limits[0], rates[0], limits[1], rates[1]);
+    assert_true(limits[0] < 200);
+    assert_int_equal(limits[1], 256);
+    assert_true(rates[1] > 1.1 * rates[0]);
+}
+
 /* What is not made use of proves nothing. */
 static void does_not_grow_unused(void **state)
 {
@@ -195,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_burst_has_all_lanes_soon),
         cmocka_unit_test(a_slow_server_is_not_flooded),
         cmocka_unit_test(comes_down_and_up_again),
+        cmocka_unit_test(our_own_cpu_is_no_queue),
         cmocka_unit_test(does_not_grow_unused),
         cmocka_unit_test(first_answers_count_without_their_time),
         cmocka_unit_test(stays_within_its_bounds),

@@ -300,12 +300,17 @@ static void closing_cancels_what_is_left(void **state)
     }
 }
 
+static size_t pick_small(const struct net *n, uint64_t avoid)
+{
+    return net_pick(n, &(struct net_request){.class = NET_SMALL, .avoid = avoid});
+}
+
 static void dead_path_is_left(void **state)
 {
     struct bench *b = *state;
     open_net(b, 4, 2);
     for (int i = 0; i < 20; i++) {
-        size_t path = net_pick(b->net, NET_SMALL);
+        size_t path = pick_small(b->net, 0);
         submit_to(b, path, path == 0 ? "http://127.0.0.1:1/" : http_peer_url(b->peer), "GET");
         wait_all(b);
     }
@@ -314,8 +319,32 @@ static void dead_path_is_left(void **state)
         lost += b->requests[i].fail.code != 0 ? 1 : 0;
     }
     assert_in_range(lost, 1, 3);
-    assert_int_equal(net_pick(b->net, NET_SMALL), 1);
+    assert_int_equal(pick_small(b->net, 0), 1);
     assert_true(net_slots(b->net, NET_SMALL) >= 1);
+}
+
+/* One loss does not make a path that has worked be left, but what was lost there goes elsewhere,
+ * even to one that was left. */
+static void what_was_lost_on_a_path_takes_another(void **state)
+{
+    struct bench *b = *state;
+    open_net(b, 4, 2);
+    submit_to(b, 0, http_peer_url(b->peer), "GET");
+    submit_to(b, 1, "http://127.0.0.2:1/", "GET");
+    wait_all(b);
+    assert_true(net_is_on_trial(b->net, 1));
+    assert_false(net_is_on_trial(b->net, 0));
+    http_peer_does(b->peer, HTTP_PEER_DROPS, span_str(""));
+    struct net_request *lost = submit(b, "PUT");
+    wait_all(b);
+    assert_int_equal(lost->fail.code, REPL_ENET);
+    assert_true(net_has_other(b->net, lost));
+    assert_int_equal(pick_small(b->net, 0), 0);
+    assert_int_equal(pick_small(b->net, lost->failed_at), 1);
+    struct fail f = {0};
+    assert_int_equal(net_order(b->net, "direct", NET_FIXED, &f), 0);
+    assert_int_equal(pick_small(b->net, lost->failed_at), 0);
+    assert_false(net_has_other(b->net, lost));
 }
 
 int main(void)
@@ -325,6 +354,7 @@ int main(void)
         TEST(connection_is_kept),
         TEST(lanes_are_bounded),
         TEST(urls_without_a_host_fail),
+        TEST(what_was_lost_on_a_path_takes_another),
         TEST(write_without_an_answer_is_not_repeated),
         TEST(refused_connection_did_not_leave),
         TEST(cancelled_ones_end_and_others_go_on),

@@ -24,6 +24,7 @@ struct bench {
     goodput_fn *goodput;       /* bytes a second */
     repeats_fn *repeats;
     double scale;  /* × goodput */
+    double start;  /* repeated besides, by lanes that have just begun */
     unsigned work; /* lanes that there is work for; 0: any number */
 };
 
@@ -83,7 +84,7 @@ static void sample(struct bench *b)
     s->now_us += SAMPLE_US;
     s->lanes = lanes;
     s->moved_bytes = (uint64_t)(b->scale * b->goodput(lanes) * SAMPLE_US / 1e6);
-    s->sent_bytes = (uint64_t)((double)s->moved_bytes / (1 - b->repeats(lanes)));
+    s->sent_bytes = (uint64_t)((double)s->moved_bytes / (1 - b->start - b->repeats(lanes)));
     s->retrans_bytes = s->sent_bytes - s->moved_bytes;
     pace_sample(&b->pace, s);
 }
@@ -189,6 +190,35 @@ static void nothing_is_tried_while_goodput_rises(void **state)
         assert_int_equal(b.pace.move, PACE_NO_MOVE);
     }
     run_until(&b, PACE_TRIES_MORE);
+}
+
+/* What lanes lose at their start ends by itself, and with it what they gain. */
+static void nothing_is_tried_while_repeats_abate(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, true, full_at_40);
+    for (b.start = 0.3; b.start > 0; b.start -= 0.002) { /* two points a second */
+        sample(&b);
+        assert_int_equal(b.pace.move, PACE_NO_MOVE);
+    }
+    b.start = 0;
+    run_until(&b, PACE_TRIES_MORE);
+}
+
+/* Lanes of CUBIC on a path that loses come down from their slow start. */
+static void nothing_is_judged_while_lanes_come_down(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, false, one_each);
+    for (b.scale = 2.8; b.scale > 1.05; b.scale *= 0.97) {
+        sample(&b);
+        assert_int_equal(b.pace.move, PACE_NO_MOVE);
+    }
+    b.scale = 1;
+    run_until(&b, PACE_TRIES_MORE);
+    assert_true(b.pace.base.goodput < 1.1 * PACE_OTHER_START * MB);
 }
 
 static void linear_gain_makes_long_steps(void **state)
@@ -482,6 +512,8 @@ int main(void)
         cmocka_unit_test(luck_is_no_gain),
         cmocka_unit_test(more_than_the_lanes_explain),
         cmocka_unit_test(nothing_is_tried_while_goodput_rises),
+        cmocka_unit_test(nothing_is_tried_while_repeats_abate),
+        cmocka_unit_test(nothing_is_judged_while_lanes_come_down),
         cmocka_unit_test(linear_gain_makes_long_steps),
         cmocka_unit_test(a_step_is_cut_to_the_work),
         cmocka_unit_test(a_step_too_far_is_trimmed),

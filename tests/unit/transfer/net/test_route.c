@@ -31,8 +31,8 @@ static void measure(struct route *r, uint64_t ms, uint64_t now_ms)
 
 static size_t pick(unsigned free_a, unsigned free_b, uint64_t now_ms)
 {
-    const unsigned free_slots[] = {free_a, free_b};
-    return route_pick(both, free_slots, 2, NET_BULK, now_ms);
+    const struct route_seen seen[] = {{.free_slots = free_a}, {.free_slots = free_b}};
+    return route_pick(both, seen, 2, NET_BULK, now_ms);
 }
 
 static void unknown_paths_are_both_tried(void **state)
@@ -99,6 +99,32 @@ static void dead_path_is_left_and_tried_less_and_less(void **state)
     assert_true(route_is_worth(both, 2, 0, NET_BULK));
 }
 
+static void path_that_never_answered_is_left_at_the_first_loss(void **state)
+{
+    (void)state;
+    assert_true(route_lost(&a, 1000));
+    assert_false(route_is_proven(&a));
+    assert_int_equal(pick(4, 4, 1001), 1);
+    assert_int_equal(pick(4, 0, 1001), 1);
+    measure(&a, 1000, 1000 + ROUTE_BACK_MS);
+    assert_true(route_is_proven(&a));
+    assert_false(route_lost(&a, 2000 + ROUTE_BACK_MS));
+}
+
+static void path_where_it_was_lost_is_not_taken_again(void **state)
+{
+    (void)state;
+    measure(&a, 100, 1000);
+    measure(&b, 10000, 1000);
+    const struct route_seen seen[] = {{.free_slots = 4, .is_shunned = true}, {.free_slots = 0}};
+    assert_int_equal(route_pick(both, seen, 2, NET_BULK, 1001), 1);
+    a.down_ms = 1002;
+    assert_int_equal(route_pick(both, seen, 2, NET_BULK, 1000 + 2 * ROUTE_LOOK_MS), 1);
+    b.down_ms = 1002;
+    b.next_try_ms = UINT64_MAX;
+    assert_int_equal(route_pick(both, seen, 2, NET_BULK, 1003), 1);
+}
+
 static void one_success_forgives_failures(void **state)
 {
     (void)state;
@@ -117,8 +143,8 @@ static void last_path_is_used_whatever_its_state(void **state)
         route_lost(&b, 1000);
     }
     assert_int_equal(pick(4, 4, 2001), 1);
-    const unsigned free_slots[] = {0};
-    assert_int_equal(route_pick(both, free_slots, 1, NET_BULK, 2001), 0);
+    const struct route_seen seen[] = {{.free_slots = 0}};
+    assert_int_equal(route_pick(both, seen, 1, NET_BULK, 2001), 0);
 }
 
 static void operators_word_counts(void **state)
@@ -144,9 +170,9 @@ static void classes_are_measured_apart(void **state)
     measure(&b, 10000, 1000);
     route_good(&a, NET_SMALL, 0, 200000, 1000);
     route_good(&b, NET_SMALL, 0, 100000, 1000);
-    const unsigned free_slots[] = {4, 4};
-    assert_int_equal(route_pick(both, free_slots, 2, NET_SMALL, 1001), 1);
-    assert_int_equal(route_pick(both, free_slots, 2, NET_BULK, 1001), 0);
+    const struct route_seen seen[] = {{.free_slots = 4}, {.free_slots = 4}};
+    assert_int_equal(route_pick(both, seen, 2, NET_SMALL, 1001), 1);
+    assert_int_equal(route_pick(both, seen, 2, NET_BULK, 1001), 0);
 }
 
 /* ---- the operator's word ---- */
@@ -205,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup(slow_path_is_looked_at_now_and_then, begin),
         cmocka_unit_test_setup(slow_path_that_recovers_is_taken, begin),
         cmocka_unit_test_setup(dead_path_is_left_and_tried_less_and_less, begin),
+        cmocka_unit_test_setup(path_that_never_answered_is_left_at_the_first_loss, begin),
+        cmocka_unit_test_setup(path_where_it_was_lost_is_not_taken_again, begin),
         cmocka_unit_test_setup(one_success_forgives_failures, begin),
         cmocka_unit_test_setup(last_path_is_used_whatever_its_state, begin),
         cmocka_unit_test_setup(operators_word_counts, begin),
