@@ -123,12 +123,12 @@ void path_stats(struct path *p, struct stat_set *set, const char *cost);
 unsigned path_slots(const struct path *p, enum net_class class);
 /* After path_sample(): lets pace decide. */
 void path_steer(struct path *p);
+/* Holds bulk back beside small requests, see ease.h: path_ease.c. */
+void path_ease(struct path *p, bool is_bbr);
 /* Whether the network has lost the request, and not the server refused it. */
 bool path_is_loss(const struct net_request *r);
 /* Whether all that the path, or a host of it, knows is this one address. */
 bool path_is_only(const struct path *p, uint64_t tag);
-/* Holds bulk back beside small requests, see ease.h: path_ease.c. */
-void path_ease(struct path *p, bool is_bbr);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);

@@ -284,8 +284,14 @@ static void test_apply(void **state)
         "{\"rules\":["
         "{\"name\":\"one\",\"source\":\"near/src/1/\",\"destination\":\"far/dst/1/\"},"
         "{\"name\":\"two\",\"source\":\"near/src/2/\",\"destination\":\"far/dst/2/\"}]}";
-    refused(x, PROTO_APPLY, NULL, two, 409, "pages");
-    json_t *root = ask(x, PROTO_APPLY, "prune=1&dry_run=1", two, 200);
+    json_t *root = ask(x, PROTO_APPLY, "dry_run=1", two, 409);
+    json_t *errors = json_object_get(json_object_get(root, "error"), "errors");
+    assert_int_equal(json_array_size(errors), 2);
+    assert_string_equal(text_of(json_array_get(errors, 1), "rule"), "two");
+    assert_non_null(strstr(text_of(json_array_get(errors, 1), "text"), "pages"));
+    json_decref(root);
+    refused(x, PROTO_APPLY, NULL, two, 409, "2 rules are refused, nothing was changed");
+    root = ask(x, PROTO_APPLY, "prune=1&dry_run=1", two, 200);
     assert_int_equal(json_array_size(json_object_get(root, "changes")), 3);
     json_decref(root);
     json_decref(ask(x, PROTO_RULES, "rule=pages", "", 200));
