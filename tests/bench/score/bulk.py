@@ -14,10 +14,10 @@ CUBIC_LIMIT_S = 90
 CUBIC_LANES_MAX = 256
 
 
-def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, kind=None, **path):
+def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, **path):
     """whole, middle: least shares of the reference, over the whole job and between 10 and 90 % of
-    its bytes; retransmitted: points more than the reference's, at most; peer: times the best, with
-    settings of a kind. What is None is no promise."""
+    its bytes; retransmitted: points more than the reference's, at most; peer: times the best. What
+    is None is no promise."""
     with Bed(BULK.scaled(options.scale), options.server, **path) as bed:
         reference = iperf(bed.wan, seconds=options.iperf)
         run = bed.run(Replctl(), options.limit)
@@ -28,7 +28,7 @@ def lossy(row, options, whole=None, middle=None, retransmitted=None, peer=None, 
                    plus=retransmitted or 0)
         yield ceiling.bulk(row, bed, run.mbps)
         if peer is not None:
-            yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer, kind=kind)
+            yield from beside_peers(row, bed, options, run.mbps, "Mbit/s", "mbps", peer)
 
 
 def cubic(row, options, whole, peer, memory="512MiB", **path):

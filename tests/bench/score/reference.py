@@ -19,13 +19,11 @@ class Reference:
 def iperf(wan, flows=8, seconds=15, omit=4):
     """Both figures are of the `seconds` after the first `omit`: what the start of BBR loses counts in
     a job, but not in what it is beside. Connections are made one after another, each in one to three
-    round trips, which the time limit allows for. Where the path does not decide on it they ask for
-    BBR, as we do."""
-    asked = [] if wan.congestion else ["--congestion", "bbr"]
+    round trips, which the time limit allows for."""
     parts = [FLOWS_MAX] * (flows // FLOWS_MAX) + [flows % FLOWS_MAX] * (flows % FLOWS_MAX > 0)
 
     def one(number):
-        return wan.iperf("--parallel", parts[number], "--time", seconds, "--omit", omit, *asked,
+        return wan.iperf("--parallel", parts[number], "--time", seconds, "--omit", omit,
                          timeout=seconds + omit + flows + 60, port=FIRST_PORT + number)
 
     with Course(wan) as course, ThreadPoolExecutor(len(parts)) as pool:

@@ -198,7 +198,8 @@ static void nothing_is_tried_while_repeats_abate(void **state)
     (void)state;
     struct bench b;
     bench_init(&b, true, full_at_40);
-    for (b.start = 0.3; b.start > 0; b.start -= 0.002) { /* two points a second */
+    for (int i = 150; i > 0; i--) {
+        b.start = 0.002 * i; /* two points less a second */
         sample(&b);
         assert_int_equal(b.pace.move, PACE_NO_MOVE);
     }
@@ -212,7 +213,9 @@ static void nothing_is_judged_while_lanes_come_down(void **state)
     (void)state;
     struct bench b;
     bench_init(&b, false, one_each);
-    for (b.scale = 2.8; b.scale > 1.05; b.scale *= 0.97) {
+    b.scale = 2.8;
+    for (int i = 0; i < 32; i++) { /* to 1.06 */
+        b.scale *= 0.97;
         sample(&b);
         assert_int_equal(b.pace.move, PACE_NO_MOVE);
     }
