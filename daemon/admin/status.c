@@ -92,6 +92,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     if (engine_lag(a->options.engine, rule->name, &lag) != 0) {
         return;
     }
+    json_int(to, "now_ms", engine_now_ms(a->options.engine));
     json_time(to, "watermark", lag.watermark_ms);
     json_int(to, "watermark_ms", lag.watermark_ms);
     json_int(to, "lag_ms", lag.lag_ms);
@@ -313,11 +314,11 @@ static void say_what_it_waits_for(const struct wait *w, struct fail *f)
         return;
     }
     if (w->proven) {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not proven so far yet: %.150s", w->rule, lag.proof);
+        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not proven so far yet: %s", w->rule, lag.proof);
     } else if (lag.waits_for[0] != '\0') {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %.150s", w->rule, lag.waits_for);
+        fail_set(f, -ETIMEDOUT, "rule \"%s\" is not there yet: %s", w->rule, lag.waits_for);
     } else if (w->existing && lag.existing[0] != '\0') {
-        fail_set(f, -ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %.150s", w->rule,
+        fail_set(f, -ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %s", w->rule,
                  lag.existing);
     }
 }
