@@ -185,7 +185,16 @@ static int read_file(struct inventory *inv, const char *manifest, const char *ke
     return r;
 }
 
-int inventory_read(const char *manifest, inventory_row_fn *each, void *arg, struct fail *f)
+/* By name, or by the end of an ARN. */
+static bool is_of_bucket(const json_t *doc, const char *bucket)
+{
+    const char *name = json_string_value(json_object_get(doc, "sourceBucket"));
+    const char *colon = name != NULL ? strrchr(name, ':') : NULL;
+    return name == NULL || strcmp(colon != NULL ? colon + 1 : name, bucket) == 0;
+}
+
+int inventory_read(const char *manifest, const char *bucket, inventory_row_fn *each, void *arg,
+                   struct fail *f)
 {
     json_error_t error;
     struct inventory inv = {.each = each, .arg = arg, .f = f};
@@ -201,6 +210,11 @@ int inventory_read(const char *manifest, inventory_row_fn *each, void *arg, stru
                !json_is_array(files)) {
         r = fail_set(f, REPL_EBADINPUT, "%.120s: is no manifest of an inventory in CSV", manifest);
         fail_hint(f, "it has fileFormat CSV, fileSchema with Key, and files");
+    } else if (!is_of_bucket(doc, bucket)) {
+        r = fail_set(f, REPL_EBADINPUT,
+                     "%.80s: is the inventory of bucket \"%.64s\", not of \"%.64s\"", manifest,
+                     json_string_value(json_object_get(doc, "sourceBucket")), bucket);
+        fail_hint(f, "replctl rule list shows which rule copies from which bucket");
     }
     for (size_t i = 0; r == 0 && i < json_array_size(files); i++) {
         const char *key = json_string_value(json_object_get(json_array_get(files, i), "key"));

@@ -17,7 +17,9 @@ struct inventory_row { /* absent: the inventory does not have it */
 /* Non-zero ends the reading and is handed through. */
 typedef int inventory_row_fn(void *arg, const struct inventory_row *row);
 
-/* 0, what the row function said, or REPL_EBADINPUT and errno values with *f. */
-int inventory_read(const char *manifest, inventory_row_fn *each, void *arg, struct fail *f);
+/* 0, what the row function said, or REPL_EBADINPUT and errno values with *f; bucket: that the
+ * inventory must be of. */
+int inventory_read(const char *manifest, const char *bucket, inventory_row_fn *each, void *arg,
+                   struct fail *f);
 
 #endif

@@ -99,6 +99,7 @@ struct teller {
     struct rule_place place; /* the rule's source */
     struct buf lines;
     unsigned long long keys;
+    unsigned long long unmatched; /* that no rule takes */
     struct fail fail;
 };
 
@@ -145,6 +146,7 @@ static int send_lines(struct teller *t)
     int r = t->lines.len > 0
                 ? cli_ask(t->cli, PROTO_APPEND, NULL, buf_view(&t->lines), &answer, &t->fail)
                 : 0;
+    t->unmatched += (unsigned long long)cli_number(answer, "unmatched");
     json_decref(answer);
     buf_reset(&t->lines);
     return r;
@@ -192,11 +194,19 @@ static int tell_list(struct cli *c, const char *rule, const char *keys, const ch
     arena_init(&t.arena);
     int r = find_place(&t, rule);
     if (r == 0) {
-        r = keys != NULL ? read_keys(&t, keys) : inventory_read(inventory, tell, &t, &t.fail);
+        r = keys != NULL ? read_keys(&t, keys)
+                         : inventory_read(inventory, t.place.bucket, tell, &t, &t.fail);
     }
     r = r == 0 ? send_lines(&t) : r;
+    if (r == 0 && t.keys > 0 && t.unmatched == t.keys) {
+        r = fail_set(&t.fail, REPL_EBADINPUT, "the rule takes none of the %llu keys", t.keys);
+        fail_hint(&t.fail, "keys are whole, with the prefix of the source; replctl rule show %s",
+                  rule);
+    }
     if (r == 0) {
-        printf(c->json ? "{\"keys\":%llu}\n" : "%llu keys will be looked at\n", t.keys);
+        printf(c->json ? "{\"keys\":%llu,\"unmatched\":%llu}\n"
+                       : "%llu keys will be looked at; %llu more are none that the rule takes\n",
+               c->json ? t.keys : t.keys - t.unmatched, t.unmatched);
     }
     buf_done(&t.lines);
     arena_done(&t.arena);

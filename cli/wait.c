@@ -36,12 +36,81 @@ static void print_reached(const char *rule, const struct cli_args *args, const j
     }
 }
 
+/* ---- one wait in two: a short one, and when more is to come, a word about it ---- */
+
+#define QUIET_MS 3000 /* after which it says what it waits for */
+
+struct waiting {
+    struct cli *cli;
+    const struct cli_args *args;
+    int64_t until_ms; /* by repld's clock */
+};
+
+static int ask_lag(const struct waiting *w, json_t **ret_answer, struct fail *f)
+{
+    struct buf query = {0};
+    cli_query(&query, "rule", w->args->words[0]);
+    int r = cli_ask(w->cli, PROTO_LAG, buf_cstr(&query), span_str(""), ret_answer, f);
+    buf_done(&query);
+    return r;
+}
+
+/* "now" is one moment for both. */
+static int fix_now(struct waiting *w, struct fail *f)
+{
+    json_t *answer = NULL;
+    int r = ask_lag(w, &answer, f);
+    const json_t *rule = json_array_get(json_object_get(answer, "rules"), 0);
+    w->until_ms = w->until_ms != 0 ? w->until_ms : cli_number(rule, "now_ms");
+    json_decref(answer);
+    return r;
+}
+
+static int wait_once(const struct waiting *w, uint64_t timeout_ms, json_t **ret_answer,
+                     struct fail *f)
+{
+    struct buf query = {0};
+    cli_query(&query, "rule", w->args->words[0]);
+    number(&query, "until_ms", (uint64_t)w->until_ms);
+    number(&query, "timeout_ms", timeout_ms);
+    cli_query(&query, "existing", cli_args_has(w->args, "existing") ? "1" : NULL);
+    cli_query(&query, "prefix", cli_args_get(w->args, "prefix"));
+    cli_query(&query, "proven", cli_args_has(w->args, "proven") ? "1" : NULL);
+    int r = cli_ask(w->cli, PROTO_WAIT, buf_cstr(&query), span_str(""), ret_answer, f);
+    buf_done(&query);
+    return r;
+}
+
+/* On standard error, so that scripts read the result alone. */
+static void say_what_for(const struct waiting *w, const struct fail *f)
+{
+    if (!w->cli->json) {
+        fprintf(stderr, "replctl: waiting: %s\n", f->text);
+    }
+}
+
+static int wait_for(struct waiting *w, uint64_t timeout_ms, json_t **ret_answer, struct fail *f)
+{
+    bool is_long = timeout_ms == 0 || timeout_ms > QUIET_MS;
+    int r = fix_now(w, f);
+    if (r == 0) {
+        r = wait_once(w, is_long ? QUIET_MS : timeout_ms, ret_answer, f);
+    }
+    if (r != 0 && f->http_status == 504 && is_long) {
+        say_what_for(w, f);
+        r = wait_once(w, timeout_ms == 0 ? 0 : timeout_ms - QUIET_MS, ret_answer, f);
+    }
+    return r;
+}
+
 int run_wait(struct cli *c, const struct cli_args *args)
 {
-    int64_t until = 0;
+    struct waiting w = {.cli = c, .args = args};
+    struct fail f = {0};
     uint64_t timeout = 0;
+    json_t *answer = NULL;
     const char *timeout_text = cli_args_get(args, "timeout");
-    if (read_until(cli_args_get(args, "until"), &until) != 0 || until < 0) {
+    if (read_until(cli_args_get(args, "until"), &w.until_ms) != 0 || w.until_ms < 0) {
         return cli_usage(c, "--until: write now, or a time such as 2026-11-23T10:20:30Z");
     }
     if (timeout_text != NULL && text_parse_timeout(timeout_text, &timeout) != 0) {
@@ -49,21 +118,16 @@ int run_wait(struct cli *c, const struct cli_args *args)
     }
     /* The daemon takes 0 for no limit. */
     timeout = timeout_text != NULL && timeout == 0 ? 1 : timeout;
-    struct buf query = {0};
-    cli_query(&query, "rule", args->words[0]);
-    number(&query, "until_ms", (uint64_t)until);
-    number(&query, "timeout_ms", timeout);
-    cli_query(&query, "existing", cli_args_has(args, "existing") ? "1" : NULL);
-    cli_query(&query, "prefix", cli_args_get(args, "prefix"));
-    cli_query(&query, "proven", cli_args_has(args, "proven") ? "1" : NULL);
-    json_t *answer = NULL;
-    int code = cli_call(c, PROTO_WAIT, buf_cstr(&query), span_str(""), &answer, NULL);
-    if (answer != NULL) {
-        print_reached(args->words[0], args, answer);
-        json_decref(answer);
+    if (wait_for(&w, timeout, &answer, &f) != 0) {
+        return cli_fail(c, &f);
     }
-    buf_done(&query);
-    return code;
+    if (c->json) {
+        cli_print(answer);
+    } else {
+        print_reached(args->words[0], args, answer);
+    }
+    json_decref(answer);
+    return CLI_DONE;
 }
 
 int run_reload(struct cli *c, const struct cli_args *args)

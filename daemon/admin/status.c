@@ -92,6 +92,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     if (engine_lag(a->options.engine, rule->name, &lag) != 0) {
         return;
     }
+    json_int(to, "now_ms", engine_now_ms(a->options.engine));
     json_time(to, "watermark", lag.watermark_ms);
     json_int(to, "watermark_ms", lag.watermark_ms);
     json_int(to, "lag_ms", lag.lag_ms);

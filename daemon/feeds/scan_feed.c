@@ -137,8 +137,11 @@ static void cursor_loaded(void *arg, int status, struct span value)
 void scan_show(struct scan *s)
 {
     struct feed_status *status = &s->feed.status;
-    snprintf(status->waiting_for, sizeof(status->waiting_for), "%s",
-             s->state.phase == SCAN_IDLE ? "the next scan is not due yet" : "a scan goes on");
+    snprintf(status->waiting_for, sizeof(status->waiting_for), "%s%s%s",
+             s->state.phase == SCAN_IDLE ? "the next scan is not due yet; replctl scan start "
+                                         : "a scan goes on",
+             s->state.phase == SCAN_IDLE ? s->rule_name : "",
+             s->state.phase == SCAN_IDLE ? " begins one now" : "");
     status->listed = s->state.listed;
     status->listed_bytes = s->state.listed_bytes;
     status->equal = s->state.equal;

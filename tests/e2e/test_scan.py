@@ -107,7 +107,7 @@ def test_keys_of_a_file(local, tmp_path):
     listed.write_text("".join(f"{key}\n" for key in keys[:3]))
     local.add_rule()
     done = local.repld.ctl("scan", "start", "rule", "--keys", listed, json_out=True)
-    assert done == {"keys": 3}
+    assert done == {"keys": 3, "unmatched": 0}
     local.settle()
     assert sorted(local.destination_keys()) == keys[:3]
 
@@ -136,3 +136,29 @@ def test_the_rule_says_when(local):
     assert "every 1h" in local.repld.ctl("rule", "show", "rule").stdout
     assert local.repld.wait_for(lambda: ended(local), "the first scan")["next"]
     assert local.repld.ctl("scan", "stop", "rule", check=False).returncode != 0
+
+
+def test_list_of_another_bucket_is_refused(local, tmp_path):
+    local.add_rule(prefix="k/")
+    local.put("k/1", b"x")
+    keys = tmp_path / "keys"
+    keys.write_text("1\nother/2\n")
+    done = local.repld.ctl("scan", "start", "rule", "--keys", keys, check=False)
+    assert done.returncode == 1 and "takes none of the 2 keys" in done.stderr
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"sourceBucket": "another", "fileFormat": "CSV",
+                                    "fileSchema": "Bucket, Key", "files": []}))
+    done = local.repld.ctl("scan", "start", "rule", "--inventory", manifest, check=False)
+    assert done.returncode == 1 and 'inventory of bucket "another"' in done.stderr
+    assert local.destination_keys() == []
+
+
+def test_wait_says_what_for(local):
+    """A rule that is only scanned has no watermark before its next scan."""
+    local.add_rule("--scan", "every 6h")
+    local.repld.wait_for(
+        lambda: local.repld.ctl("scan", "status", "rule", json_out=True)["phase"] == "idle"
+        and local.repld.ctl("lag", json_out=True)["rules"][0]["watermark"], "the first scan")
+    done = local.repld.ctl("wait", "rule", "--existing", "--timeout", "4", check=False)
+    assert done.returncode == 1
+    assert "waiting: " in done.stderr and "replctl scan start rule begins one now" in done.stderr
