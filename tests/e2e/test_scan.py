@@ -126,7 +126,7 @@ def test_an_inventory(local, tmp_path):
         "files": [{"key": "inventory/data/part.csv.gz", "size": 1, "MD5checksum": "0"}]}))
     local.add_rule()
     assert local.repld.ctl("scan", "start", "rule", "--inventory", manifest,
-                           json_out=True) == {"keys": 4}
+                           json_out=True) == {"keys": 4, "unmatched": 0}
     local.settle()
     assert sorted(local.destination_keys()) == sorted(keys[:4])
 
