@@ -7,7 +7,7 @@
  * and answer REPL_ESTALE when the lease has moved on, changing nothing. Times are Unix
  * milliseconds. Spans handed in live for the call; spans in results live in the arena handed in.
  *
- * The conformance suite (tests/unit/journal/test_backend.c) runs against every implementation. */
+ * The conformance suite (tests/unit/journal/test_backend*.c) runs against every implementation. */
 #ifndef REPL_JOURNAL_BACKEND_H
 #define REPL_JOURNAL_BACKEND_H
 
