@@ -409,3 +409,32 @@ void bench_check(struct bench *b)
     assert_int_equal(b->resent, 0);
     assert_true(b->most_memory <= b->o.memory_bytes);
 }
+
+/* ---- one at a time ---- */
+
+struct bench *bench_near_far(void)
+{
+    struct bench_options o = {.from = {.latency_ms = 5}, .to = {.latency_ms = 20}, .commit_ms = 2};
+    return bench_new(&o);
+}
+
+struct bench_job *bench_copy_one(struct bench *b, const char *key, size_t size)
+{
+    fake_put_random(b->from, "src", key, size, size + 1);
+    return bench_add(b, key, COPY_OBJECT);
+}
+
+void bench_run_to(struct bench *b, enum copy_end end)
+{
+    assert_true(bench_run(b, BENCH_HOUR_MS, false));
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        if (j->outcome.end != end) {
+            char text[512];
+            fail_msg("%s ended as %d: %s", j->key, (int)j->outcome.end,
+                     fail_print(&j->outcome.fail, text, sizeof(text)));
+        }
+    }
+    bench_check(b);
+    assert_int_equal(sched_memory_used(b->sched), 0);
+}

@@ -8,6 +8,8 @@
 #include "tests/unit/support/fake_store.h"
 #include "transfer/copy/sched.h"
 
+#define BENCH_HOUR_MS 3600000
+
 struct bench_options {
     uint64_t seed;
     struct fake_options from; /* loop is the bench's */
@@ -87,5 +89,13 @@ void bench_restart(struct bench *b, uint64_t limit_ms);
 /* Destination equals source for every COPY_OBJECT that is done; no upload is open but those that
  * were abandoned or are recorded; no violation. Fails the test with what is wrong. */
 void bench_check(struct bench *b);
+
+/* The source 5 ms away, the destination 20 ms, a commit takes 2 ms. */
+struct bench *bench_near_far(void);
+/* A random object of this size at the source, and its job. */
+struct bench_job *bench_copy_one(struct bench *b, const char *key, size_t size);
+/* Runs until every job has ended as `end`, and checks the bench; fails the test otherwise, and when
+ * memory is held still. */
+void bench_run_to(struct bench *b, enum copy_end end);
 
 #endif

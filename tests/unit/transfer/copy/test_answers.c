@@ -1,7 +1,7 @@
 /* What servers answer when they do not do what they were asked, and what becomes of it: the code,
  * its class, and whether the operation is sent again. One line for each answer that servers are
  * known to give; what else a class entails (fewer requests, a paused endpoint, a state that is read
- * again, a dead letter) is tested where it is done: test_sched.c, test_copy.c, e2e/test_faults.py.
+ * again, a dead letter) is tested where it is done: test_sched.c, test_copy*.c, e2e/test_faults.py.
  */
 #include "transfer/copy/retry.h"
 #include "transfer/store/errors.h"
