@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "daemon/base/near.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -182,6 +183,7 @@ static int find_and_run(struct cli *c, int argc, char *const *argv)
     if (command == NULL) {
         return no_command(c, argc, argv);
     }
+    c->command = command;
     if (cli_args_parse(argc, argv, cli_global_options, command->options, &args, &f) != 0) {
         return cli_misused(c, &f);
     }
@@ -191,6 +193,7 @@ static int find_and_run(struct cli *c, int argc, char *const *argv)
 int main(int argc, char **argv)
 {
     struct cli c;
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
     set_up(&c, argc - 1, argv + 1);
     int code = find_and_run(&c, argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
