@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #define TABLE_COLUMNS_MAX 16
-#define TABLE_COLUMN_MAX                                                                           \
-    64 /* width that one is padded to: the longest name of a rule and one more */
+/* Width that one is padded to: the longest name of a rule, and one more. */
+#define TABLE_COLUMN_MAX 64
 
 enum table_colour { TABLE_PLAIN, TABLE_RED, TABLE_YELLOW, TABLE_GREEN };
 
