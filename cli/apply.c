@@ -128,6 +128,9 @@ int run_apply(struct cli *c, const struct cli_args *args)
     }
     arena_init(&a);
     int r = rule_file_load(path, &a, &file, &f);
+    if (r != 0 && f.hint[0] == '\0') {
+        fail_hint(&f, "--file names the rules as YAML; replctl(1) has an example");
+    }
     int code = r != 0 ? cli_fail(c, &f) : send_rules(c, path, &file, args);
     arena_done(&a);
     return code;

@@ -1,7 +1,7 @@
 #include "cli/args.h"
 
+#include "daemon/base/near.h"
 #include "daemon/base/span.h"
-#include "daemon/conf/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,17 +51,13 @@ static int refuse(struct fail *f, const char *name, const char *sentence)
     return REPL_EBADINPUT;
 }
 
-static const char *nearest(const struct cli_option *table, const char *name, size_t *distance)
+static void offer(struct near *n, const struct cli_option *table)
 {
-    const char *best = NULL;
     for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
-        size_t d = schema_distance(name, o->name);
-        if (d < *distance && o->help != NULL) {
-            *distance = d;
-            best = o->name;
+        if (o->help != NULL) {
+            near_offer(n, o->name);
         }
     }
-    return best;
 }
 
 static int refuse_unknown(const struct cli_option *global, const struct cli_option *own,
@@ -71,13 +67,13 @@ static int refuse_unknown(const struct cli_option *global, const struct cli_opti
     char sentence[120] = "is not an option of this command";
     size_t len = strcspn(written, "=");
     snprintf(name, sizeof(name), "%.*s", (int)(len > NAME_SHOWN ? NAME_SHOWN : len), written);
-    size_t distance = strlen(name) / 3 + 2;
-    const char *near = nearest(own, name, &distance);
-    const char *nearer = nearest(global, name, &distance);
-    if (near != NULL || nearer != NULL) {
+    struct near near;
+    near_start(&near, name, strlen(name) / 3 + 1);
+    offer(&near, own);
+    offer(&near, global);
+    if (near.best != NULL) {
         size_t n = strlen(sentence);
-        snprintf(sentence + n, sizeof(sentence) - n, "; did you mean --%s?",
-                 nearer != NULL ? nearer : near);
+        snprintf(sentence + n, sizeof(sentence) - n, "; did you mean --%s?", near.best);
     }
     return refuse(f, name, sentence);
 }

@@ -1,10 +1,41 @@
 #include "cli/cli.h"
 #include "cli/http.h"
+#include "cli/table.h"
+#include "daemon/base/base64.h"
+#include "daemon/base/mem.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+void cli_say(const char *format, ...)
+{
+    struct buf line = {0};
+    struct buf text = {0};
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&line, format, args);
+    va_end(args);
+    table_escape(buf_view(&line), &text);
+    puts(buf_cstr(&text));
+    buf_done(&text);
+    buf_done(&line);
+}
+
+void cli_key(const json_t *object, const char *name, struct buf *to)
+{
+    struct buf bytes = {0};
+    char *other = mem_printf("%s_base64", name);
+    const char *coded = cli_text(object, other);
+    if (coded[0] == '\0' || base64_decode(span_str(coded), &bytes) != 0) {
+        buf_reset(&bytes);
+        buf_str(&bytes, cli_text(object, name));
+    }
+    table_escape(buf_view(&bytes), to);
+    buf_done(&bytes);
+    mem_free(other);
+}
 
 static int exit_of(const struct fail *f)
 {
@@ -27,11 +58,17 @@ static void print_json_error(const struct fail *f)
 
 static void tell(const struct cli *c, const struct fail *f)
 {
+    struct buf text = {0};
+    struct buf hint = {0};
+    table_escape(span_str(f->text[0] != '\0' ? f->text : fail_text(f->code)), &text);
+    table_escape(span_str(f->hint), &hint);
     fflush(stdout);
-    fprintf(stderr, "replctl: %s\n", f->text[0] != '\0' ? f->text : fail_text(f->code));
-    if (f->hint[0] != '\0') {
-        fprintf(stderr, "hint: %s\n", f->hint);
+    fprintf(stderr, "replctl: %s\n", buf_cstr(&text));
+    if (hint.len > 0) {
+        fprintf(stderr, "hint: %s\n", buf_cstr(&hint));
     }
+    buf_done(&text);
+    buf_done(&hint);
     if (c->json) {
         print_json_error(f);
     }
@@ -46,8 +83,10 @@ int cli_fail(const struct cli *c, const struct fail *f)
 int cli_misused(const struct cli *c, const struct fail *f)
 {
     struct fail told = *f;
-    if (told.hint[0] == '\0') {
-        fail_hint(&told, "replctl --help, or --help behind a command");
+    if (told.hint[0] == '\0' && c->command != NULL) {
+        fail_hint(&told, "replctl %s --help shows what it takes", c->command->words);
+    } else if (told.hint[0] == '\0') {
+        fail_hint(&told, "replctl --help shows all commands");
     }
     tell(c, &told);
     return CLI_USAGE;

@@ -16,6 +16,7 @@ struct cli {
     const char *socket;
     bool json;
     bool terminal; /* standard output is one: colours, progress lines, redrawing */
+    const struct cli_command *command; /* NULL: not known yet */
 };
 
 struct cli_command {
@@ -39,10 +40,17 @@ int cli_leading_options(int argc, char *const *argv);
 bool cli_is_in_group(const struct cli_command *c, const char *group);
 bool cli_is_group(const char *word);
 
+/* A line on standard output; what a terminal would obey, in keys and servers' answers, is escaped.
+ */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The bytes of a key, escaped; repld gives those that are not UTF-8 as NAME_base64 besides. */
+void cli_key(const json_t *object, const char *name, struct buf *to);
+
 /* "replctl: sentence" and "hint: …" on standard error; with --json also {"error": …} on standard
  * output. Returns the exit code that fits. */
 int cli_fail(const struct cli *c, const struct fail *f);
-/* The same of a command line that is wrong: CLI_USAGE. */
+/* The same of a command line that is wrong: CLI_USAGE. Without a hint, the command's --help is it.
+ */
 int cli_misused(const struct cli *c, const struct fail *f);
 int cli_usage(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

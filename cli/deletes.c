@@ -17,7 +17,7 @@ static void add_rows(void *arg, json_t *answer)
         } else {
             buf_char(&size, '-');
         }
-        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_key(t, row, "key");
         table_buf(t, TABLE_PLAIN, &size);
         table_cell(t, TABLE_PLAIN, cli_text(row, "event_time"));
         buf_done(&size);

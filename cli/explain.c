@@ -10,14 +10,14 @@ static void print_history(const json_t *rule)
     json_array_foreach(json_object_get(rule, "history"), i, entry)
     {
         const char *failure = cli_text(json_object_get(entry, "failure"), "text");
-        printf("    %s %s%s%s\n", cli_text(entry, "at"), cli_text(entry, "outcome"),
-               failure[0] != '\0' ? ": " : "", failure);
+        cli_say("    %s %s%s%s", cli_text(entry, "at"), cli_text(entry, "outcome"),
+                failure[0] != '\0' ? ": " : "", failure);
     }
 }
 
 static void print_rule(const json_t *rule)
 {
-    printf("  %s: %s\n", cli_text(rule, "rule"), cli_text(rule, "sentence"));
+    cli_say("  %s: %s", cli_text(rule, "rule"), cli_text(rule, "sentence"));
     const json_t *task = json_object_get(rule, "task");
     const json_t *failure = json_object_get(task, "failure");
     if (task != NULL) {
@@ -26,7 +26,7 @@ static void print_rule(const json_t *rule)
                cli_number(task, "attempts"));
     }
     if (cli_text(failure, "hint")[0] != '\0') {
-        printf("    hint: %s\n", cli_text(failure, "hint"));
+        cli_say("    hint: %s", cli_text(failure, "hint"));
     }
     print_history(rule);
 }

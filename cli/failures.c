@@ -12,7 +12,7 @@ static void add_rows(void *arg, json_t *answer)
     {
         const json_t *failure = json_object_get(row, "failure");
         table_cell(t, TABLE_PLAIN, cli_text(row, "rule"));
-        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_key(t, row, "key");
         table_cell(t, TABLE_PLAIN, cli_text(row, "kind"));
         table_cell(t, TABLE_PLAIN, cli_text(row, "event_time"));
         table_cell(t, TABLE_RED, cli_text(failure, "text"));

@@ -136,7 +136,7 @@ static int show_body(const struct cli *c, const char *query)
     int code = cli_call(c, PROTO_FEED_SHOW, query, span_str(""), &answer, NULL);
     if (answer != NULL) {
         struct buf text = {0};
-        table_escape(span_str(cli_text(answer, "body")), &text);
+        cli_key(answer, "body", &text);
         puts(buf_cstr(&text));
         buf_done(&text);
         json_decref(answer);

@@ -24,7 +24,9 @@ static int open_socket(const char *path, int *ret, struct fail *f)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path)) {
-        return fail_set(f, REPL_EBADINPUT, "the path of the socket is too long: %.80s", path);
+        fail_set(f, REPL_EBADINPUT, "the path of the socket is too long: %.80s", path);
+        fail_hint(f, "the system takes %zu bytes", sizeof(address.sun_path) - 1);
+        return REPL_EBADINPUT;
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -206,6 +206,7 @@ int inventory_read(const char *manifest, const char *bucket, inventory_row_fn *e
     read_schema(&inv, schema);
     if (doc == NULL) {
         r = fail_set(f, REPL_EBADINPUT, "%.120s: %.100s", manifest, error.text);
+        fail_hint(f, "it is the manifest.json of an S3 Inventory, fetched with the files it names");
     } else if (format == NULL || strcmp(format, "CSV") != 0 || inv.place[COL_KEY] < 0 ||
                !json_is_array(files)) {
         r = fail_set(f, REPL_EBADINPUT, "%.120s: is no manifest of an inventory in CSV", manifest);

@@ -1,7 +1,8 @@
 /* replctl: finds the command, reads its options, runs it. */
 #include "cli/cli.h"
-#include "daemon/conf/schema.h"
+#include "daemon/base/near.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -71,22 +72,20 @@ static int print_version(void)
 static int unknown_command(const struct cli *c, const char *first, const char *second)
 {
     struct buf known = {0};
-    const char *best = NULL;
-    size_t distance = strlen(first) / 3 + 2;
+    struct near near;
+    near_start(&near, first, strlen(first) / 3 + 1);
     for (const struct cli_command *known_one = cli_commands; known_one->words != NULL;
          known_one++) {
-        size_t away = schema_distance(first, known_one->words);
         if (cli_is_in_group(known_one, first)) {
             buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", known_one->words);
-        } else if (away < distance) {
-            distance = away;
-            best = known_one->words;
+        } else {
+            near_offer(&near, known_one->words);
         }
     }
     int code = known.len > 0 ? cli_usage(c, "\"%s%s%s\" is not a command; there are: %s", first,
                                          second[0] != '\0' ? " " : "", second, buf_cstr(&known))
-               : best != NULL
-                   ? cli_usage(c, "\"%s\" is not a command; did you mean %s?", first, best)
+               : near.best != NULL
+                   ? cli_usage(c, "\"%s\" is not a command; did you mean %s?", first, near.best)
                    : cli_usage(c, "\"%s\" is not a command", first);
     buf_done(&known);
     return code;
@@ -184,6 +183,7 @@ static int find_and_run(struct cli *c, int argc, char *const *argv)
     if (command == NULL) {
         return no_command(c, argc, argv);
     }
+    c->command = command;
     if (cli_args_parse(argc, argv, cli_global_options, command->options, &args, &f) != 0) {
         return cli_misused(c, &f);
     }
@@ -193,6 +193,7 @@ static int find_and_run(struct cli *c, int argc, char *const *argv)
 int main(int argc, char **argv)
 {
     struct cli c;
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
     set_up(&c, argc - 1, argv + 1);
     int code = find_and_run(&c, argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {

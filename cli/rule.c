@@ -240,7 +240,8 @@ int run_rule_list(struct cli *c, const struct cli_args *args)
 static void show_member(const char *name, const json_t *value)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("%-14s %s\n", name, json_is_string(value) ? json_string_value(value) : text);
+    bool none = json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0);
+    cli_say("%-18s %s", name, none ? "-" : json_is_string(value) ? json_string_value(value) : text);
     free(text);
 }
 
@@ -257,8 +258,8 @@ static void show_brake(const json_t *row)
 {
     const char *since = cli_text(row, "brake_since");
     if (since[0] != '\0') {
-        printf("%-14s %lld deletes are held since %s: %s\n", "brake",
-               cli_number(row, "held_deletes"), since, cli_text(row, "brake"));
+        cli_say("%-18s %lld deletes are held since %s: %s", "brake",
+                cli_number(row, "held_deletes"), since, cli_text(row, "brake"));
     }
 }
 

@@ -25,7 +25,7 @@ static void print_text(const json_t *answer, const char *member, const char *tit
 {
     const char *text = cli_text(answer, member);
     if (text[0] != '\0') {
-        printf("%-12s %s\n", title, text);
+        cli_say("%-12s %s", title, text);
     }
 }
 
@@ -174,7 +174,10 @@ static int read_keys(struct teller *t, const char *path)
     ssize_t n;
     int r = 0;
     if (file == NULL) {
-        return fail_set(&t->fail, -errno, "%.160s: %s", path, strerror(errno));
+        int failed = -errno;
+        fail_set(&t->fail, failed, "%.160s: %s", path, fail_text(failed));
+        fail_hint(&t->fail, "--keys names a file with one key a line; - is standard input");
+        return failed;
     }
     while (r == 0 && (n = getline(&line, &room, file)) >= 0) {
         struct inventory_row row = {.key = span_of(line, (size_t)n)};

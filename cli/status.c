@@ -72,8 +72,8 @@ static void print_existing(const json_t *rules)
     {
         const char *existing = cli_text(rule, "existing");
         if (existing[0] != '\0') {
-            printf("%s: existing objects, which the watermark does not wait for: %s\n",
-                   cli_text(rule, "rule"), existing);
+            cli_say("%s: existing objects, which the watermark does not wait for: %s",
+                    cli_text(rule, "rule"), existing);
         }
     }
 }
@@ -86,18 +86,31 @@ static void print_proof(const json_t *rules)
     json_array_foreach(rules, i, rule)
     {
         if (cli_number(rule, "proven_ms") > 0) {
-            printf("%s: proven up to %s; %s\n", cli_text(rule, "rule"), cli_text(rule, "proven"),
-                   cli_text(rule, "proof"));
+            cli_say("%s: proven up to %s; %s", cli_text(rule, "rule"), cli_text(rule, "proven"),
+                    cli_text(rule, "proof"));
         }
         const json_t *late = json_object_get(rule, "last_late");
         if (json_is_object(late)) {
-            struct buf key = {0};
-            table_escape(span_str(cli_text(late, "key")), &key);
-            printf("%s: %lld changes came later than the watermark, the last one %s, changed %s, "
-                   "told %s by %s\n",
-                   cli_text(rule, "rule"), cli_number(rule, "late_changes"), buf_cstr(&key),
-                   cli_text(late, "changed"), cli_text(late, "accepted"), cli_text(late, "feed"));
-            buf_done(&key);
+            cli_say("%s: %lld changes came later than the watermark, the last one %s, changed %s, "
+                    "told %s by %s",
+                    cli_text(rule, "rule"), cli_number(rule, "late_changes"), cli_text(late, "key"),
+                    cli_text(late, "changed"), cli_text(late, "accepted"), cli_text(late, "feed"));
+        }
+    }
+}
+
+/* Objects older than a rule without `existing` are nobody's to miss, but not at the destination. */
+static void print_left(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        long long left = cli_number(rule, "left_objects");
+        if (left > 0) {
+            cli_say("%s: %lld objects are older than the rule, and left alone; replctl rule update "
+                    "%s --existing copies them",
+                    cli_text(rule, "rule"), left, cli_text(rule, "rule"));
         }
     }
 }
@@ -150,6 +163,7 @@ static void print_rules(const struct cli *c, const json_t *answer)
     table_done(&t);
     print_prefixes(c, json_object_get(answer, "rules"));
     print_existing(json_object_get(answer, "rules"));
+    print_left(json_object_get(answer, "rules"));
     print_proof(json_object_get(answer, "rules"));
 }
 
@@ -332,7 +346,7 @@ static void late_rows(struct table *t, const json_t *answer)
     json_t *row;
     json_array_foreach(json_object_get(answer, "late"), i, row)
     {
-        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_key(t, row, "key");
         table_cell(t, TABLE_PLAIN, cli_text(row, "changed"));
         table_cell(t, TABLE_PLAIN, cli_text(row, "accepted"));
         table_cell(t, TABLE_PLAIN, cli_text(row, "watermark"));

@@ -1,20 +1,37 @@
 #include "cli/table.h"
 
+#include "cli/cli.h"
 #include "daemon/base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+/* Length of the UTF-8 character at the start, 0 when there is none or a terminal would obey it:
+ * U+0080 to U+009F are controls, U+2028 to U+202E and U+2066 to U+2069 turn lines and their order.
+ */
+static size_t printable(struct span text)
+{
+    const unsigned char *c = (const unsigned char *)text.ptr;
+    size_t len = span_utf8(text);
+    bool control = c[0] < 0x20 || c[0] == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0);
+    bool turns = len == 3 && c[0] == 0xe2 &&
+                 ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
+                  (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+    return control || turns ? 0 : len;
+}
 
 void table_escape(struct span text, struct buf *to)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        /* C1 controls come as 0xc2 0x80 … 0xc2 0x9f in UTF-8. */
-        bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] < 0xa0;
-        if (c < 0x20 || c == 0x7f || c1) {
-            buf_printf(to, "\\x%02x", c);
+    while (text.len > 0) {
+        size_t len = printable(text);
+        if (len > 0) {
+            buf_span(to, span_of(text.ptr, len));
         } else {
-            buf_char(to, (char)c);
+            buf_printf(to, "\\x%02x", (unsigned char)text.ptr[0]);
+            len = 1;
         }
+        text = span_skip(text, len);
     }
 }
 
@@ -61,22 +78,39 @@ void table_buf(struct table *t, enum table_colour colour, struct buf *b)
     buf_reset(b);
 }
 
-/* Characters, counted as UTF-8 starts. */
+void table_key(struct table *t, const json_t *row, const char *name)
+{
+    struct buf key = {0};
+    cli_key(row, name, &key);
+    table_buf(t, TABLE_PLAIN, &key);
+    buf_done(&key);
+}
+
+/* Columns of a terminal: a character of Chinese takes two, an accent none. */
 static size_t width(const char *text)
 {
     size_t n = 0;
-    for (const char *p = text; *p != '\0'; p++) {
-        n += ((unsigned char)*p & 0xc0) != 0x80 ? 1 : 0;
+    mbstate_t state = {0};
+    wchar_t c = 0;
+    for (size_t len; (len = mbrtowc(&c, text, MB_CUR_MAX, &state)) != 0; text += len) {
+        int columns = len <= MB_CUR_MAX ? wcwidth(c) : -1;
+        if (len > MB_CUR_MAX) { /* no character of this locale */
+            state = (mbstate_t){0};
+            len = 1;
+        }
+        n += columns >= 0 ? (size_t)columns : 1;
     }
     return n;
 }
 
+/* A cell that is wider than a column may be stands out of it, so that one key of 1,024 bytes does
+ * not push all other rows apart. */
 static void measure(const struct table *t, size_t *widths)
 {
     for (size_t i = 0; i < t->count; i++) {
         size_t w = width(t->cells[i].text);
         size_t *column = &widths[i % t->columns];
-        *column = w > *column ? w : *column;
+        *column = w > *column && w <= TABLE_COLUMN_MAX ? w : *column;
     }
 }
 
@@ -97,7 +131,8 @@ void table_print(const struct table *t, bool colours)
         if (column + 1 == t->columns) {
             putchar('\n');
         } else {
-            printf("%*s", (int)(widths[column] + 2 - width(t->cells[i].text)), "");
+            size_t w = width(t->cells[i].text);
+            printf("%*s", w < widths[column] ? (int)(widths[column] - w) + 2 : 2, "");
         }
     }
 }

@@ -5,7 +5,11 @@
 
 #include "daemon/base/buf.h"
 
+#include <jansson.h>
+
 #define TABLE_COLUMNS_MAX 16
+/* Width that one is padded to: the longest name of a rule, and one more. */
+#define TABLE_COLUMN_MAX 64
 
 enum table_colour { TABLE_PLAIN, TABLE_RED, TABLE_YELLOW, TABLE_GREEN };
 
@@ -29,8 +33,10 @@ void table_cell(struct table *t, enum table_colour colour, const char *text);
 void table_state(struct table *t, const char *state);
 /* Takes the text out of b and resets it. */
 void table_buf(struct table *t, enum table_colour colour, struct buf *b);
+/* The key in this member of an answer of repld. */
+void table_key(struct table *t, const json_t *row, const char *name);
 void table_print(const struct table *t, bool colours);
-/* The bytes with control characters as \xNN. */
+/* The bytes with what is not UTF-8, and what a terminal would obey, as \xNN. */
 void table_escape(struct span text, struct buf *to);
 
 #endif

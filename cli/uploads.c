@@ -14,7 +14,7 @@ static void add_rows(void *arg, json_t *answer)
     {
         bool orphaned = cli_true(row, "orphaned");
         table_cell(t, TABLE_PLAIN, cli_text(row, "rule"));
-        table_cell(t, TABLE_PLAIN, cli_text(row, "key"));
+        table_key(t, row, "key");
         table_cell(t, orphaned ? TABLE_YELLOW : TABLE_PLAIN, cli_text(row, "state"));
         text_bytes((unsigned long long)cli_number(row, "done_bytes"), &text);
         buf_str(&text, " of ");
@@ -55,9 +55,9 @@ static int list_foreign_of(struct cli *c, const char *rule, size_t *shown)
     json_array_foreach(json_object_get(answer, "foreign"), i, row)
     {
         struct buf key = {0};
-        table_escape(span_str(cli_text(row, "key")), &key);
-        printf("%s  %s  %s  since %s\n", rule, buf_cstr(&key), cli_text(row, "upload_id"),
-               cli_text(row, "initiated"));
+        cli_key(row, "key", &key);
+        cli_say("%s  %s  %s  since %s", rule, buf_cstr(&key), cli_text(row, "upload_id"),
+                cli_text(row, "initiated"));
         buf_done(&key);
         ++*shown;
     }

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/table.h"
 #include "cli/text.h"
 #include "daemon/base/loop.h"
 
@@ -85,7 +86,10 @@ static int wait_once(const struct waiting *w, uint64_t timeout_ms, json_t **ret_
 static void say_what_for(const struct waiting *w, const struct fail *f)
 {
     if (!w->cli->json) {
-        fprintf(stderr, "replctl: waiting: %s\n", f->text);
+        struct buf text = {0};
+        table_escape(span_str(f->text), &text);
+        fprintf(stderr, "replctl: waiting: %s\n", buf_cstr(&text));
+        buf_done(&text);
     }
 }
 

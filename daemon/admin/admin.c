@@ -92,7 +92,8 @@ static void dispatch(void *arg, struct httpd_request *r)
     struct admin *a = arg;
     enum proto_id id = command_of(r);
     if (id >= PROTO_COUNT) {
-        reply_error(r, REPL_ENOTFOUND, "there is no such command");
+        reply_error(r, REPL_ENOTFOUND, "are replctl and repld of one version?",
+                    "there is no such command");
         return;
     }
     if (!is_allowed(a, r, proto_commands[id].access)) {

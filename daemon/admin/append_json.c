@@ -46,7 +46,9 @@ static int read_key(const struct line *in, struct arena *a, struct change *to, s
         return 0;
     }
     if (in->key != NULL) {
-        return fail_set(f, REPL_EBADINPUT, "\"key\" and \"key_base64\" exclude each other");
+        fail_set(f, REPL_EBADINPUT, "\"key\" and \"key_base64\" exclude each other");
+        fail_hint(f, "\"key_base64\" is for keys that are not UTF-8");
+        return REPL_EBADINPUT;
     }
     int r = base64_decode(span_str(in->key_base64), &bytes);
     to->key = arena_span(a, span_of(buf_cstr(&bytes), bytes.len));
@@ -62,7 +64,9 @@ static int read_size(const struct line *in, struct change *to, struct fail *f)
         return 0;
     }
     if (span_to_u64(span_str(in->size), &size) != 0 || size > INT64_MAX) {
-        return fail_set(f, REPL_EBADINPUT, "\"size\" is not a number of bytes");
+        fail_set(f, REPL_EBADINPUT, "\"size\" is not a number of bytes");
+        fail_hint(f, "write it in digits alone: 1048576");
+        return REPL_EBADINPUT;
     }
     to->size = (int64_t)size;
     return 0;
@@ -96,7 +100,9 @@ static int read_members(const struct line *in, struct arena *a, struct change *t
     to->sequencer = span_str(in->sequencer);
     to->feed = span_str("append");
     if (in->kind != NULL && change_kind_parse(span_str(in->kind), &to->kind) != 0) {
-        return fail_set(f, REPL_EBADINPUT, "\"kind\" is neither put nor delete");
+        fail_set(f, REPL_EBADINPUT, "\"kind\" is neither put nor delete");
+        fail_hint(f, "leave it out for a put");
+        return REPL_EBADINPUT;
     }
     int r = read_key(in, a, to, f);
     if (r == 0) {
@@ -138,6 +144,8 @@ static int refuse_line(size_t number, struct fail *f)
     fail_set(f, inner.code, "line %zu: %.200s", number, inner.text);
     if (inner.hint[0] != '\0') {
         fail_hint(f, "%s", inner.hint);
+    } else {
+        fail_hint(f, "a line is like {\"bucket\": \"crawl\", \"key\": \"raw/1.html\"}");
     }
     return inner.code;
 }

@@ -39,8 +39,8 @@ void later_done(void *arg, int status, const struct fail *f);
 /* Answers now; *body is emptied. */
 void reply_json(struct httpd_request *r, struct buf *body);
 void reply_fail(struct httpd_request *r, const struct fail *f);
-void reply_error(struct httpd_request *r, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void reply_error(struct httpd_request *r, int code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* The parameter, or NULL after a 400. */
 const char *need_query(struct httpd_request *r, const char *name);
 /* The rule named by the parameter "rule", or NULL after a 400 or 404. */

@@ -52,10 +52,25 @@ static bool need_feed(struct admin *a, struct httpd_request *r, struct feed_repo
         }
     }
     struct fail f = {0};
-    fail_set(&f, REPL_ENOTFOUND, "there is no feed \"%.80s\"", name);
-    fail_hint(&f, "replctl feed list shows what there is");
+    engine_unknown_feed(a->options.engine, name, &f);
     reply_fail(r, &f);
     return false;
+}
+
+/* Of a body in its quarantine, 0 = none is named; false after a 400. */
+static bool query_id(struct httpd_request *r, const struct feed_report *feed, uint64_t *ret)
+{
+    const char *text = httpd_query(r, "id");
+    unsigned long long id = 0;
+    struct fail f = {0};
+    if (text != NULL && (span_to_u64(span_str(text), &id) != 0 || id == 0 || id > INT64_MAX)) {
+        fail_set(&f, REPL_EBADINPUT, "\"%.40s\" is not the id of a body in quarantine", text);
+        fail_hint(&f, "ids are numbers; replctl feed show %s lists them", feed->name);
+        reply_fail(r, &f);
+        return false;
+    }
+    *ret = id;
+    return true;
 }
 
 /* ---- one feed and its quarantine ---- */
@@ -134,6 +149,11 @@ static int run_body(struct backend *b, struct journal_call *call)
     if (status == 0 && !span_eq(q.feed, p->feed)) {
         status = REPL_ENOTFOUND;
     }
+    if (status == REPL_ENOTFOUND) {
+        fail_set(&call->fail, status, "there is no such body in the quarantine of %.*s",
+                 SPAN_ARG(p->feed));
+        fail_hint(&call->fail, "replctl feed show %.*s lists them", SPAN_ARG(p->feed));
+    }
     if (status != 0) {
         return status;
     }
@@ -156,7 +176,7 @@ void command_feed_show(struct admin *a, struct httpd_request *r)
     struct feed_report report;
     uint64_t after, id;
     if (!need_feed(a, r, &report) || !query_number(r, "after", 0, &after) ||
-        !query_number(r, "id", 0, &id)) {
+        !query_id(r, &report, &id)) {
         return;
     }
     struct feed_ask *p = ask_new(a, r, sizeof(*p));
@@ -177,7 +197,7 @@ void command_feed_replay(struct admin *a, struct httpd_request *r)
 {
     struct feed_report report;
     uint64_t id;
-    if (!need_feed(a, r, &report) || !query_number(r, "id", 0, &id)) {
+    if (!need_feed(a, r, &report) || !query_id(r, &report, &id)) {
         return;
     }
     struct later *l = later_new(a, r, sizeof(*l));
@@ -190,11 +210,11 @@ void command_feed_drop(struct admin *a, struct httpd_request *r)
     struct feed_report report;
     uint64_t id;
     const char *reason = need_query(r, "reason");
-    if (reason == NULL || !need_feed(a, r, &report) || !query_number(r, "id", 0, &id)) {
+    if (reason == NULL || !need_feed(a, r, &report) || !query_id(r, &report, &id)) {
         return;
     }
     if (id == 0 && !query_flag(r, "all")) {
-        reply_error(r, REPL_EBADINPUT, "which one? id=N, or all=1");
+        reply_error(r, REPL_EBADINPUT, "id=N, or all=1", "which body is to be dropped?");
         return;
     }
     char who[96];
@@ -215,7 +235,8 @@ static bool query_sender(struct httpd_request *r, enum setup_sender *ret)
     const char *name = httpd_query(r, "sender");
     *ret = SETUP_UNKNOWN;
     if (name != NULL && setup_sender_parse(name, ret) != 0) {
-        reply_error(r, REPL_EBADINPUT, "the sender is one of minio, rgw, aws, oss");
+        reply_error(r, REPL_EBADINPUT, "one of: minio, rgw, aws, oss",
+                    "there is no sender \"%.40s\"", name);
         return false;
     }
     return true;

@@ -106,8 +106,9 @@ void command_foreign(struct admin *a, struct httpd_request *r)
     }
     struct store *store = engine_store(a->options.engine, rule->destination.endpoint);
     if (store == NULL) {
-        reply_error(r, REPL_ENOTFOUND, "endpoint \"%s\" is not configured",
-                    rule->destination.endpoint);
+        struct fail f = {0};
+        engine_unknown_endpoint(a->options.engine, rule->destination.endpoint, &f);
+        reply_fail(r, &f);
         return;
     }
     struct foreign *p = later_new(a, r, sizeof(*p));

@@ -64,8 +64,10 @@ void command_lanes(struct admin *a, struct httpd_request *r)
     const struct conf *conf = a->options.conf;
     struct lanes l = {0};
     struct buf body = {0};
+    struct fail f = {0};
     if (only != NULL && conf_endpoint_find(conf, only) == NULL) {
-        reply_error(r, REPL_ENOTFOUND, "there is no endpoint \"%s\"", only);
+        engine_unknown_endpoint(a->options.engine, only, &f);
+        reply_fail(r, &f);
         return;
     }
     for (size_t i = 0; i < conf->endpoint_count; i++) {
@@ -98,9 +100,9 @@ static void order_path(struct admin *a, struct httpd_request *r, enum net_order 
     }
     struct store *store = engine_store(a->options.engine, endpoint);
     struct fail f = {0};
-    if (store == NULL) {
-        reply_error(r, REPL_ENOTFOUND, "there is no endpoint \"%s\"", endpoint);
-    } else if (store_order(store, path, order, &f) != 0) {
+    int status = store == NULL ? engine_unknown_endpoint(a->options.engine, endpoint, &f)
+                               : store_order(store, path, order, &f);
+    if (status != 0) {
         reply_fail(r, &f);
     } else {
         struct buf body = {0};

@@ -70,7 +70,8 @@ void later_done(void *arg, int status, const struct fail *f)
 void reply_json(struct httpd_request *r, struct buf *body)
 {
     if (buf_error(body) != 0) {
-        reply_error(r, REPL_ETOOBIG, "the answer is too large");
+        reply_error(r, REPL_ETOOBIG, "ask for less: one rule, or one key",
+                    "the answer is too large");
     } else {
         buf_char(body, '\n');
         httpd_reply(r, 200, NULL, buf_view(body));
@@ -89,7 +90,7 @@ void reply_fail(struct httpd_request *r, const struct fail *f)
     buf_done(&body);
 }
 
-void reply_error(struct httpd_request *r, int code, const char *format, ...)
+void reply_error(struct httpd_request *r, int code, const char *hint, const char *format, ...)
 {
     struct fail f = {0};
     char text[sizeof(f.text)];
@@ -98,6 +99,7 @@ void reply_error(struct httpd_request *r, int code, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     fail_set(&f, code, "%s", text);
+    fail_hint(&f, "%s", hint);
     reply_fail(r, &f);
 }
 
@@ -105,7 +107,8 @@ const char *need_query(struct httpd_request *r, const char *name)
 {
     const char *value = httpd_query(r, name);
     if (value == NULL || value[0] == '\0') {
-        reply_error(r, REPL_EBADINPUT, "the parameter \"%s\" is missing", name);
+        reply_error(r, REPL_EBADINPUT, "man replctl names what a command needs",
+                    "the parameter \"%s\" is missing or empty", name);
         return NULL;
     }
     return value;
@@ -120,8 +123,7 @@ const struct rule *need_rule(struct admin *a, struct httpd_request *r)
     const struct rule *rule = engine_rule_find(a->options.engine, name);
     if (rule == NULL) {
         struct fail f = {0};
-        fail_set(&f, REPL_ENOTFOUND, "there is no rule \"%.64s\"", name);
-        fail_hint(&f, "replctl rule list shows what there is");
+        engine_unknown_rule(a->options.engine, name, &f);
         reply_fail(r, &f);
     }
     return rule;
@@ -136,7 +138,8 @@ bool query_number(struct httpd_request *r, const char *name, uint64_t otherwise,
         return true;
     }
     if (span_to_u64(span_str(text), &value) != 0 || value > INT64_MAX) {
-        reply_error(r, REPL_EBADINPUT, "the parameter \"%s\" is not a number", name);
+        reply_error(r, REPL_EBADINPUT, "write it in digits alone",
+                    "the parameter \"%s\" is not a number: \"%.40s\"", name, text);
         return false;
     }
     *ret = value;

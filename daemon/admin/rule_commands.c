@@ -50,9 +50,7 @@ static int check_mode(struct admin *a, const char *mode, const char *name, struc
         return f->code;
     }
     if (strcmp(mode, "update") == 0 && !exists) {
-        fail_set(f, REPL_ENOTFOUND, "there is no rule \"%s\"", name);
-        fail_hint(f, "replctl rule list shows what there is");
-        return f->code;
+        return engine_unknown_rule(a->options.engine, name, f);
     }
     return 0;
 }

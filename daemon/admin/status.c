@@ -83,6 +83,15 @@ void brake_members(const struct rule_lag *lag, struct buf *to)
     json_str(to, "brake", lag->brake_since_ms != 0 ? lag->brake_why : NULL);
 }
 
+/* By the last scan, or the present one so far. */
+static int64_t left_objects(struct admin *a, const struct rule *rule)
+{
+    struct scan_report scan;
+    struct fail f;
+    bool scanned = engine_scan_report(a->options.engine, rule->name, &scan, &f) == 0;
+    return scanned && !rule->existing ? (int64_t)scan.state.left : 0;
+}
+
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct rule_lag lag = {0};
@@ -115,6 +124,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_str(to, "owner", engine_owner(a->options.engine, rule->name, &trouble));
     json_str(to, "owner_trouble", trouble[0] != '\0' ? trouble : NULL);
     json_str(to, "existing", lag.existing[0] != '\0' ? lag.existing : NULL);
+    json_int(to, "left_objects", left_objects(a, rule));
     brake_members(&lag, to);
     count_members(&lag.counts, to);
     latency_members(&lag, to);
@@ -303,7 +313,33 @@ void command_lag(struct admin *a, struct httpd_request *r)
 struct wait {
     struct later later;
     char rule[64];
+    bool proven;
 };
+
+/* The next command: what shows why it is not there yet, or mends it. */
+static void hint_of_wait(const struct wait *w, struct fail *f)
+{
+    static const char *const commands[][2] = {
+        [LAG_NONE] = {"replctl lag", "--watch shows how it goes on"},
+        [LAG_TASK] = {"replctl lag", "--watch shows how it goes on"},
+        [LAG_FAILED_TASK] = {"replctl failures list", "shows what failed, and why"},
+        [LAG_FEED] = {"replctl feed list shows how feeds do; replctl scan start",
+                      "looks without them"},
+        [LAG_PAUSED] = {"replctl rule resume", "lets it go on"},
+        [LAG_ENDPOINT] = {"replctl status shows what endpoints answer; replctl lag",
+                          "--watch shows how it goes on"},
+        [LAG_BRAKE] = {"replctl rule deletes", "shows what the brake holds"},
+    };
+    struct rule_lag lag = {.blocker = LAG_FAILED_TASK};
+    if (f->code == -ETIMEDOUT && engine_lag(w->later.admin->options.engine, w->rule, &lag) != 0) {
+        return;
+    }
+    if (f->code == -ETIMEDOUT && w->proven) {
+        fail_hint(f, "replctl scan status %s shows how far the scan is", w->rule);
+    } else if (f->code == -ETIMEDOUT || f->code == REPL_ECONFLICT) {
+        fail_hint(f, "%s %s %s", commands[lag.blocker][0], w->rule, commands[lag.blocker][1]);
+    }
+}
 
 static void wait_ended(void *arg, int status, const struct fail *f)
 {
@@ -313,13 +349,10 @@ static void wait_ended(void *arg, int status, const struct fail *f)
     struct fail told = {0};
     a->waits--;
     const struct rule *rule = status == 0 ? engine_rule_find(a->options.engine, w->rule) : NULL;
-    if (status == REPL_ECONFLICT) {
-        told = *f;
-        fail_hint(&told, "replctl failures list %s shows them with reasons", w->rule);
-        f = &told;
-    }
     if (status != 0) {
-        later_fail(&w->later, status, f);
+        told = *f;
+        hint_of_wait(w, &told);
+        later_fail(&w->later, status, &told);
         return;
     }
     json_open(&body, NULL, '{');
@@ -341,17 +374,19 @@ void command_wait(struct admin *a, struct httpd_request *r)
         return;
     }
     if (a->waits >= WAITS_MAX) {
-        reply_error(r, REPL_ECLOSED, "more than %d callers wait already", WAITS_MAX);
+        reply_error(r, REPL_ECLOSED, "replctl lag shows without waiting how far a rule is",
+                    "more than %d callers wait already", WAITS_MAX);
         return;
     }
     struct wait *w = later_new(a, r, sizeof(*w));
     snprintf(w->rule, sizeof(w->rule), "%s", rule->name);
+    w->proven = query_flag(r, "proven");
     a->waits++;
     struct engine_wait_options what = {.rule = w->rule,
                                        .until_ms = (int64_t)until_ms,
                                        .timeout_ms = timeout_ms,
                                        .existing = query_flag(r, "existing"),
-                                       .proven = query_flag(r, "proven"),
+                                       .proven = w->proven,
                                        .prefix = httpd_query(r, "prefix")};
     engine_wait(a->options.engine, &what, wait_ended, w);
 }

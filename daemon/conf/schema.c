@@ -1,5 +1,6 @@
 #include "daemon/conf/schema.h"
 
+#include "daemon/base/near.h"
 #include "daemon/conf/conf.h"
 #include "daemon/conf/units.h"
 
@@ -24,45 +25,14 @@ int schema_refuse(const struct schema_reader *r, const struct doc *node, const c
     return fail_set(r->f, REPL_EBADINPUT, "%s:%u: %s", r->file, node->line, sentence);
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-size_t schema_distance(const char *a, const char *b)
-{
-    size_t row[64];
-    size_t m = strlen(b);
-    if (m >= 64 || strlen(a) >= 64) {
-        return 64;
-    }
-    for (size_t j = 0; j <= m; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t cost = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-            corner = row[j];
-            row[j] = least(cost, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[m];
-}
-
 const char *schema_nearest(const struct schema_key *keys, const char *name)
 {
-    const char *best = NULL;
-    size_t best_distance = strlen(name) / 3 + 2;
+    struct near near;
+    near_start(&near, name, strlen(name) / 3 + 1);
     for (const struct schema_key *k = keys; k->name != NULL; k++) {
-        size_t d = schema_distance(name, k->name);
-        if (d < best_distance) {
-            best_distance = d;
-            best = k->name;
-        }
+        near_offer(&near, k->name);
     }
-    return best;
+    return near.best;
 }
 
 static const struct schema_key *find_key(const struct schema_key *keys, struct span name)

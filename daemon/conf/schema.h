@@ -78,8 +78,6 @@ void schema_print_json(const struct schema_key *keys, const void *source, struct
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void schema_quote(struct span text, struct buf *to);
 
-/* Edit distance of two short words (Levenshtein). */
-size_t schema_distance(const char *a, const char *b);
 /* The known name nearest to a misspelt one; NULL when none is near. */
 const char *schema_nearest(const struct schema_key *keys, const char *name);
 

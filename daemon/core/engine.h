@@ -71,6 +71,11 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
 /* In memory, in the order of their numbers; valid until the next turn. */
 size_t engine_rules(struct engine *e, const struct rule *const **ret);
 const struct rule *engine_rule_find(struct engine *e, const char *name);
+/* Refuse a name that is none, REPL_ENOTFOUND; the hint says which one may have been meant, and what
+ * shows them all. */
+int engine_unknown_rule(struct engine *e, const char *name, struct fail *f);
+int engine_unknown_endpoint(struct engine *e, const char *name, struct fail *f);
+int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
 
 struct outbox_status {
     const char *name;  /* valid until the next turn */

@@ -119,9 +119,10 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
     if (e->stopping) {
         status = fail_set(&f, REPL_ECLOSED, "repld is stopping");
     } else if (r == NULL) {
-        status = fail_set(&f, REPL_ENOTFOUND, "there is no rule %.80s", name);
+        status = engine_unknown_rule(e, name, &f);
     } else if (r->changing) {
         status = fail_set(&f, REPL_ECONFLICT, "rule %s is being changed right now", name);
+        fail_hint(&f, "repeat it when that is done");
     }
     if (status != 0) {
         engine_done_later(e, done, arg, status, &f);

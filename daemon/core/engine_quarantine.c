@@ -202,11 +202,12 @@ static void replay_end(struct replay *p, int status, const struct fail *why)
     if (status == 0 && p->tried == 0) {
         status = fail_set(&f, REPL_ENOTFOUND, "there is nothing to replay in the quarantine of %s",
                           p->feed);
+        fail_hint(&f, "replctl feed show %s shows what is in it", p->feed);
     } else if (status == 0 && p->good < p->tried) {
         status = fail_set(&f, REPL_EBADINPUT, "%" PRIu64 " of %" PRIu64 " cannot be read yet: %s",
                           p->tried - p->good, p->tried, p->first.text);
-        fail_hint(&f, "%s",
-                  "replctl feed show FEED --id ID shows one; drop it when nothing is in it");
+        fail_hint(&f, "replctl feed show %s --id ID shows one; drop it when nothing is in it",
+                  p->feed);
     }
     p->done(p->arg, status, &f);
     arena_done(&p->arena);
@@ -329,9 +330,7 @@ void engine_quarantine_replay(struct engine *e, const char *feed, uint64_t id, e
     const struct engine_feed *ef = engine_feed_named(e, feed);
     struct fail f;
     if (ef == NULL && !engine_leftover_is(e, feed)) {
-        fail_set(&f, REPL_ENOTFOUND, "there is no feed \"%.80s\"", feed);
-        fail_hint(&f, "replctl feed list shows what there is");
-        engine_done_later(e, done, arg, f.code, &f);
+        engine_done_later(e, done, arg, engine_unknown_feed(e, feed, &f), &f);
         return;
     }
     struct replay *p = MEM_NEW(struct replay);

@@ -2,6 +2,8 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+#include <stdio.h>
+
 /* ---- in memory ---- */
 
 void engine_rule_resolve(struct engine_rule *r)
@@ -224,6 +226,7 @@ static void put_done(struct journal_call *call)
     struct engine *e = p->engine;
     if (call->status == REPL_EEXISTS) {
         fail_set(&call->fail, REPL_EEXISTS, "a rule of this name is still being cleared");
+        fail_hint(&call->fail, "repeat it when that is done, or take another name");
     }
     if (call->status == 0) {
         struct engine_rule *r = engine_rule_by_number(e, p->number);
@@ -282,8 +285,11 @@ static int check_endpoint(struct engine *e, const char *name, struct fail *f)
     if (engine_endpoint_find(e, name) != NULL) {
         return 0;
     }
+    char hint[sizeof(f->hint)];
+    engine_unknown_endpoint(e, name, f);
+    snprintf(hint, sizeof(hint), "%s", f->hint);
     fail_set(f, REPL_EBADINPUT, "endpoint %s is not in the configuration", name);
-    fail_hint(f, "replctl status shows what there is; add it to repld.yaml, then: replctl reload");
+    fail_hint(f, "%s; add it to repld.yaml, then: replctl reload", hint);
     return REPL_EBADINPUT;
 }
 
@@ -339,8 +345,11 @@ static int check_turn(struct engine *e, const struct rule_put *p, struct fail *f
         const struct rule_put *q = CONTAINER_OF(link, struct rule_put, link);
         busy = busy || (q != p && strcmp(q->rule.name, p->rule.name) == 0);
     }
-    return busy ? fail_set(f, REPL_ECONFLICT, "rule %s is being changed right now", p->rule.name)
-                : 0;
+    if (busy) {
+        fail_set(f, REPL_ECONFLICT, "rule %s is being changed right now", p->rule.name);
+        fail_hint(f, "repeat it when that is done");
+    }
+    return busy ? REPL_ECONFLICT : 0;
 }
 
 static int check_put(struct rule_put *p, struct fail *f)

@@ -309,11 +309,12 @@ static struct feed *scan_of(struct engine *e, const char *rule, struct fail *f)
 {
     const struct engine_rule *r = engine_rule_by_name(e, rule);
     if (r == NULL || r->deleting) {
-        fail_set(f, REPL_ENOTFOUND, "there is no rule %.80s", rule);
+        engine_unknown_rule(e, rule, f);
         return NULL;
     }
     if (r->scan == NULL || r->scan->closing) {
         fail_set(f, REPL_ECONFLICT, "rule %.80s: its endpoints are not in the configuration", rule);
+        fail_hint(f, "add them to repld.yaml, then: replctl reload");
         return NULL;
     }
     return r->scan->feed;
@@ -325,7 +326,8 @@ int engine_scan_begin(struct engine *e, const char *rule, struct fail *f)
     const char *who = feed != NULL ? who_else(e, rule) : NULL;
     if (who != NULL && who[0] != '\0') {
         fail_set(f, REPL_ECONFLICT, "rule %.80s: host %.64s scans for it, not this one", rule, who);
-        fail_hint(f, "start the scan there");
+        fail_hint(f,
+                  "start the scan there, or name this host with replctl rule update --scan-host");
         return REPL_ECONFLICT;
     }
     return feed != NULL ? scan_feed_begin(feed, f) : f->code;

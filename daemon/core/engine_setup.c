@@ -33,7 +33,7 @@ int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, str
 {
     const struct engine_rule *r = engine_rule_by_name(e, rule);
     if (r == NULL) {
-        return fail_set(f, REPL_ENOTFOUND, "there is no rule \"%.64s\"", rule);
+        return engine_unknown_rule(e, rule, f);
     }
     const struct conf_endpoint *endpoint = conf_endpoint_find(e->conf, r->rule.source.endpoint);
     const struct conf_source *source = source_of(e->conf, &r->rule);

@@ -71,9 +71,9 @@ static struct task_call *new_call(struct engine *e, const char *rule, struct spa
     struct engine_rule *r = engine_rule_by_name(e, rule);
     struct fail f;
     if (r == NULL || e->stopping) {
-        fail_set(&f, r == NULL ? REPL_ENOTFOUND : REPL_ECLOSED,
-                 r == NULL ? "there is no rule %.80s" : "repld is stopping (rule %.80s)", rule);
-        engine_done_later(e, done, arg, f.code, &f);
+        int status = r == NULL ? engine_unknown_rule(e, rule, &f)
+                               : fail_set(&f, REPL_ECLOSED, "repld is stopping");
+        engine_done_later(e, done, arg, status, &f);
         return NULL;
     }
     struct task_call *c = MEM_NEW(struct task_call);

@@ -24,6 +24,14 @@ static void refuse(struct engine_wait *w, int status, const char *why)
     end_wait(w, &f);
 }
 
+static void refuse_prefix(struct engine_wait *w)
+{
+    struct fail f;
+    fail_set(&f, REPL_ENOTFOUND, "the rule has no watermark for this prefix");
+    fail_hint(&f, "replctl rule show %s names its watermark_prefixes", w->rule);
+    end_wait(w, &f);
+}
+
 /* The watermark, or that of the prefix, against the time that is waited for; true: said why. */
 static bool watermark_is_missing(const struct engine_wait *w, struct rule_lag *lag)
 {
@@ -98,7 +106,7 @@ void engine_waits_check(struct engine *e)
         if (r == NULL) {
             refuse(w, REPL_ENOTFOUND, "the rule was deleted");
         } else if (w->prefix != NULL && engine_prefix_find(r, w->prefix) == NULL) {
-            refuse(w, REPL_ENOTFOUND, "the rule has no watermark for this prefix");
+            refuse_prefix(w);
         } else if (is_reached(w, r)) {
             end_reached(w, r);
         }
@@ -130,7 +138,9 @@ void engine_wait(struct engine *e, const struct engine_wait_options *what, engin
     list_push_back(&e->waits, &w->link);
     timer_init(&w->timer, e->loop, wait_timed_out, w);
     if (engine_rule_by_name(e, w->rule) == NULL) {
-        refuse(w, REPL_ENOTFOUND, "there is no such rule");
+        struct fail f;
+        engine_unknown_rule(e, w->rule, &f);
+        end_wait(w, &f);
         return;
     }
     if (what->timeout_ms > 0) {

@@ -329,7 +329,9 @@ int scan_feed_end(struct feed *feed, struct fail *f)
 {
     struct scan *s = CONTAINER_OF(feed, struct scan, feed);
     if (s->state.phase == SCAN_IDLE && !s->state.is_asked) {
-        return fail_set(f, REPL_ENOTFOUND, "rule %s: no scan goes on", s->rule_name);
+        fail_set(f, REPL_ENOTFOUND, "rule %s: no scan goes on", s->rule_name);
+        fail_hint(f, "replctl scan status %s shows the last one and the next", s->rule_name);
+        return REPL_ENOTFOUND;
     }
     s->drops = DROP_STOP;
     scan_kick(s);

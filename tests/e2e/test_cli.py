@@ -5,11 +5,14 @@ import os
 import pathlib
 import re
 import subprocess
+import unicodedata
 
 import pytest
 import yaml
 
 from lib.repld import WRAP, command, program
+from lib.webhook import Hook
+from lib.world import make_world
 
 GROUPS = ("status", "lag", "explain", "wait", "rule", "apply", "journal", "uploads", "lanes", "failures",
           "feed", "path", "scan", "doctor", "reload", "migrate")
@@ -322,6 +325,90 @@ def test_decision_about_nothing_is_refused(local):
     for args in (["retry", "rule", "--key", "k"], ["drop", "rule", "k", "--reason", "x"]):
         done = local.repld.ctl("failures", *args, check=False)
         assert done.returncode == 1 and "nothing failed with this key" in done.stderr
+
+
+UNKNOWN = [
+    (["rule", "show", "rul"], 'did you mean "rule"? replctl rule list'),
+    (["wait", "ruel"], 'did you mean "rule"? replctl rule list'),
+    (["uploads", "--foreign", "--rule", "rulee"], 'did you mean "rule"?'),
+    (["rule", "show", "another"], "replctl rule list"),
+    (["lanes", "sr"], 'did you mean "src"? replctl status'),
+    (["path", "fix", "dts", "direct"], 'did you mean "dst"? replctl status'),
+    (["path", "fix", "dst", "dirct"], 'did you mean "direct"? replctl lanes dst'),
+    (["path", "fix", "dst", "relay"], "replctl lanes dst"),
+    (["rule", "add", "x", "--source", "scr/a/", "--destination", "dst/b/"], 'did you mean "src"?'),
+    (["feed", "show", "sendr"], 'did you mean "sender"? replctl feed list'),
+    (["feed", "show", "webhok:sender"], 'did you mean "webhook:sender"?'),
+    (["feed", "show", "sender", "--id", "x"], "replctl feed show webhook:sender"),
+    (["feed", "show", "sender", "--id", "9"], "replctl feed show webhook:sender"),
+    (["feed", "drop", "sender", "--id", "x", "--reason", "y"], "replctl feed show webhook:sender"),
+    (["feed", "replay", "sender"], "replctl feed show webhook:sender"),
+    (["feed", "setup", "rule", "--for", "minoi"], "one of: minio, rgw, aws, oss"),
+    (["scan", "stop", "rule"], "replctl scan status rule"),
+    (["scan", "start", "rule", "--keys", "/none"], "one key a line"),
+    (["wait", "rule", "--prefix", "x"], "replctl rule show rule"),
+    (["wait", "rule", "--timeout", "1ms"], "replctl rule resume rule"),
+    (["wait", "rule", "--proven", "--timeout", "1ms"], "replctl scan status rule"),
+    (["apply", "-f", "/none"], "--file"),
+    (["explain", ""], "man replctl"),
+    (["journal", "append", "--bucket", "b", "--key", "k", "--size", "x"], "digits"),
+    (["rule", "update", "rule", "--priority", "x"], "replctl rule update --help"),
+]
+
+
+def test_what_is_refused_has_a_hint(bucketd, bucketd2, bucket, tmp_path):
+    """The next command, the mend, or the name that was meant."""
+    with make_world(bucketd, bucketd2, bucket, webhook=Hook(tmp_path).conf()) as world:
+        world.add_rule("--paused")
+        for args, hint in UNKNOWN:
+            done = world.repld.ctl(*args, check=False)
+            assert done.returncode in (1, 2), (args, done)
+            assert hint in done.stderr.partition("\nhint: ")[2], (args, done.stderr)
+
+
+def test_what_a_terminal_would_obey_is_escaped(local):
+    """In tables, in sentences and in what is refused; and what it would turn round."""
+    local.add_rule()
+    keys = ["a\x1b[31mred\x07", "turned\u202eback", "new\nline"]
+    local.repld.append(local.from_bucket, keys)
+    shown = [local.repld.ctl(*args, check=False)
+             for args in (["lag"], ["status"], ["rule", "show", keys[0]],
+                          *(["explain", key] for key in keys))]
+    for text in [done.stdout + done.stderr for done in shown]:
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), text
+    assert "turned\\xe2\\x80\\xaeback" in shown[4].stdout
+
+
+def test_bodies_that_are_no_text_are_shown_as_they_came(bucketd, bucketd2, bucket, tmp_path):
+    hook = Hook(tmp_path)
+    with make_world(bucketd, bucketd2, bucket, webhook=hook.conf()) as world:
+        hook.post(b"\xff\x1b\xe4\xb8\xad")
+        assert world.repld.ctl("feed", "show", "sender", "--id", "1").stdout == "\\xff\\x1b\u4e2d\n"
+
+
+def columns(text):
+    """Of a terminal: a character of Chinese takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in text)
+
+
+def test_columns_stand_below_their_headings(local):
+    """Where keys have wide characters; a very long one pushes its own row only."""
+    local.add_rule("--deletes", "propagate", "--deletes-brake", "1 in 1h")
+    keys = ["plain", "\u4e2d\u6587\u952e", "k" * 1024]
+    local.put_all({key: b"x" for key in keys})
+    local.settle()
+    for key in keys:
+        local.delete(key)
+    local.announce(keys, "delete")
+    local.repld.wait_for(lambda: local.repld.ctl("lag", json_out=True)["rules"][0]["held_deletes"]
+                         == len(keys), "held deletes")
+    heading, *rows = local.repld.ctl("rule", "deletes", "rule").stdout.splitlines()
+    at = heading.index("SIZE")
+    assert at < 20 and len(rows) == len(keys)
+    for row in rows:
+        key = row.split()[0]
+        expected = at if len(key) < 20 else len(key) + 2
+        assert columns(row[:row.index(" 1 B") + 1]) == expected, row
 
 
 def test_append_by_flags(local):

@@ -101,6 +101,25 @@ def test_a_listing_that_fails_deletes_nothing(bucketd, bucketd2, bucket, members
         world.repld.wait_for(lambda: len(world.destination_keys()) == 19, "the delete", 90)
 
 
+def test_objects_that_are_left_alone_are_told(local):
+    """Those older than a rule without --existing; --existing copies them."""
+    local.source.set_clock(-600)
+    try:
+        fill(local, 3)
+    finally:
+        local.source.set_clock(0)
+    local.add_rule("--scan", "every 1h")
+    local.repld.wait_for(lambda: ended(local), "the first scan")
+    said = "rule: 3 objects are older than the rule, and left alone; replctl rule update rule --existing"
+    for command in ("status", "lag"):
+        assert said in local.repld.ctl(command).stdout
+        assert local.repld.ctl(command, json_out=True)["rules"][0]["left_objects"] == 3
+    local.repld.ctl("rule", "update", "rule", "--existing")
+    assert said not in local.repld.ctl("status").stdout
+    local.repld.ctl("wait", "rule", "--existing", "--until", "2020-01-01T00:00:00Z", "--timeout", "60")
+    local.compare()
+
+
 def test_keys_of_a_file(local, tmp_path):
     keys = fill(local, 5)
     listed = tmp_path / "keys"

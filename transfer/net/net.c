@@ -1,9 +1,11 @@
 /* Requests on their way into lanes and out again. */
 #include "transfer/net/net.h"
 
+#include "daemon/base/near.h"
 #include "transfer/net/net_impl.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define TICK_MS  200  /* while something is under way … */
@@ -182,7 +184,7 @@ static void order_all(struct net *n, size_t which, enum net_order order, struct 
     }
     if (!route_order(all, n->path_count, which, order)) {
         fail_set(f, REPL_ECONFLICT, "endpoint %s would have no path left", n->name);
-        fail_hint(f, "free another path first");
+        fail_hint(f, "free another path first; replctl lanes %s shows them", n->name);
         return;
     }
     LOG_NOTICE(n->common.log, "path", "%s/%s is %s", n->name, n->paths[which].name, said[order]);
@@ -191,17 +193,25 @@ static void order_all(struct net *n, size_t which, enum net_order order, struct 
 int net_order(struct net *n, const char *path, enum net_order order, struct fail *f)
 {
     bool is_found = path == NULL;
+    struct near near;
+    near_start(&near, path != NULL ? path : "", NEAR_NAME);
     fail_clear(f);
     for (size_t i = 0; i < n->path_count; i++) {
         bool is_meant = path != NULL ? strcmp(path, n->paths[i].name) == 0
                                      : n->paths[i].route.order != NET_FREE;
+        near_offer(&near, n->paths[i].name);
         is_found = is_found || is_meant;
         if (is_meant) {
             order_all(n, i, order, f);
         }
     }
-    return is_found ? f->code
-                    : fail_set(f, REPL_ENOTFOUND, "endpoint %s has no path \"%s\"", n->name, path);
+    if (!is_found) {
+        char otherwise[120];
+        snprintf(otherwise, sizeof(otherwise), "replctl lanes %.64s shows its paths", n->name);
+        fail_set(f, REPL_ENOTFOUND, "endpoint %s has no path \"%.64s\"", n->name, path);
+        near_hint(&near, otherwise, f);
+    }
+    return f->code;
 }
 
 const char *net_congestion(const struct net *n)

@@ -172,7 +172,10 @@ static void test_figures(void **state)
     cli_query(&b, "x", "");
     check_text(&b, "key=a%20b%2F%FF%26&x=");
     table_escape(span_of("a\033[31m\xc2\x9b\xc3\xa4", 10), &b);
-    check_text(&b, "a\\x1b[31m\\xc2\x9b\xc3\xa4");
+    check_text(&b, "a\\x1b[31m\\xc2\\x9b\xc3\xa4");
+    /* No UTF-8, a character that is cut off, one that turns the order of letters. */
+    table_escape(span_of("\xff\xe4\xb8\xad\xe2\x80\xae\xe4\xb8", 9), &b);
+    check_text(&b, "\\xff\xe4\xb8\xad\\xe2\\x80\\xae\\xe4\\xb8");
     buf_done(&b);
 }
 
