@@ -51,9 +51,9 @@ def write_and_delete(world, count, kills=0):
 
 def assert_settles(world, rclone, count):
     left = count - -(-count // 5)
-    world.repld.wait_for(lambda: len(world.destination_keys()) == left, f"{left} objects", 300)
+    world.repld.wait_for(lambda: len(world.destination_keys()) == left, f"{left} objects", 900)
     world.repld.wait_for(
-        lambda: world.repld.metric("repl_rule_pending_objects", rule="rule") == 0, "no work", 60)
+        lambda: world.repld.metric("repl_rule_pending_objects", rule="rule") == 0, "no work", 120)
     compare.rclone_check(rclone, world.source, world.from_bucket, world.destination,
                          world.to_bucket)
 
