@@ -14,7 +14,7 @@
         {"existing", NULL, "copy objects that are there already"},                                 \
         {"scan", "off|once|every DURATION|continuous", "compare the whole source (default off)"},  \
         {"scan-against", "journal|destination", "with what (default journal)"},                    \
-        {"scan-requests", "RATE", "listings: at most 20/s, by time: 08:00-20:00 5/s, off"},        \
+        {"scan-requests", "RATE", "of scans: at most 20/s, by time: 08:00-20:00 5/s, off"},        \
         {"objective", "DURATION", "within which a change shall be there (default 10min)"},         \
         {"priority", "0-100", "higher goes first (default 50)"},                                   \
         {"bandwidth", "RATE", "at most 200mbit, 25MB/s, by time: 08:00-20:00 100mbit, off"},       \

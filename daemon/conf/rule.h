@@ -56,7 +56,7 @@ struct rule {
     bool existing;         /* list the source for existing objects; default false */
     struct rule_scan scan; /* default off */
     enum rule_scan_against scan_against; /* default journal */
-    struct limit scan_requests;          /* a second, of listings; default off */
+    struct limit scan_requests;          /* a second, of scans to the source; default off */
     bool enabled;                        /* false = paused; default true */
     bool keep_replicas;                  /* default true */
     bool marker;                         /* write the marker metadata; default true */

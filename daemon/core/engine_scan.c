@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #define AHEAD_MAX       10000 /* tasks of a scan in the journal at a time */
-#define CONTINUOUS_RATE 2     /* listings a second where nothing else is said */
+#define CONTINUOUS_RATE 2     /* requests a second where nothing else is said */
 
 /* ---- append ---- */
 

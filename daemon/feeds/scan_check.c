@@ -90,7 +90,7 @@ bool check_is_done(struct scan *s)
     if (c->at == c->count) {
         return true;
     }
-    if (!scan_may_go(s)) {
+    if (!scan_may_ask(s)) {
         return false;
     }
     arena_done(&c->arena);
@@ -102,7 +102,7 @@ bool check_is_done(struct scan *s)
                               .arg = s,
                               .arena = &c->arena};
     s->is_busy = true;
-    s->state.requests++;
+    scan_count_ask(s);
     store_submit(s->from, &c->op);
     return false;
 }

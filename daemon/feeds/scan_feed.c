@@ -30,6 +30,27 @@ bool scan_may_go(struct scan *s)
     return why == NULL;
 }
 
+/* ---- the rule's limit of requests ---- */
+
+bool scan_may_ask(struct scan *s)
+{
+    uint64_t now_ms = loop_now_ms(s->loop);
+    if (s->next_ask_ms > now_ms) {
+        scan_wake_in(s, s->next_ask_ms - now_ms);
+        return false;
+    }
+    return scan_may_go(s);
+}
+
+void scan_count_ask(struct scan *s)
+{
+    uint64_t rate = s->host.rate(s->host.arg);
+    s->state.requests++;
+    if (rate > 0) {
+        s->next_ask_ms = loop_now_ms(s->loop) + (1000 + rate - 1) / rate;
+    }
+}
+
 /* ---- failures ---- */
 
 uint64_t scan_retry_ms(struct scan *s, unsigned failures)

@@ -78,7 +78,7 @@ struct scan_host {
      * scans, the journal cannot be written). Asked before every page. */
     const char *(*waits)(void *arg);
     size_t (*room)(void *arg);   /* how many changes may come now */
-    uint64_t (*rate)(void *arg); /* requests a second at this hour; 0 = no limit */
+    uint64_t (*rate)(void *arg); /* requests to the source a second, at this hour; 0 = no limit */
     int64_t (*now_ms)(void *arg);
     void (*news)(void *arg);
     bool (*takes)(void *arg, struct span key);

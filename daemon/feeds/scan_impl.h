@@ -120,10 +120,10 @@ struct scan {
 
     struct list walks;
     size_t walk_count;
-    unsigned asking; /* listings of the source under way */
-    unsigned width;  /* … at most; halved when the server asks to slow down */
-    unsigned good;   /* listings since it last changed */
-    uint64_t next_ask_ms;
+    unsigned asking;      /* listings of the source under way */
+    unsigned width;       /* … at most; halved when the server asks to slow down */
+    unsigned good;        /* listings since it last changed */
+    uint64_t next_ask_ms; /* monotonic: the rule's limit of requests */
     bool compares_target;
     struct split_alphabet alphabet;
     struct scan_check check;
@@ -141,6 +141,9 @@ void scan_kick(struct scan *s); /* looks, on the next turn, at what can go on */
 void scan_wake_in(struct scan *s, uint64_t ms);
 /* What is needed to look at more: NULL, or why not (then it is looked at again by itself). */
 bool scan_may_go(struct scan *s);
+/* The same for a request to the source, of which the rule allows so many a second. */
+bool scan_may_ask(struct scan *s);
+void scan_count_ask(struct scan *s);
 uint64_t scan_retry_ms(struct scan *s, unsigned failures);
 void scan_failed(struct scan *s, const struct fail *f);
 void scan_is_well(struct scan *s);

@@ -51,26 +51,7 @@ static void good_step(struct walk *w)
 static bool may_ask(struct scan *s)
 {
     unsigned slots = store_slots(s->from, STORE_SMALL);
-    uint64_t now_ms = loop_now_ms(s->loop);
-    if (s->asking >= s->width || s->asking >= (slots > 1 ? slots : 1)) {
-        return false;
-    }
-    if (s->next_ask_ms > now_ms) {
-        scan_wake_in(s, s->next_ask_ms - now_ms);
-        return false;
-    }
-    return scan_may_go(s);
-}
-
-static void count_ask(struct scan *s)
-{
-    uint64_t rate = s->host.rate(s->host.arg);
-    uint64_t now_ms = loop_now_ms(s->loop);
-    s->asking++;
-    s->state.requests++;
-    if (rate > 0) {
-        s->next_ask_ms = now_ms + (1000 + rate - 1) / rate;
-    }
+    return s->asking < s->width && s->asking < (slots > 1 ? slots : 1) && scan_may_ask(s);
 }
 
 static void source_listed(struct store_op *op);
@@ -96,7 +77,8 @@ static void list_source(struct walk *w)
     w->step = WALK_LISTING;
     w->busy = true;
     w->asking = s->from;
-    count_ask(s);
+    s->asking++;
+    scan_count_ask(s);
     store_submit(s->from, &w->op);
 }
 

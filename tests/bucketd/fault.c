@@ -70,12 +70,13 @@ static bool is_op(const char *name)
 static const char *read_entry(struct fault_entry *entry, json_t *doc)
 {
     const char *op = "*", *prefix = "", *action = NULL, *code = "SlowDown";
-    json_int_t after = 0, delay = 0, count = 1, skip = 0, status = 503;
+    json_int_t after = 0, delay = 0, count = 1, skip = 0, status = 503, keys = 1;
     json_error_t error;
-    if (json_unpack_ex(doc, &error, JSON_STRICT, "{s?s, s?s, s?s, s?s, s?I, s?I, s?I, s?I, s?I}",
-                       "op", &op, "key_prefix", &prefix, "action", &action, "code", &code,
-                       "after_bytes", &after, "delay_ms", &delay, "count", &count, "skip", &skip,
-                       "status", &status) != 0) {
+    if (json_unpack_ex(doc, &error, JSON_STRICT,
+                       "{s?s, s?s, s?s, s?s, s?I, s?I, s?I, s?I, s?I, s?I}", "op", &op,
+                       "key_prefix", &prefix, "action", &action, "code", &code, "after_bytes",
+                       &after, "delay_ms", &delay, "count", &count, "skip", &skip, "status",
+                       &status, "keys", &keys) != 0) {
         return "a member is unknown or of the wrong type";
     }
     entry->fault.action = find_action(action);
@@ -85,11 +86,15 @@ static const char *read_entry(struct fault_entry *entry, json_t *doc)
     if (strcmp(op, "*") != 0 && !is_op(op)) {
         return "no such operation";
     }
+    if (keys < 1) {
+        return "keys: at least 1";
+    }
     entry->op = strcmp(op, "*") != 0 ? mem_strdup(op) : NULL;
     entry->key_prefix = mem_strdup(prefix);
     snprintf(entry->fault.code, sizeof(entry->fault.code), "%s", code);
     entry->fault.status = (unsigned)status;
     entry->fault.after_bytes = (uint64_t)after;
+    entry->fault.keys = (uint64_t)keys;
     entry->fault.delay_ms = delay;
     entry->count = count;
     entry->skip = skip;

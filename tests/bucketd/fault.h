@@ -21,6 +21,8 @@
     FAULT(wrong_etag)     /* has its effect, answers another ETag */                               \
     FAULT(error_in_200)   /* 200 with an <Error> document, without effect */                       \
     FAULT(truncated_list) /* 200, but the document stops in the middle */                          \
+    FAULT(cut_list)       /* ends behind so many "keys", as if there were no more */               \
+    FAULT(thin_list)      /* leaves every "keys"-th one out, and says nothing of it */             \
     FAULT(corrupt_body)   /* flips a bit of the byte at after_bytes: GET in the answer, */         \
                           /* PUT and parts in what is stored */
 
@@ -33,6 +35,7 @@ struct fault {
     unsigned status;
     char code[64]; /* of the <Error> */
     uint64_t after_bytes;
+    uint64_t keys; /* counted in each answer anew; at least 1 */
     int64_t delay_ms;
 };
 

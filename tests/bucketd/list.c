@@ -16,6 +16,7 @@ struct listing {
     bool is_encoded;
     bool has_owner;
     unsigned count;
+    uint64_t walked; /* keys, shown or left out */
     bool is_truncated;
     struct span last; /* the last key or common prefix; valid while the store is locked */
     struct buf contents;
@@ -132,14 +133,31 @@ static void put_prefix(struct listing *l, struct span prefix)
     buf_str(&l->prefixes, "</CommonPrefixes>");
 }
 
+/* A fault of a test: nothing tells that the key is not shown. */
+static bool is_left_out(struct listing *l)
+{
+    const struct fault *fault = &l->req->fault;
+    return fault->action == FAULT_thin_list && ++l->walked % fault->keys == 0;
+}
+
+static bool is_cut(const struct listing *l)
+{
+    const struct fault *fault = &l->req->fault;
+    return fault->action == FAULT_cut_list && l->count == fault->keys;
+}
+
 static void walk(struct listing *l, const struct map *objects)
 {
     bool has_marker = l->marker.len > 0 && span_cmp(l->marker, l->prefix) >= 0;
     struct map_node *node = map_seek(objects, has_marker ? l->marker : l->prefix, has_marker);
-    while (node != NULL && span_starts_with(node->key, l->prefix)) {
+    while (!is_cut(l) && node != NULL && span_starts_with(node->key, l->prefix)) {
         struct span common = common_prefix(l, node->key);
         if (common.ptr != NULL && span_eq(common, l->marker)) {
             node = map_seek_past(objects, common);
+            continue;
+        }
+        if (is_left_out(l)) {
+            node = map_next(node);
             continue;
         }
         if (l->count == l->max) {

@@ -592,6 +592,19 @@ def test_faults(server, s3, name):
     assert status == 200 and b"</ListBucketResult>" not in body
 
 
+def test_listings_that_are_short_and_do_not_say_so(server, s3, name):
+    keys = [s3.put_object(Bucket=name, Key=f"k{number}") and f"k{number}" for number in range(9)]
+    server.fault("cut_list", op="ListObjectsV2", keys=4)
+    assert listed(s3.list_objects_v2(Bucket=name)) == (keys[:4], False)
+    server.fault("thin_list", op="ListObjectsV2", keys=3)
+    assert listed(s3.list_objects_v2(Bucket=name)) == ([*keys[:2], *keys[3:5], *keys[6:8]], False)
+    assert listed(s3.list_objects_v2(Bucket=name)) == (keys, False)
+
+
+def listed(answer):
+    return [row["Key"] for row in answer["Contents"]], answer["IsTruncated"]
+
+
 def test_faults_of_connections(server, s3, name):
     s3.put_object(Bucket=name, Key="k", Body=b"12345678")
     server.fault("lost_answer", op="PutObject")

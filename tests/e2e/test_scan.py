@@ -120,6 +120,89 @@ def test_objects_that_are_left_alone_are_told(local):
     local.compare()
 
 
+@contextlib.contextmanager
+def a_minute_later(server):
+    """By its clock nothing of what is there has been written just now."""
+    server.set_clock(60)
+    try:
+        yield
+    finally:
+        server.set_clock(0)
+
+
+def proof(world):
+    """(proven, watermark) in milliseconds."""
+    row = world.repld.ctl("lag", json_out=True)["rules"][0]
+    return row["proven_ms"], row["watermark_ms"]
+
+
+def scans(world, result):
+    return world.repld.metric("repl_rule_scans_total", rule="rule", result=result)
+
+
+SHORT = {"cut": {"action": "cut_list", "keys": 60}, "thin": {"action": "thin_list", "keys": 10}}
+
+
+@pytest.mark.parametrize("deletes", ["propagate", "ignore"])
+@pytest.mark.parametrize("short", SHORT)
+def test_a_short_listing_proves_and_deletes_nothing(bucketd, bucketd2, bucket, deletes, short):
+    """It ends well and says that it is all; the rule lives by scans alone."""
+    with make_world(bucketd, bucketd2, bucket) as world, no_faults(bucketd):
+        keys = fill(world, 100)
+        world.add_rule("--deletes", deletes, "--deletes-brake", "off", "--existing",
+                       "--scan", "every 6h")
+        world.repld.wait_for(lambda: min(proof(world)) > 0, "the first scan's proof")
+        before = proof(world)
+        world.delete(keys[0])
+        world.put("k/0059-untold", b"1")
+        with a_minute_later(bucketd):
+            bucketd.fault(op="ListObjectsV2", count=-1, **SHORT[short])
+            for number in (1, 2):  # however often it is said
+                state = scan(world)
+                assert state["unlisted_objects"] > 0 and "not complete" in state["doubt"]
+                assert scans(world, "doubted") == number and scans(world, "complete") == 1
+                world.repld.wait_for(
+                    lambda: world.repld.metric("repl_rule_pending_objects") == 0, "the copies")
+                assert proof(world) == before
+                assert set(keys) <= set(world.destination_keys())
+            bucketd.clear_faults()
+            state = scan(world)
+        assert state["unlisted_objects"] == 0 and not state["doubt"]
+        assert scans(world, "doubted") == 2 and scans(world, "complete") == 2
+        world.repld.wait_for(
+            lambda: all(now > then for now, then in zip(proof(world), before)), "the new proof")
+        there = set(world.destination_keys())
+        assert "k/0059-untold" in there and (keys[0] in there) == (deletes == "ignore")
+
+
+@pytest.mark.parametrize("mode", ["every 6h", "off"])
+def test_a_filter_that_widens_during_a_scan(bucketd, bucketd2, bucket, mode):
+    """Nothing is proven, and no watermark of scans passes, before all that it takes is there."""
+    with make_world(bucketd, bucketd2, bucket) as world, no_faults(bucketd):
+        keys = fill(world, 1100)
+        bucketd.fault("slow", op="ListObjectsV2", delay_ms=60000, count=-1, skip=1)
+        world.add_rule("--existing", "--scan", mode, "--include", "k/*[02468]", "--no-preflight")
+        world.repld.wait_for(lambda: len(world.destination_keys()) >= 400, "the first page")
+        # What is written now is no existing object, and stands in a page that was passed over.
+        missed = [world.put(f"k/0001-{number}", b"1") for number in (1, 3, 5)]
+        rows = world.source_client.list_objects(Bucket=world.from_bucket, Prefix="k/0001-")
+        written_ms = max(row["LastModified"] for row in rows["Contents"]).timestamp() * 1000
+        assert proof(world)[0] == 0
+        world.repld.ctl("rule", "update", "rule", "--include", "k/*")
+        bucketd.clear_faults()
+
+        def is_proven():
+            proven_ms, watermark_ms = proof(world)
+            passes = mode != "off" and watermark_ms >= written_ms
+            there = set(world.destination_keys()) if proven_ms or passes else set()
+            assert not proven_ms or set(keys + missed) <= there
+            assert not passes or set(missed) <= there
+            return proven_ms and (passes or mode == "off")
+
+        world.repld.wait_for(is_proven, "the proof", 120)
+        world.compare()
+
+
 def test_keys_of_a_file(local, tmp_path):
     keys = fill(local, 5)
     listed = tmp_path / "keys"

@@ -59,8 +59,8 @@ class Bucketd(Server):
             return answer.read()
 
     def fault(self, action, op="*", **members):
-        """Members: key_prefix, status, code, after_bytes, delay_ms, count (1; -1 = always) and
-        skip; what they mean stands in tests/bucketd/fault.h."""
+        """Members: key_prefix, status, code, after_bytes, keys, delay_ms, count (1; -1 = always)
+        and skip; what they mean stands in tests/bucketd/fault.h."""
         self._control("POST", "fault", {"action": action, "op": op, **members})
 
     def clear_faults(self):

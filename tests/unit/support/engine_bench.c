@@ -59,6 +59,24 @@ void engine_bench_init_on(struct engine_bench *b, struct loop *loop, uint64_t la
     b->feeds = true;
 }
 
+static void keep_versions(struct engine_bench *b, struct fake **fake, const char *name,
+                          const char *bucket, uint64_t latency_ms)
+{
+    fake_free(*fake);
+    *fake = fake_new(&(struct fake_options){.loop = b->loop,
+                                            .name = name,
+                                            .versions = true,
+                                            .latency_ms = latency_ms,
+                                            .jitter_ms = latency_ms});
+    fake_bucket(*fake, bucket);
+}
+
+void engine_bench_keep_versions(struct engine_bench *b, uint64_t latency_ms)
+{
+    keep_versions(b, &b->near, "near", "src", latency_ms);
+    keep_versions(b, &b->far, "far", "dst", latency_ms);
+}
+
 static void remove_file(const char *path, const char *suffix)
 {
     char name[128];

@@ -25,6 +25,8 @@ struct engine_bench {
 void engine_bench_init(struct engine_bench *b, uint64_t seed, uint64_t latency_ms);
 /* The same on a loop of the caller's, which becomes the bench's. */
 void engine_bench_init_on(struct engine_bench *b, struct loop *loop, uint64_t latency_ms);
+/* Before the first start: new fakes, whose buckets keep versions. */
+void engine_bench_keep_versions(struct engine_bench *b, uint64_t latency_ms);
 void engine_bench_done(struct engine_bench *b);
 void engine_bench_start(struct engine_bench *b);
 void engine_bench_stop(struct engine_bench *b);

@@ -107,6 +107,12 @@ static bool is_listed_behind(const struct fake *f, struct span key, struct span 
     return after.len == 0 || (f->unordered ? order < 0 : order > 0);
 }
 
+/* They have shown so many keys of the prefix. */
+static bool is_cut(const struct fake *f, size_t keys)
+{
+    return f->cut > 0 && keys == f->cut;
+}
+
 static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
@@ -117,12 +123,16 @@ static void do_list(const struct fake *f, struct bucket *b, struct store_op *op)
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     struct list *node = f->unordered ? b->objects.prev : b->objects.next;
     size_t keys = 0;
-    for (; node != &b->objects && (f->cut == 0 || keys++ < f->cut);
-         node = f->unordered ? node->prev : node->next) {
+    for (; node != &b->objects; node = f->unordered ? node->prev : node->next) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
         const struct version *v = fake_version_latest(b, o->key);
-        if (v == NULL || !span_starts_with(o->key, op->key) ||
-            !is_listed_behind(f, o->key, after)) {
+        if (v == NULL || !span_starts_with(o->key, op->key)) {
+            continue;
+        }
+        if (is_cut(f, keys++)) {
+            return;
+        }
+        if (!is_listed_behind(f, o->key, after)) {
             continue;
         }
         if (op->entry_count == most) {
@@ -177,12 +187,17 @@ static void do_list_versions(const struct fake *f, struct bucket *b, struct stor
 {
     size_t most = op->max_keys == 0 ? 1000 : op->max_keys;
     most = f->page > 0 && f->page < most ? f->page : most;
+    size_t keys = 0;
     op->entries = arena_alloc(op->arena, most * sizeof(struct store_entry));
     LIST_FOR (node, &b->objects) {
         const struct object *o = CONTAINER_OF(node, struct object, link);
-        if (span_starts_with(o->key, op->key) && op->next_key.len == 0) {
-            list_versions_of(o, op, most);
+        if (!span_starts_with(o->key, op->key) || op->next_key.len > 0) {
+            continue;
         }
+        if (is_cut(f, keys++)) {
+            return;
+        }
+        list_versions_of(o, op, most);
     }
 }
 

@@ -71,7 +71,7 @@ void fake_set_slots(struct fake *f, unsigned slots);
 /* Listings from now on: at most so many keys a page (0 = 1,000); unordered: from the last key to
  * the first, and start_after is not heeded. */
 void fake_listing(struct fake *f, size_t page, bool unordered);
-/* They end behind so many keys of the bucket, as if there were no more; 0 = they do not. */
+/* They end behind so many keys of the prefix, as if there were no more; 0 = they do not. */
 void fake_cut_listing(struct fake *f, size_t keys);
 void fake_deny(struct fake *f, bool denied); /* everything: REPL_EDENIED */
 void fake_hook(struct fake *f, fake_hook_fn *fn, void *arg);

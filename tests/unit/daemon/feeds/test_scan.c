@@ -493,6 +493,26 @@ static void a_cut_listing_deletes_nothing(void **state)
     check_cut(*state, RULE_DELETES_PROPAGATE);
 }
 
+static void what_was_not_shown_is_asked_for_at_the_rules_pace(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct arena a;
+    struct fail f;
+    arena_init(&a);
+    start_with(b, 100, RULE_DELETES_PROPAGATE);
+    loop_run_for(b->loop, 5000);
+    rule.existing = true;
+    assert_int_equal(limit_parse_requests(span_str("2/s"), &a, &rule.scan_requests, &f), 0);
+    put_rule(b, &rule);
+    fake_cut_listing(b->near, 60);
+    uint64_t before = loop_now_ms(b->loop);
+    scan_now(b);
+    assert_int_equal(report(b).state.unlisted, 32);
+    assert_true(loop_now_ms(b->loop) - before >= (report(b).state.requests - 1) * 500);
+    arena_done(&a);
+}
+
 /* ---- a rule that asks for more while it is scanned ---- */
 
 static const char *few[] = {"k/*[02468]"}; /* of every page some */
@@ -836,6 +856,7 @@ int main(void)
         TEST(without_an_order_all_is_copied_and_nothing_deleted),
         TEST(a_cut_listing_proves_nothing),
         TEST(a_cut_listing_deletes_nothing),
+        TEST(what_was_not_shown_is_asked_for_at_the_rules_pace),
         TEST(a_wider_filter_begins_the_pass_anew),
         TEST(a_wider_filter_proves_nothing_by_itself),
         TEST(a_wider_filter_voids_the_proof_that_is_due),
