@@ -72,7 +72,9 @@ def test_every_connection_ends_soon(bucketd, bucketd2, bucket, noise):
         world.settle()
         world.compare()
         world.assert_no_uploads()
-        assert bucketd2.stats()["requests"]["UploadPart"] - before == 6
+        # GOAWAY doubles nothing (test_lane_h2.c proves it to the last one); on a busy machine a lane
+        # may look slow and be replaced, and its part goes twice.
+        assert 6 <= bucketd2.stats()["requests"]["UploadPart"] - before <= 8
 
 
 def test_front_is_killed_and_comes_back(bucketd, bucketd2, bucket, noise):
