@@ -8,21 +8,21 @@ from lib.world import MIB, PART, make_world
 
 
 @contextlib.contextmanager
-def world_of(source, destination, bucket):
+def world_of(source, destination, bucket, **conf):
     """Its buckets are made without the fronts, which are gone when they are emptied."""
     def make(server):
         return bucket(getattr(server, "backend", server))
 
-    with make_world(source, destination, make) as world:
+    with make_world(source, destination, make, **conf) as world:
         world.add_rule("--deletes", "propagate", "--deletes-brake", "off")
         yield world
 
 
 @contextlib.contextmanager
-def behind(bucketd, bucketd2, bucket, *options):
+def behind(bucketd, bucketd2, bucket, *options, **endpoint):
     """A world whose destination stands behind nghttpx, and the front."""
     with Nghttpx(bucketd2, *options) as front:
-        with world_of(bucketd, front, bucket) as world:
+        with world_of(bucketd, front, bucket, endpoint_options={"dst": endpoint}) as world:
             yield world, front
 
 
@@ -65,16 +65,15 @@ def test_source_and_destination_at_once(bucketd, bucketd2, bucket, noise):
 
 
 def test_every_connection_ends_soon(bucketd, bucketd2, bucket, noise):
-    """GOAWAY after seven requests, again and again, while others are under way."""
-    with behind(bucketd, bucketd2, bucket, "--frontend-max-requests=7") as (world, _):
+    """GOAWAY after seven requests, again and again, while others are under way. On a busy machine
+    the windows of nghttpx would hold bodies up, and large ones go on in HTTP/1.1."""
+    with behind(bucketd, bucketd2, bucket, "--frontend-max-requests=7", http="2") as (world, _):
         before = bucketd2.stats()["requests"].get("UploadPart", 0)
         world.put_all(objects(noise))
         world.settle()
         world.compare()
         world.assert_no_uploads()
-        # GOAWAY doubles nothing (test_lane_h2.c proves it to the last one); on a busy machine a lane
-        # may look slow and be replaced, and its part goes twice.
-        assert 6 <= bucketd2.stats()["requests"]["UploadPart"] - before <= 8
+        assert bucketd2.stats()["requests"]["UploadPart"] - before == 6
 
 
 def test_front_is_killed_and_comes_back(bucketd, bucketd2, bucket, noise):
