@@ -26,6 +26,7 @@ struct engine_versions {
     bool more;               /* there are newer ones than this page's */
     bool is_gone;            /* the source lists none … */
     bool is_proven;          /* … and has none */
+    bool shows;              /* the destination has the key to be seen, as far as we know */
     size_t lifted;           /* of the marks: whose delete markers were taken back */
     struct engine_op *op;    /* any other than the listing */
 };
@@ -92,17 +93,9 @@ static size_t find_mark(const struct engine_versions *v, const struct store_entr
     return find(v->marks, v->mark_count, e->version_id, e->etag, e->mtime_ms);
 }
 
-/* Whether the destination shows the key, as far as we know. */
-static bool is_visible(const struct engine_versions *v)
+static bool shows_by_marks(const struct engine_versions *v)
 {
     return (v->mark_count > 0 && !v->marks[0].is_marker) || v->replica != NULL;
-}
-
-/* Nothing is taken away by a marker below others, nor by one of a key that was not to be seen. */
-static bool takes_away(const struct engine_versions *v)
-{
-    bool is_last = v->left <= 1 && !v->more;
-    return is_last && is_visible(v);
 }
 
 /* ---- one version ---- */
@@ -115,7 +108,7 @@ static bool may_delete(struct engine_versions *v)
         skip(v, "the rule ignores deletes");
         return false;
     }
-    if (takes_away(v) && !engine_brake_admits(w)) {
+    if (v->shows && !engine_brake_admits(w)) {
         engine_finish_held(w);
         return false;
     }
@@ -227,13 +220,14 @@ void engine_versions_fill(struct engine_work *w, const struct copy_outcome *outc
                                   .dest_version = arena_span(a, became(v, outcome))};
     finish->version = mark;
     finish->goes_on = v->left > 1 || v->more;
-    finish->takes_nothing = !takes_away(v);
+    finish->takes_nothing = !v->shows;
 }
 
 void engine_versions_next(struct engine_work *w)
 {
     struct engine_versions *v = w->versions;
     w->turns = 0;
+    v->shows = !present(v)->is_marker;
     if (--v->left > 0) {
         do_next(v);
     } else {
@@ -316,7 +310,7 @@ static void turn_back(struct engine_versions *v)
     v->left = 1;
     if (v->work->rule->rule.deletes == RULE_DELETES_IGNORE) {
         skip(v, "the rule ignores deletes");
-    } else if (present(v)->is_marker && !is_visible(v)) {
+    } else if (present(v)->is_marker && !v->shows) {
         skip(v, "the destination shows no object either");
     } else if (can_lift(v)) {
         lift(v);
@@ -345,7 +339,7 @@ static void asked(struct store_op *op)
 static void all_are_gone(struct engine_versions *v)
 {
     v->is_gone = true;
-    if (!is_visible(v)) {
+    if (!v->shows) {
         engine_op_submit(new_op(v, STORE_HEAD, true), asked, v);
     } else if (may_delete(v)) {
         v->work->version_id = (struct span){0};
@@ -481,6 +475,7 @@ static void loaded(struct journal_call *call)
     } else if (!engine_work_may_go_on(v->work)) {
         end(v, &(struct copy_outcome){.end = COPY_STOPPED});
     } else {
+        v->shows = shows_by_marks(v);
         list_page(v, (struct span){0}, (struct span){0});
     }
 }
