@@ -266,6 +266,13 @@ bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *
            meets(ef->feed->bucket, r->rule.source.bucket);
 }
 
+/* Whether it tells of all changes of the rule's source, and not only of some that strayed. */
+static bool is_at_home(const struct engine_feed *ef, const struct engine_rule *r)
+{
+    return engine_feed_serves(ef, r) && meets(ef->feed->home_endpoint, r->rule.source.endpoint) &&
+           meets(ef->feed->home_bucket, r->rule.source.bucket);
+}
+
 int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_rule *r)
 {
     return ef->feed->kind == FEED_WEBHOOK ? engine_arrivals_through(ef, r)
@@ -287,7 +294,7 @@ static bool is_scanned(const struct engine_rule *r)
 static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
 {
     LIST_FOR (link, &e->feeds) {
-        if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
+        if (is_at_home(CONTAINER_OF(link, struct engine_feed, link), r)) {
             return false;
         }
     }
@@ -305,7 +312,7 @@ int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,
         if (ret_feed != NULL) {
             *ret_feed = is_there ? r->scan : NULL;
         }
-        return is_there ? r->scan->feed->status.complete_through_ms : 0;
+        through = is_there ? r->scan->feed->status.complete_through_ms : 0;
     }
     LIST_FOR (link, &e->feeds) {
         const struct engine_feed *ef = CONTAINER_OF(link, struct engine_feed, link);

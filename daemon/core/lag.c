@@ -60,6 +60,8 @@ void engine_print_key(struct span key, char *to, size_t size)
     }
 }
 
+#define FROM_THE_START 1 /* a hold of all time: nothing is known then */
+
 /* What the feeds have brought, but for what is in quarantine. */
 static int64_t through(const struct lag_row *row)
 {
@@ -72,6 +74,9 @@ static int64_t reached(const struct lag_row *row)
     int64_t t = through(row);
     if (row->paused) {
         return 0;
+    }
+    if (t == FROM_THE_START) {
+        return row->frontier.proven_ms;
     }
     if (row->frontier.any && row->frontier.oldest_ms - 1 < t) {
         t = row->frontier.oldest_ms - 1;
@@ -86,7 +91,7 @@ static int find_hold(struct backend *b, struct arena *a, struct lag_row *row)
         .endpoint = row->endpoint, .bucket = row->bucket, .scan_ms = row->frontier.proven_ms};
     int status = b->ops->quarantine_hold(b, a, &of, &hold);
     if (status == 0 && hold.any) {
-        row->held_ms = hold.hold_ms > 0 ? hold.hold_ms : 1;
+        row->held_ms = hold.hold_ms > 0 ? hold.hold_ms : FROM_THE_START;
         engine_print_key(hold.feed, row->held_by, sizeof(row->held_by));
     }
     return status;

@@ -98,6 +98,10 @@ struct feed {
        Rules with such a source have no watermark beyond what it has brought. */
     const char *endpoint;
     const char *bucket;
+    /* Outbox only: the place that it is meant for, as configured. What it brings of others holds
+       their rules back, but says nothing of what it does not bring of them. */
+    const char *home_endpoint;
+    const char *home_bucket;
     /* Webhook only, as configured: the host knows by canaries, or else by the events of the last
        late_ms, up to when everything has come; status.complete_through_ms is not used. */
     bool canary;

@@ -173,7 +173,6 @@ static void look_for_strays(struct outbox_feed *o)
 static void hand_over(struct outbox_feed *o)
 {
     if (o->batch.begins_anew) {
-        o->strays = false;
         LOG_WARNING(o->log, "outbox", "outbox %s has begun anew, read from its start",
                     o->conf.name);
     }
@@ -184,7 +183,7 @@ static void hand_over(struct outbox_feed *o)
     char cursor[80];
     snprintf(cursor, sizeof(cursor), "%016" PRIx64 " %" PRId64 " %016" PRIx64 "%s",
              o->batch.cursor.identity, o->batch.cursor.id, o->batch.cursor.mark,
-             o->strays ? " strays" : "");
+             o->strays ? " strays" : " keeps");
     o->host.append(o->host.arg, o->batch.changes, o->batch.count, span_str(o->feed.name),
                    span_str(cursor), appended, o);
 }
@@ -274,7 +273,8 @@ static void parse_cursor(struct outbox_feed *o, struct span value)
     char text[80];
     struct outbox_cursor c = {0};
     snprintf(text, sizeof(text), "%.*s", SPAN_ARG(value));
-    o->strays = strstr(text, " strays") != NULL;
+    o->strays =
+        !span_is_empty(value) && strstr(text, " keeps") == NULL; /* an older program's: open */
     if (sscanf(text, "%" SCNx64 " %" SCNd64 " %" SCNx64, &c.identity, &c.id, &c.mark) == 3) {
         o->cursor = c;
     } else if (!span_is_empty(value)) {
@@ -374,6 +374,8 @@ struct feed *outbox_feed_new(const struct outbox_feed_options *options)
     arena_init(&o->batch_arena);
     copy_conf(o, options->conf);
     o->feed.name = mem_printf("outbox:%s", o->conf.name);
+    o->feed.home_endpoint = o->conf.endpoint;
+    o->feed.home_bucket = o->conf.bucket;
     o->outbox = outbox_new(&(struct outbox_options){.path = o->conf.path,
                                                     .endpoint = span_str(o->conf.endpoint),
                                                     .bucket = span_str(o->conf.bucket),

@@ -158,6 +158,26 @@ static void test_outbox_belongs_to_its_place(void **state)
     assert_non_null(strstr(engine_bench_lag(&o->b, "other").waits_for, "outbox crawler"));
 }
 
+/* A row that strayed says nothing of what was not told of: there the last scan is what is known. */
+static void test_stray_row_stands_for_no_scan(void **state)
+{
+    struct outbox_bench *o = *state;
+    struct rule other = engine_bench_rule("other");
+    other.source.bucket = "elsewhere";
+    other.destination.bucket = "dst2";
+    other.scan = (struct rule_scan){.mode = RULE_SCAN_EVERY, .every_ms = 3600000};
+    fake_bucket(o->b.near, "elsewhere");
+    fake_bucket(o->b.far, "dst2");
+    assert_int_equal(engine_bench_put_rule(&o->b, &other, true, NULL), 0);
+    run(o, 5000);
+    fake_put(o->b.near, "elsewhere", span_str("untold"), span_str("1"), NULL);
+    sql(o, "ALTER TABLE repl_outbox ADD COLUMN bucket TEXT", NULL);
+    sql(o, "INSERT INTO repl_outbox (key, bucket, kind) VALUES ('k', 'nobody', 'put')", NULL);
+    run(o, 60000);
+    assert_true(engine_bench_lag(&o->b, "other").lag_ms > 55000);
+    assert_int_equal(fake_objects(o->b.far, "dst2"), 0);
+}
+
 static void test_late_change_names_its_outbox(void **state)
 {
     struct outbox_bench *o = *state;
@@ -252,6 +272,7 @@ int main(void)
         OUTBOX_TEST(test_cursor_survives_restart),
         OUTBOX_TEST(test_large_backlog_is_read_to_its_end),
         OUTBOX_TEST(test_outbox_belongs_to_its_place),
+        OUTBOX_TEST(test_stray_row_stands_for_no_scan),
         OUTBOX_TEST(test_late_change_names_its_outbox),
         OUTBOX_TEST(test_missing_outbox_holds_the_watermark),
         OUTBOX_TEST(test_replaced_outbox_is_read_from_its_start),
