@@ -3,7 +3,8 @@
  * that the listing is not complete, however it ended; then it proves nothing and tells no deletes.
  *
  * Which ones: any, with equal chance, and for sure the last one of each range, since listings are
- * cut at their end. */
+ * cut at their end. They are known to this life only: a pass that is interrupted before all were
+ * asked for begins anew, lest an empty sample proves what was not looked at. */
 #include "daemon/feeds/scan_impl.h"
 
 #include <stdio.h>
@@ -82,6 +83,12 @@ static void checked(struct store_op *op)
     }
     s->check.at++;
     scan_kick(s);
+}
+
+bool check_is_lost(const struct scan_state *state)
+{
+    bool is_older = state->phase != SCAN_IDLE && state->covers == 0;
+    return is_older || (state->phase == SCAN_LIST && state->offered > 0);
 }
 
 bool check_is_done(struct scan *s)

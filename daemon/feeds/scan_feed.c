@@ -128,6 +128,14 @@ static void read_cursor(struct scan *s, struct span value)
     for (size_t i = 0; i < count; i++) {
         walk_new(s, pieces[i].after, pieces[i].until);
     }
+    if (check_is_lost(&s->state)) {
+        LOG_NOTICE(
+            s->log, SCAN_SUBJECT,
+            "rule %s: scan begins anew, as it was interrupted before it was known whether its"
+            " listing can be believed",
+            s->rule_name);
+        s->drops = DROP_MORE;
+    }
 }
 
 static void cursor_loaded(void *arg, int status, struct span value)

@@ -91,6 +91,7 @@ static void count_page(struct walk *w)
         state->found += c->found;
         state->away += c->away;
         state->left += c->left;
+        state->offered += c->offered;
         w->is_counted = true;
     }
 }

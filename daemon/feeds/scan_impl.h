@@ -27,7 +27,7 @@ enum walk_step {
 };
 
 struct walk_counts {
-    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away, left;
+    uint64_t seen, listed, listed_bytes, equal, equal_bytes, found, missing, away, left, offered;
 };
 
 /* Where the destination's listing stands that lies at the same keys. */
@@ -94,7 +94,7 @@ struct scan_check {
 enum scan_drop {
     DROP_NOT,
     DROP_STOP,      /* an operator's word, or nobody wants it any more */
-    DROP_MORE,      /* the rule asks for more than it has looked at */
+    DROP_MORE,      /* the rule asks for more than it has looked at, or its check is lost */
     DROP_UNORDERED, /* begins without trust in the order of the listing */
 };
 
@@ -193,6 +193,9 @@ void scope_look(struct scan *s, const struct rule *rule);
 /* scan_check.c */
 void check_begin(struct scan *s);
 void check_offer(struct scan *s, struct span key, bool for_sure);
+/* Whether the pass of a cursor that was just read had replicas to ask for, which only the life
+ * before knew, or none noted as it was an older program's: then it cannot go on. */
+bool check_is_lost(const struct scan_state *state);
 /* False: the next one is asked for, and a kick follows. */
 bool check_is_done(struct scan *s);
 void check_free(struct scan *s);

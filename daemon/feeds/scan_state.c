@@ -106,7 +106,7 @@ void scan_state_begin(struct scan_state *s, int64_t now_ms)
     s->started_ms = (uint64_t)now_ms;
     s->seen = s->listed = s->listed_bytes = s->equal = s->equal_bytes = 0;
     s->found = s->missing = s->away = s->requests = 0;
-    s->left = s->unlisted = 0;
+    s->left = s->unlisted = s->offered = 0;
 }
 
 static bool has_shrunk(uint64_t now, uint64_t before)

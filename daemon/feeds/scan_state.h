@@ -53,7 +53,8 @@ enum scan_phase {
     X(is_changed)     /* the rule asks for more since that began */                                \
     X(is_fed)         /* the rule has lived by repeated scans */                                   \
     X(left)           /* the rule takes them, but they are older than it: left alone */            \
-    X(unlisted)       /* replicas that were not listed, and are at the source nevertheless */
+    X(unlisted)       /* replicas that were not listed, and are at the source nevertheless */      \
+    X(offered) /* replicas that were not listed, of which some are asked for (scan_check.c) */
 
 struct scan_state {
 #define SCAN_NUMBER(member) uint64_t member;

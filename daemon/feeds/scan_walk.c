@@ -233,6 +233,7 @@ static void compared(void *arg, int status, const struct fail *f, const struct s
         bool is_last = w->ends && through.ptr == NULL && i + 1 == missing_count;
         check_offer(w->scan, missing[i], is_last);
     }
+    w->counts.offered += missing_count;
     buf_reset(&w->compared);
     buf_span(&w->compared, through);
     if (through.ptr != NULL && w->gone_count == 0) {

@@ -493,6 +493,81 @@ static void a_cut_listing_deletes_nothing(void **state)
     check_cut(*state, RULE_DELETES_PROPAGATE);
 }
 
+static void restart(struct engine_bench *b)
+{
+    engine_bench_stop(b);
+    fake_clear_faults(b->near);
+    engine_bench_start(b);
+}
+
+/* The replicas that were to be asked for are forgotten: then nothing is proven without them. */
+static void check_restart_in_the_check(struct engine_bench *b, enum rule_deletes deletes)
+{
+    struct fail f;
+    start_with(b, 100, deletes);
+    loop_run_for(b->loop, 5000);
+    uint64_t proven = report(b).state.proven_ms;
+    fake_cut_listing(b->near, 60);
+    fake_fault(b->near, &(struct fake_fault){.kind = STORE_HEAD, .slow_ms = 60000});
+    unsigned heads = fake_count(b->near, STORE_HEAD);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
+    for (int i = 0; i < 10000 && fake_count(b->near, STORE_HEAD) == heads; i++) {
+        loop_run_for(b->loop, 1);
+    }
+    assert_int_not_equal(fake_count(b->near, STORE_HEAD), heads);
+    loop_run_for(b->loop, 5000);
+    restart(b);
+    assert_true(run_pass(b, 600000));
+    assert_int_equal(report(b).state.proven_ms, proven);
+    assert_true(report(b).state.unlisted > 0);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), 100);
+}
+
+static void a_restart_in_the_check_proves_nothing(void **state)
+{
+    check_restart_in_the_check(*state, RULE_DELETES_IGNORE);
+}
+
+static void a_restart_in_the_check_deletes_nothing(void **state)
+{
+    check_restart_in_the_check(*state, RULE_DELETES_PROPAGATE);
+}
+
+/* Pages that hid something are durable already, and the rest shows all. */
+static void a_restart_in_the_list_begins_the_pass_anew(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    struct arena a;
+    struct fail f;
+    arena_init(&a);
+    start_with(b, 100, RULE_DELETES_PROPAGATE);
+    loop_run_for(b->loop, 5000);
+    for (int i = 0; i < 100; i++) {
+        put(b, i, "-untold");
+    }
+    rule.existing = true;
+    assert_int_equal(limit_parse_requests(span_str("1/s"), &a, &rule.scan_requests, &f), 0);
+    put_rule(b, &rule);
+    fake_cut_listing(b->near, 60);
+    assert_int_equal(engine_scan_begin(b->engine, RULE, &f), 0);
+    for (int i = 0; i < 10000 && report(b).state.missing == 0; i++) {
+        loop_run_for(b->loop, 10);
+    }
+    loop_run_for(b->loop, 100); /* durable */
+    assert_int_equal(report(b).state.phase, SCAN_LIST);
+    assert_in_range(report(b).ranges, 1, SCAN_PIECES_MAX);
+    fake_cut_listing(b->near, 0);
+    restart(b);
+    assert_true(run_pass(b, 600000));
+    assert_int_equal(report(b).state.seen, 200);
+    assert_int_equal(report(b).state.missing, 0);
+    assert_true(engine_bench_settle(b, RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), 200);
+    arena_done(&a);
+}
+
 static void what_was_not_shown_is_asked_for_at_the_rules_pace(void **state)
 {
     struct engine_bench *b = *state;
@@ -856,6 +931,9 @@ int main(void)
         TEST(without_an_order_all_is_copied_and_nothing_deleted),
         TEST(a_cut_listing_proves_nothing),
         TEST(a_cut_listing_deletes_nothing),
+        TEST(a_restart_in_the_check_proves_nothing),
+        TEST(a_restart_in_the_check_deletes_nothing),
+        TEST(a_restart_in_the_list_begins_the_pass_anew),
         TEST(what_was_not_shown_is_asked_for_at_the_rules_pace),
         TEST(a_wider_filter_begins_the_pass_anew),
         TEST(a_wider_filter_proves_nothing_by_itself),
