@@ -137,6 +137,17 @@ static void cut_listings(struct world *w)
     }
 }
 
+/* Often while a pass goes on. */
+static void change_filter(struct world *w)
+{
+    struct fail f;
+    if (roll(w, 2) && engine_scan_begin(w->b.engine, RULE, &f) == 0) {
+        loop_run_for(w->b.loop, roll(w, 400));
+    }
+    w->filter = filters[roll(w, 4)];
+    put_rule(w);
+}
+
 static void disturb(struct world *w)
 {
     uint64_t what = roll(w, 40);
@@ -150,8 +161,7 @@ static void disturb(struct world *w)
     } else if (what == 1) {
         fake_outage(roll(w, 2) ? w->b.far : w->b.near, now, now + roll(w, 20000));
     } else if (what < 5) {
-        w->filter = filters[roll(w, 4)];
-        put_rule(w);
+        change_filter(w);
     } else if (what < 10) {
         cut_listings(w);
     } else if (what < 16) { /* the only ones where the rule repeats none */
