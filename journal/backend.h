@@ -60,6 +60,9 @@ struct append_result {
     uint64_t superseded; /* changes that joined a pending task */
 };
 
+/* What the server may take for a Create that left and was given up. */
+#define UPLOAD_CREATE_WAIT_MS 60000
+
 /* A copy that is open at the destination, and its accepted parts. */
 enum upload_state {
     UPLOAD_INTENDED = 0,   /* Create is about to be sent; upload id not known, upload_id empty */
@@ -384,7 +387,11 @@ struct backend_ops {
      * part_done() before the part counts (a repeat replaces it; what it cost to send is added to
      * the rule's counters at once, as the life that sends it may end before finish()), upload_set()
      * for the state and the abort's retry times, upload_end() when the server has completed or
-     * aborted it. uploads that nobody works on any more are found with upload_page(). */
+     * aborted it. uploads that nobody works on any more are found with upload_page().
+     *
+     * An intention (upload id empty) is not due before UPLOAD_CREATE_WAIT_MS have passed since its
+     * last Create was intended. intend() on one that stands keeps its created_ms; it then outlives
+     * open() and upload_end(), as aborting, until intent_end(). */
     int (*upload_intend)(struct backend *b, const struct upload *in);
     int (*upload_open)(struct backend *b, const struct upload *in);
     int (*part_done)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
@@ -392,6 +399,9 @@ struct backend_ops {
     int (*upload_set)(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts);
     int (*upload_end)(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+    /* Its uploads were looked for when it was due, at due_ms: does nothing where Create was
+     * intended once more meanwhile. */
+    int (*intent_end)(struct backend *b, uint32_t rule, struct span key, int64_t due_ms);
     /* Whether any rule has recorded it: 0, or REPL_ENOTFOUND. */
     int (*upload_find)(struct backend *b, struct span endpoint, struct span bucket,
                        struct span upload_id);

@@ -276,6 +276,7 @@ static const struct backend_ops sqlite_ops = {
     .part_done = sqlite_part_done,
     .upload_set = sqlite_upload_set,
     .upload_end = sqlite_upload_end,
+    .intent_end = sqlite_intent_end,
     .upload_find = sqlite_upload_find,
     .upload_page = sqlite_upload_page,
     .frontier = sqlite_frontier,

@@ -163,6 +163,7 @@ int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct s
 int sqlite_upload_set(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts);
 int sqlite_upload_end(struct backend *b, uint32_t rule, struct span key, struct span upload_id);
+int sqlite_intent_end(struct backend *b, uint32_t rule, struct span key, int64_t due_ms);
 int sqlite_upload_find(struct backend *b, struct span endpoint, struct span bucket,
                        struct span upload_id);
 int sqlite_upload_page(struct backend *b, struct arena *a, int state, int64_t due_ms,

@@ -127,7 +127,8 @@ int sqlite_rule_delete(struct backend *b, uint32_t rule, int64_t now_ms)
         return r < 0 ? r : REPL_ENOTFOUND;
     }
     /* An upload whose Complete is out is left to the one who waits for the answer. */
-    q = sql_start(b, "UPDATE uploads SET state = 3, next_try_ms = ?, attempts = 0"
+    q = sql_start(b, "UPDATE uploads SET state = 3, next_try_ms ="
+                     " CASE upload_id WHEN x'' THEN next_try_ms ELSE ? END"
                      " WHERE rule = ? AND state IN (0, 1)");
     sql_int(&q, now_ms);
     sql_int(&q, rule);
@@ -166,7 +167,8 @@ static int remove_rule(struct backend *b, uint32_t rule)
 /* What a copy was recording while its rule was deleted: nobody works on it any more. */
 static int give_up_uploads(struct backend *b, uint32_t rule)
 {
-    struct sql q = sql_start(b, "UPDATE uploads SET state = 3, next_try_ms = 0, attempts = 0"
+    struct sql q = sql_start(b, "UPDATE uploads SET state = 3, next_try_ms ="
+                                " CASE upload_id WHEN x'' THEN next_try_ms ELSE 0 END"
                                 " WHERE rule = ? AND state IN (0, 1)");
     sql_int(&q, rule);
     return sql_run(&q);

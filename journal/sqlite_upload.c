@@ -5,11 +5,14 @@
     "rule, key, upload_id, state, endpoint, bucket, dest_key, source_etag, source_version,"        \
     " source_mtime_ms, source_read_ms, size, part_size, created_ms, next_try_ms, attempts"
 
-static int insert_upload(struct backend *b, const struct upload *in, enum upload_state state)
+#define INSERT_UPLOAD                                                                              \
+    "INSERT INTO uploads (" UPLOAD_COLUMNS ")"                                                     \
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+
+static int insert_upload(struct backend *b, const char *text, const struct upload *in,
+                         enum upload_state state)
 {
-    struct sql q = sql_start(b, "INSERT INTO uploads (" UPLOAD_COLUMNS ")"
-                                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                                " ON CONFLICT DO NOTHING");
+    struct sql q = sql_start(b, text);
     sql_int(&q, in->rule);
     sql_span(&q, in->key);
     sql_span(&q, in->upload_id.ptr != NULL ? in->upload_id : span_of("", 0));
@@ -29,27 +32,53 @@ static int insert_upload(struct backend *b, const struct upload *in, enum upload
     return sql_run(&q);
 }
 
-static int delete_intent(struct backend *b, const struct upload *in)
-{
-    struct sql q = sql_start(b, "DELETE FROM uploads WHERE rule = ? AND key = ?"
-                                " AND upload_id = x''");
-    sql_int(&q, in->rule);
-    sql_span(&q, in->key);
-    return sql_run(&q);
-}
-
+/* An intention that stands is of a Create without an answer, which the server may be at still: it
+ * goes on from its own beginning, and attempts say that there is more than one Create. */
 int sqlite_upload_intend(struct backend *b, const struct upload *in)
 {
     struct upload intent = *in;
     intent.upload_id = span_of("", 0);
-    int r = delete_intent(b, in);
-    return r < 0 ? r : insert_upload(b, &intent, UPLOAD_INTENDED);
+    intent.next_try_ms = in->created_ms + UPLOAD_CREATE_WAIT_MS;
+    intent.attempts = 0;
+    return insert_upload(b,
+                         INSERT_UPLOAD
+                         "(rule, key, upload_id) DO UPDATE SET state = excluded.state,"
+                         " endpoint = excluded.endpoint, bucket = excluded.bucket,"
+                         " dest_key = excluded.dest_key,"
+                         " next_try_ms = excluded.next_try_ms, attempts = 1",
+                         &intent, UPLOAD_INTENDED);
+}
+
+/* The last Create was answered. What an earlier one may have made is looked for. */
+static int answer_intent(struct backend *b, uint32_t rule, struct span key)
+{
+    static const char *const texts[] = {
+        "DELETE FROM uploads WHERE rule = ? AND key = ? AND upload_id = x'' AND attempts = 0",
+        "UPDATE uploads SET state = 3 WHERE rule = ? AND key = ? AND upload_id = x''"};
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct sql q = sql_start(b, texts[i]);
+        sql_int(&q, rule);
+        sql_span(&q, key);
+        r = sql_run(&q);
+    }
+    return r;
 }
 
 int sqlite_upload_open(struct backend *b, const struct upload *in)
 {
-    int r = delete_intent(b, in);
-    return r < 0 ? r : insert_upload(b, in, UPLOAD_OPEN);
+    int r = answer_intent(b, in->rule, in->key);
+    return r < 0 ? r : insert_upload(b, INSERT_UPLOAD "DO NOTHING", in, UPLOAD_OPEN);
+}
+
+int sqlite_intent_end(struct backend *b, uint32_t rule, struct span key, int64_t due_ms)
+{
+    struct sql q = sql_start(b, "DELETE FROM uploads WHERE rule = ? AND key = ?"
+                                " AND upload_id = x'' AND next_try_ms <= ?");
+    sql_int(&q, rule);
+    sql_span(&q, key);
+    sql_int(&q, due_ms);
+    return sql_run(&q);
 }
 
 int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
@@ -78,9 +107,12 @@ int sqlite_part_done(struct backend *b, uint32_t rule, struct span key, struct s
 int sqlite_upload_set(struct backend *b, uint32_t rule, struct span key, struct span upload_id,
                       enum upload_state state, int64_t next_try_ms, uint32_t attempts)
 {
-    struct sql q = sql_start(b, "UPDATE uploads SET state = ?, next_try_ms = ?, attempts = ?"
+    struct sql q = sql_start(b, "UPDATE uploads SET state = ?, next_try_ms ="
+                                " CASE upload_id WHEN x'' THEN max(next_try_ms, ?) ELSE ? END,"
+                                " attempts = ?"
                                 " WHERE rule = ? AND key = ? AND upload_id = ?");
     sql_int(&q, state);
+    sql_int(&q, next_try_ms);
     sql_int(&q, next_try_ms);
     sql_int(&q, attempts);
     sql_int(&q, rule);
@@ -105,6 +137,9 @@ int sqlite_upload_end(struct backend *b, uint32_t rule, struct span key, struct 
     static const char parts[] = "DELETE FROM parts WHERE rule = ? AND key = ? AND upload_id = ?";
     static const char upload[] = "DELETE FROM uploads WHERE rule = ? AND key = ?"
                                  " AND upload_id = ?";
+    if (upload_id.len == 0) {
+        return answer_intent(b, rule, key);
+    }
     int r = delete_named(b, parts, rule, key, upload_id);
     return r < 0 ? r : delete_named(b, upload, rule, key, upload_id);
 }

@@ -5,13 +5,11 @@
 
 #include <stdio.h>
 
-#define PAGE_ROWS       4 /* aborted at a time */
-#define LOOK_EVERY_MS   5000
-#define SWEEP_EVERY_MS  600000
-#define SWEEP_ROWS      500
-#define BEGUN_SLACK_MS  2000   /* servers count in whole seconds */
-#define FOUND_WITHIN_MS 900000 /* Create was sent so long after the intention at most … */
-#define CREATE_WAIT_MS  60000  /* … and may be at work at the server for so long */
+#define PAGE_ROWS      4 /* aborted at a time */
+#define LOOK_EVERY_MS  5000
+#define SWEEP_EVERY_MS 600000
+#define SWEEP_ROWS     500
+#define BEGUN_SLACK_MS 2000 /* servers count in whole seconds */
 
 /* ---- one abort ---- */
 
@@ -70,6 +68,9 @@ static int run_job(struct backend *b, struct journal_call *call)
 {
     struct abort_job *j = CONTAINER_OF(call, struct abort_job, call);
     const struct upload *u = &j->upload;
+    if (j->gone && span_is_empty(u->upload_id)) {
+        return b->ops->intent_end(b, u->rule, u->key, j->look->now_ms);
+    }
     int status = j->gone ? b->ops->upload_end(b, u->rule, u->key, u->upload_id)
                          : b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING,
                                               j->next_try_ms, u->attempts + 1);
@@ -134,25 +135,22 @@ static void aborted(struct store_op *op)
 
 /* ---- an intention: Create was sent or not, its answer is lost ----
  *
- * What it made, if anything, has this key, is of that time, was never recorded, by whatever rule,
+ * What it made, if anything, has this key, is not older, was never recorded, by whatever rule,
  * and has no part: ours would have been recorded before its first one. Others are not touched. */
 
 static bool may_be_ours(const struct abort_job *j, const struct store_upload *u)
 {
-    int64_t since_ms = j->upload.created_ms;
     int64_t begun_ms = loop_wall_ms(j->engine->loop) - u->age_ms;
-    return span_eq(u->key, j->upload.dest_key) && begun_ms >= since_ms - BEGUN_SLACK_MS &&
-           begun_ms <= since_ms + FOUND_WITHIN_MS;
+    return span_eq(u->key, j->upload.dest_key) && begun_ms >= j->upload.created_ms - BEGUN_SLACK_MS;
 }
 
 static void find_stray(struct abort_job *j);
 
-/* None is left. One that was aborted is looked for again, and so is what a Create that is at work
- * still may make. */
+/* None is left, and it is due: no Create is at work any more. One that was aborted is looked for
+ * again. */
 static void end_strays(struct abort_job *j)
 {
-    int64_t age_ms = loop_wall_ms(j->engine->loop) - j->upload.created_ms;
-    end_job(j, !j->has_aborted && age_ms > CREATE_WAIT_MS);
+    end_job(j, !j->has_aborted);
 }
 
 static void next_stray(struct abort_job *j)

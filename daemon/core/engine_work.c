@@ -242,7 +242,9 @@ static int run_record(struct backend *b, struct journal_call *call)
     case COPY_UPLOAD_ENDED:
         return b->ops->upload_end(b, u->rule, u->key, u->upload_id);
     case COPY_ABANDONED:
-        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING, c->now_ms, 0);
+        return b->ops->upload_set(b, u->rule, u->key, u->upload_id, UPLOAD_ABORTING,
+                                  c->now_ms + (u->upload_id.len == 0 ? UPLOAD_CREATE_WAIT_MS : 0),
+                                  0);
     }
     return REPL_EINTERNAL;
 }

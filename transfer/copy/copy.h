@@ -76,7 +76,8 @@ enum copy_record_kind {
     COPY_PART_DONE,       /* commit before the part counts: part, bytes_sent */
     COPY_COMPLETING,      /* commit before Complete leaves */
     COPY_UPLOAD_ENDED,    /* completed, or the server says it is gone */
-    COPY_ABANDONED,       /* must be aborted, by the owner, until the server says it is gone */
+    COPY_ABANDONED,       /* must be aborted, by the owner, until the server says it is gone;
+                           * without upload_id: whatever a Create without an answer makes */
 };
 
 struct copy_record {

@@ -34,7 +34,9 @@ void copy_parts_alloc(struct copy *c)
 
 void copy_create(struct copy *c)
 {
-    c->intended_ms = loop_wall_ms(sched_loop(c));
+    if (c->intended_ms == 0) { /* or an earlier one has no answer, and may be found still */
+        c->intended_ms = loop_wall_ms(sched_loop(c));
+    }
     copy_note(c, COPY_UPLOAD_INTENDED, 0);
 }
 
@@ -48,6 +50,7 @@ void copy_create_good(struct copy *c, struct copy_op *o)
 {
     c->upload_id = o->op.ret_upload_id;
     c->upload_is_open = true;
+    c->intended_ms = 0;
     copy_note(c, COPY_UPLOAD_OPEN, 0);
 }
 

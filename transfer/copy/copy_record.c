@@ -66,7 +66,7 @@ static void not_stored(struct copy *c, int status)
 }
 
 /* What was waiting for this record. An ENDED or ABANDONED one has its reason in `after`, except
- * after the clearing of an intention, where the copy just begins. */
+ * where an intention was handed over: the copy just begins. */
 static void go_on_after(struct copy *c, const struct copy_note *note)
 {
     switch (note->kind) {
@@ -79,11 +79,11 @@ static void go_on_after(struct copy *c, const struct copy_note *note)
     case COPY_COMPLETING:
         copy_ask(c, STEP_COMPLETE);
         break;
-    case COPY_UPLOAD_ENDED:
+    case COPY_ABANDONED:
         copy_begin(c);
         break;
     case COPY_PART_DONE:
-    case COPY_ABANDONED:
+    case COPY_UPLOAD_ENDED:
         break;
     }
 }

@@ -195,8 +195,8 @@ static bool may_be_ours(const struct copy *c, const struct store_upload *upload)
     return span_eq(upload->key, c->job.to_key) && begun_ms >= since_ms - BEGUN_SLACK_MS;
 }
 
-/* Looks at the next one found. At the end the intention of an earlier life is cleared and the copy
- * begins; one of this life goes on with its Create. */
+/* Looks at the next one found. At the end the intention of an earlier life is left to the owner, as
+ * the server may be at its Create still, and the copy begins; one of this life is renewed. */
 static void look_at_next(struct copy *c)
 {
     while (c->intended_count > 0 && !may_be_ours(c, &c->intended[c->intended_count - 1])) {
@@ -205,9 +205,9 @@ static void look_at_next(struct copy *c)
     if (c->intended_count > 0) {
         copy_ask(c, STEP_LOOK_INTENDED);
     } else if (c->intended_ms != 0) {
-        copy_ask(c, STEP_CREATE);
+        copy_note(c, COPY_UPLOAD_INTENDED, 0);
     } else {
-        copy_note(c, COPY_UPLOAD_ENDED, 0);
+        copy_note(c, COPY_ABANDONED, 0);
     }
 }
 

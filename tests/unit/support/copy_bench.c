@@ -73,7 +73,9 @@ static void take_record(struct bench_job *j)
         j->completing = true;
         break;
     case COPY_ABANDONED:
-        b->abandoned[b->abandoned_count++] = rec->upload_id;
+        if (rec->upload_id.len > 0) {
+            b->abandoned[b->abandoned_count++] = rec->upload_id;
+        }
         forget_upload(j);
         break;
     case COPY_UPLOAD_ENDED:

@@ -134,6 +134,49 @@ static void late_create_is_found(void **state)
     end(b);
 }
 
+static void reload(struct engine_bench *b, struct conf *conf, unsigned connections)
+{
+    struct fail f;
+    *conf = b->conf;
+    conf->endpoints = mem_array(2, sizeof(*conf->endpoints));
+    memcpy(conf->endpoints, b->endpoints, sizeof(b->endpoints));
+    conf->endpoints[1].connections = connections;
+    assert_int_equal(engine_reload(b->engine, conf, &f), 0);
+}
+
+static void copy_is_done(struct engine_bench *b)
+{
+    assert_true(engine_bench_settle(b, RULE, 20000));
+    assert_int_equal(fake_objects(b->far, "dst"), 1);
+}
+
+/* A reload closes the store under a Create that has left. The copy that follows looks for what it
+ * made, finds nothing, and is done before the server has made it. */
+static void create_cut_by_a_reload_lands_after_the_next_copy(void **state)
+{
+    (void)state;
+    struct engine_bench *b = begin();
+    struct conf conf[2];
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_CREATE, .slow_ms = 5000, .count = 2});
+    write_large(b);
+    for (unsigned i = 0; i < 2; i++) { /* the second time an intention stands already */
+        loop_run_for(b->loop, 2000);
+        reload(b, &conf[i], 30 + i);
+    }
+    copy_is_done(b);
+    assert_int_equal(fake_uploads(b->far), 0);
+    fake_create(b->far, "dst", span_str("k"));
+    fake_create(b->far, "dst", span_str("k"));
+    loop_run_for(b->loop, 300000);
+    assert_int_equal(fake_uploads(b->far), 0);
+    fake_create(b->far, "dst", span_str("k")); /* no intention stands: it is another's */
+    loop_run_for(b->loop, 900000);
+    assert_int_equal(fake_uploads(b->far), 1);
+    end(b);
+    mem_free(conf[0].endpoints);
+    mem_free(conf[1].endpoints);
+}
+
 /* A rule of another name has the same destination now. Its upload of the key is new, and empty. */
 static void upload_of_the_next_rule_stays(void **state)
 {
@@ -167,6 +210,7 @@ int main(void)
         cmocka_unit_test(create_under_way_is_waited_for),
         cmocka_unit_test(lost_create_is_found_among_others),
         cmocka_unit_test(late_create_is_found),
+        cmocka_unit_test(create_cut_by_a_reload_lands_after_the_next_copy),
         cmocka_unit_test(upload_of_the_next_rule_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
