@@ -160,7 +160,7 @@ static bool text_of_decision(const struct engine_rule *r, const struct engine_ol
                              struct rule_lag *lag)
 {
     bool is_held = o == &r->oldest ? r->counts.held_objects > 0 : o->any && o->state == TASK_HELD;
-    if (is_held) {
+    if (is_held && r->brake.since_ms > 0) {
         text_of_brake(r, lag);
     } else if (o->any && o->state == TASK_FAILED) {
         text_of_failed(o, lag);
