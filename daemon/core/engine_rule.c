@@ -182,7 +182,8 @@ static bool asks_more(const struct rule *now, const struct rule *before)
 {
     return (now->existing && !before->existing) ||
            (now->scan.mode == RULE_SCAN_ONCE && before->scan.mode != RULE_SCAN_ONCE) ||
-           (now->deletes != RULE_DELETES_IGNORE && before->deletes == RULE_DELETES_IGNORE);
+           (now->deletes != RULE_DELETES_IGNORE && before->deletes == RULE_DELETES_IGNORE) ||
+           (now->versions == RULE_VERSIONS_ALL && before->versions != RULE_VERSIONS_ALL);
 }
 
 static void apply_change(struct engine_rule *r, const struct rule *rule)

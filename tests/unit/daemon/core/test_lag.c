@@ -200,6 +200,24 @@ static void test_proof_waits_for_what_was_found(void **state)
     assert_true(lag(l).proven_ms > written);
 }
 
+/* That scan has listed the latest versions only. */
+static void test_a_waiting_proof_is_void_when_all_versions_are_asked_for(void **state)
+{
+    struct lag_bench *l = *state;
+    struct rule rule = engine_bench_rule(RULE);
+    list_existing(l);
+    fake_deny(l->b.far, true);
+    hand_feed_tell(l->feed, CHANGE_PUT, "k", now(l) - 60000);
+    fake_put(l->b.near, "src", span_str("k"), span_str("1"), NULL);
+    loop_run_for(l->b.loop, 1000);
+    scanned(l, now(l));
+    assert_true(engine_rule_by_name(l->b.engine, RULE)->proof_ms > 0);
+    rule.existing = true;
+    rule.versions = RULE_VERSIONS_ALL;
+    assert_int_equal(engine_bench_put_rule(&l->b, &rule, true, NULL), 0);
+    assert_int_equal(engine_rule_by_name(l->b.engine, RULE)->proof_ms, 0);
+}
+
 static void wait_ended(void *arg, int status, const struct fail *f)
 {
     (void)f;
@@ -345,6 +363,7 @@ int main(void)
         TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
         TEST(test_scan_covers_quarantine),
         TEST(test_proof_waits_for_what_was_found),
+        TEST(test_a_waiting_proof_is_void_when_all_versions_are_asked_for),
         TEST(test_wait_for_proof),
         TEST(test_wait_names_what_is_missing),
         TEST(test_late_change_is_named_and_holds),

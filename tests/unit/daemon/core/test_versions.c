@@ -426,6 +426,26 @@ static void test_the_brake_holds_a_marker_below_a_marker(void **state)
     assert_int_equal(held(w), 1);
 }
 
+/* Deleted and written again, but nobody may read what was written. */
+static void test_the_brake_holds_what_cannot_be_written_again(void **state)
+{
+    struct world *w = *state;
+    limit_deletes(w, "1 in 1h");
+    put(w, "one");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    put(w, "two");
+    announce(w);
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    put(w, "three");
+    fake_fault(w->bench.near,
+               &(struct fake_fault){
+                   .kind = STORE_GET, .key = KEY, .code = REPL_EDENIED, .http_status = 403});
+    engine_bench_append(&w->bench, CHANGE_PUT, KEY);
+    loop_run_for(w->bench.loop, 60000);
+    assert_true(shows(w, "two"));
+    assert_int_equal(held(w), 1);
+}
+
 static void test_more_versions_than_a_page(void **state)
 {
     struct world *w = *state;
@@ -521,6 +541,7 @@ int main(void)
         TEST(test_the_brake_lets_go_what_hides_nothing),
         TEST(test_the_brake_holds_markers_below_newer_versions),
         TEST(test_the_brake_holds_a_marker_below_a_marker),
+        TEST(test_the_brake_holds_what_cannot_be_written_again),
         TEST(test_more_versions_than_a_page),
         TEST(test_buckets_without_versions_are_refused),
         TEST(test_a_rule_that_took_the_latest_goes_on_behind_it),
