@@ -12,7 +12,7 @@ from lib.process import free_port
 from lib.webhook import Hook
 from lib.world import make_world
 
-MANY = 10000 if os.environ.get("REPL_ALL") == "1" else 2000
+MANY = int(os.environ.get("REPL_MANY", 4000 if os.environ.get("REPL_ALL") == "1" else 2000))
 
 
 @pytest.fixture
