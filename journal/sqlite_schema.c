@@ -125,6 +125,9 @@ static const char *const steps[] = {
     " body INTEGER NOT NULL, bodies INTEGER NOT NULL, at_ms INTEGER NOT NULL, who BLOB,"
     " reason BLOB);"
     "CREATE INDEX quarantine_words_feed ON quarantine_words (feed, id);",
+    /* when the last Create of an intention was intended */
+    "ALTER TABLE uploads ADD COLUMN intended_ms INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE uploads SET intended_ms = created_ms;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

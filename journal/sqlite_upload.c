@@ -3,11 +3,12 @@
 
 #define UPLOAD_COLUMNS                                                                             \
     "rule, key, upload_id, state, endpoint, bucket, dest_key, source_etag, source_version,"        \
-    " source_mtime_ms, source_read_ms, size, part_size, created_ms, next_try_ms, attempts"
+    " source_mtime_ms, source_read_ms, size, part_size, created_ms, intended_ms,"                  \
+    " next_try_ms, attempts"
 
 #define INSERT_UPLOAD                                                                              \
     "INSERT INTO uploads (" UPLOAD_COLUMNS ")"                                                     \
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
 
 static int insert_upload(struct backend *b, const char *text, const struct upload *in,
                          enum upload_state state)
@@ -27,25 +28,26 @@ static int insert_upload(struct backend *b, const char *text, const struct uploa
     sql_u64(&q, in->size);
     sql_u64(&q, in->part_size);
     sql_int(&q, in->created_ms);
+    sql_int(&q, in->created_ms); /* intended */
     sql_int(&q, in->next_try_ms);
     sql_int(&q, in->attempts);
     return sql_run(&q);
 }
 
 /* An intention that stands is of a Create without an answer, which the server may be at still: it
- * goes on from its own beginning, and attempts say that there is more than one Create. */
+ * goes on from its own beginning. */
 int sqlite_upload_intend(struct backend *b, const struct upload *in)
 {
     struct upload intent = *in;
     intent.upload_id = span_of("", 0);
     intent.next_try_ms = in->created_ms + UPLOAD_CREATE_WAIT_MS;
-    intent.attempts = 0;
     return insert_upload(b,
                          INSERT_UPLOAD
                          "(rule, key, upload_id) DO UPDATE SET state = excluded.state,"
                          " endpoint = excluded.endpoint, bucket = excluded.bucket,"
                          " dest_key = excluded.dest_key,"
-                         " next_try_ms = excluded.next_try_ms, attempts = 1",
+                         " intended_ms = max(excluded.created_ms, uploads.created_ms + 1),"
+                         " next_try_ms = excluded.next_try_ms, attempts = 0",
                          &intent, UPLOAD_INTENDED);
 }
 
@@ -53,7 +55,8 @@ int sqlite_upload_intend(struct backend *b, const struct upload *in)
 static int answer_intent(struct backend *b, uint32_t rule, struct span key)
 {
     static const char *const texts[] = {
-        "DELETE FROM uploads WHERE rule = ? AND key = ? AND upload_id = x'' AND attempts = 0",
+        "DELETE FROM uploads WHERE rule = ? AND key = ? AND upload_id = x''"
+        " AND intended_ms = created_ms",
         "UPDATE uploads SET state = 3 WHERE rule = ? AND key = ? AND upload_id = x''"};
     int r = 0;
     for (size_t i = 0; r >= 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -173,6 +176,7 @@ static void read_upload(struct sql *q, struct arena *a, struct upload *ret)
     ret->size = sql_get_u64(q);
     ret->part_size = sql_get_u64(q);
     ret->created_ms = sql_get_int(q);
+    ret->intended_ms = sql_get_int(q);
     ret->next_try_ms = sql_get_int(q);
     ret->attempts = (uint32_t)sql_get_int(q);
 }

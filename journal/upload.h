@@ -41,7 +41,8 @@ struct upload {
     int64_t source_read_ms; /* by the source's clock, as the one before; 0 = not known */
     uint64_t size;
     uint64_t part_size;
-    int64_t created_ms;
+    int64_t created_ms;  /* an intention: when its first Create was intended … */
+    int64_t intended_ms; /* … and its last one; later than that, when there was more than one */
     int64_t next_try_ms; /* of the abort */
     uint32_t attempts;
     uint64_t bytes_done;             /* sum of the parts' sizes */

@@ -5,11 +5,12 @@
 
 #include <stdio.h>
 
-#define PAGE_ROWS      4 /* aborted at a time */
-#define LOOK_EVERY_MS  5000
-#define SWEEP_EVERY_MS 600000
-#define SWEEP_ROWS     500
-#define BEGUN_SLACK_MS 2000 /* servers count in whole seconds */
+#define PAGE_ROWS       4 /* aborted at a time */
+#define LOOK_EVERY_MS   5000
+#define SWEEP_EVERY_MS  600000
+#define SWEEP_ROWS      500
+#define BEGUN_SLACK_MS  2000   /* servers count in whole seconds */
+#define FOUND_WITHIN_MS 900000 /* Create was sent so long after it was intended at most */
 
 /* ---- one abort ---- */
 
@@ -135,13 +136,15 @@ static void aborted(struct store_op *op)
 
 /* ---- an intention: Create was sent or not, its answer is lost ----
  *
- * What it made, if anything, has this key, is not older, was never recorded, by whatever rule,
+ * What it made, if anything, has this key, is of that time, was never recorded, by whatever rule,
  * and has no part: ours would have been recorded before its first one. Others are not touched. */
 
 static bool may_be_ours(const struct abort_job *j, const struct store_upload *u)
 {
     int64_t begun_ms = loop_wall_ms(j->engine->loop) - u->age_ms;
-    return span_eq(u->key, j->upload.dest_key) && begun_ms >= j->upload.created_ms - BEGUN_SLACK_MS;
+    return span_eq(u->key, j->upload.dest_key) &&
+           begun_ms >= j->upload.created_ms - BEGUN_SLACK_MS &&
+           begun_ms <= j->upload.intended_ms + FOUND_WITHIN_MS;
 }
 
 static void find_stray(struct abort_job *j);

@@ -11,6 +11,9 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
+/* What the destination has to be seen; unknown: others may have put the key there. */
+enum showing { SHOWS_NOTHING, SHOWS_OBJECT, SHOWS_UNKNOWN };
+
 /* A listing goes from new to old, and what is done first stands last. Of a key with more than a
  * page of new versions only the oldest page is kept and done, then the listing begins anew. */
 struct engine_versions {
@@ -26,9 +29,9 @@ struct engine_versions {
     bool more;               /* there are newer ones than this page's */
     bool is_gone;            /* the source lists none … */
     bool is_proven;          /* … and has none */
-    bool shows;              /* the destination has the key to be seen, as far as we know */
-    size_t lifted;           /* of the marks: whose delete markers were taken back */
-    struct engine_op *op;    /* any other than the listing */
+    enum showing shows;
+    size_t lifted;        /* of the marks: whose delete markers were taken back */
+    struct engine_op *op; /* any other than the listing */
 };
 
 static void list_page(struct engine_versions *v, struct span after, struct span token);
@@ -93,9 +96,12 @@ static size_t find_mark(const struct engine_versions *v, const struct store_entr
     return find(v->marks, v->mark_count, e->version_id, e->etag, e->mtime_ms);
 }
 
-static bool shows_by_marks(const struct engine_versions *v)
+static enum showing shows_by_marks(const struct engine_versions *v)
 {
-    return (v->mark_count > 0 && !v->marks[0].is_marker) || v->replica != NULL;
+    if (v->replica != NULL || (v->mark_count > 0 && !v->marks[0].is_marker)) {
+        return SHOWS_OBJECT;
+    }
+    return v->mark_count > 0 ? SHOWS_NOTHING : SHOWS_UNKNOWN;
 }
 
 /* ---- one version ---- */
@@ -108,7 +114,7 @@ static bool may_delete(struct engine_versions *v)
         skip(v, "the rule ignores deletes");
         return false;
     }
-    if (v->shows && !engine_brake_admits(w)) {
+    if (v->shows != SHOWS_NOTHING && !engine_brake_admits(w)) {
         engine_finish_held(w);
         return false;
     }
@@ -220,14 +226,18 @@ void engine_versions_fill(struct engine_work *w, const struct copy_outcome *outc
                                   .dest_version = arena_span(a, became(v, outcome))};
     finish->version = mark;
     finish->goes_on = v->left > 1 || v->more;
-    finish->takes_nothing = !v->shows;
+    finish->takes_nothing = v->shows == SHOWS_NOTHING;
 }
 
 void engine_versions_next(struct engine_work *w)
 {
     struct engine_versions *v = w->versions;
     w->turns = 0;
-    v->shows = !present(v)->is_marker;
+    if (!present(v)->is_marker) {
+        v->shows = SHOWS_OBJECT;
+    } else if (w->rule->rule.deletes != RULE_DELETES_IGNORE) {
+        v->shows = SHOWS_NOTHING;
+    }
     if (--v->left > 0) {
         do_next(v);
     } else {
@@ -310,7 +320,7 @@ static void turn_back(struct engine_versions *v)
     v->left = 1;
     if (v->work->rule->rule.deletes == RULE_DELETES_IGNORE) {
         skip(v, "the rule ignores deletes");
-    } else if (present(v)->is_marker && !v->shows) {
+    } else if (present(v)->is_marker && v->shows != SHOWS_OBJECT) {
         skip(v, "the destination shows no object either");
     } else if (can_lift(v)) {
         lift(v);
@@ -339,7 +349,7 @@ static void asked(struct store_op *op)
 static void all_are_gone(struct engine_versions *v)
 {
     v->is_gone = true;
-    if (!v->shows) {
+    if (v->shows != SHOWS_OBJECT) {
         engine_op_submit(new_op(v, STORE_HEAD, true), asked, v);
     } else if (may_delete(v)) {
         v->work->version_id = (struct span){0};
@@ -349,16 +359,11 @@ static void all_are_gone(struct engine_versions *v)
 
 /* ---- the listing ---- */
 
-static bool is_ours(const struct engine_versions *v, const struct store_entry *e)
-{
-    return span_eq(e->key, v->work->task->key);
-}
-
 /* How many entries of a page are the key's and stand above all that is done. */
 static size_t count_new(const struct engine_versions *v, const struct store_op *op)
 {
     size_t n = 0;
-    while (n < op->entry_count && is_ours(v, &op->entries[n]) &&
+    while (n < op->entry_count && span_eq(op->entries[n].key, v->work->task->key) &&
            find_mark(v, &op->entries[n]) == v->mark_count) {
         n++;
     }
@@ -406,7 +411,7 @@ static void page_listed(struct store_op *op)
         return;
     }
     size_t count = count_new(v, op);
-    bool is_met = count < op->entry_count && is_ours(v, &op->entries[count]);
+    bool is_met = count < op->entry_count && span_eq(op->entries[count].key, v->work->task->key);
     bool is_last = count < op->entry_count || op->next_key.len == 0;
     if (!is_last) {
         drop_op(&v->newer);

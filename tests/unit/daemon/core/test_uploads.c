@@ -152,11 +152,9 @@ static void copy_is_done(struct engine_bench *b)
 
 /* A reload closes the store under a Create that has left. The copy that follows looks for what it
  * made, finds nothing, and is done before the server has made it. */
-static void create_cut_by_a_reload_lands_after_the_next_copy(void **state)
+/* Two reloads, each in the middle of a Create; the copy is done, and the intention stands. */
+static void cut_two_creates(struct engine_bench *b, struct conf conf[2])
 {
-    (void)state;
-    struct engine_bench *b = begin();
-    struct conf conf[2];
     fake_fault(b->far, &(struct fake_fault){.kind = STORE_CREATE, .slow_ms = 5000, .count = 2});
     write_large(b);
     for (unsigned i = 0; i < 2; i++) { /* the second time an intention stands already */
@@ -165,12 +163,39 @@ static void create_cut_by_a_reload_lands_after_the_next_copy(void **state)
     }
     copy_is_done(b);
     assert_int_equal(fake_uploads(b->far), 0);
+}
+
+static void create_cut_by_a_reload_lands_after_the_next_copy(void **state)
+{
+    (void)state;
+    struct engine_bench *b = begin();
+    struct conf conf[2];
+    cut_two_creates(b, conf);
     fake_create(b->far, "dst", span_str("k"));
     fake_create(b->far, "dst", span_str("k"));
     loop_run_for(b->loop, 300000);
     assert_int_equal(fake_uploads(b->far), 0);
     fake_create(b->far, "dst", span_str("k")); /* no intention stands: it is another's */
     loop_run_for(b->loop, 900000);
+    assert_int_equal(fake_uploads(b->far), 1);
+    end(b);
+    mem_free(conf[0].endpoints);
+    mem_free(conf[1].endpoints);
+}
+
+/* The server could not be asked for long: what was begun so late is not of our Creates. */
+static void upload_begun_long_after_the_intention_stays(void **state)
+{
+    (void)state;
+    struct engine_bench *b = begin();
+    struct conf conf[2];
+    cut_two_creates(b, conf);
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_LIST_UPLOADS, .code = REPL_ESERVER});
+    fake_create(b->far, "dst", span_str("k"));
+    loop_run_for(b->loop, 3600000);
+    fake_create(b->far, "dst", span_str("k"));
+    fake_clear_faults(b->far);
+    loop_run_for(b->loop, 3600000);
     assert_int_equal(fake_uploads(b->far), 1);
     end(b);
     mem_free(conf[0].endpoints);
@@ -211,6 +236,7 @@ int main(void)
         cmocka_unit_test(lost_create_is_found_among_others),
         cmocka_unit_test(late_create_is_found),
         cmocka_unit_test(create_cut_by_a_reload_lands_after_the_next_copy),
+        cmocka_unit_test(upload_begun_long_after_the_intention_stays),
         cmocka_unit_test(upload_of_the_next_rule_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -391,59 +391,84 @@ static void test_the_brake_lets_go_what_hides_nothing(void **state)
     assert_int_equal(held(w), 0);
 }
 
-/* What comes after it may not come: a marker below newer versions is held as any other. */
-static void test_the_brake_holds_markers_below_newer_versions(void **state)
+/* The one delete that the brake lets pass has gone; the destination shows "two". */
+static void use_up_the_brake(struct world *w)
 {
-    struct world *w = *state;
     limit_deletes(w, "1 in 1h");
     put(w, "one");
     fake_remove(w->bench.near, "src", span_str(KEY));
     put(w, "two");
     announce(w);
     assert_arrived(w, "one - two ");
+}
+
+static void assert_held(struct world *w, enum change_kind kind, uint64_t within_ms)
+{
+    engine_bench_append(&w->bench, kind, KEY);
+    loop_run_for(w->bench.loop, within_ms);
+    assert_true(shows(w, "two"));
+    assert_int_equal(held(w), 1);
+}
+
+/* What comes after it may not come: a marker below newer versions is held as any other. */
+static void test_the_brake_holds_markers_below_newer_versions(void **state)
+{
+    struct world *w = *state;
+    use_up_the_brake(w);
     fake_remove(w->bench.near, "src", span_str(KEY));
     put(w, "three");
-    engine_bench_append(&w->bench, CHANGE_PUT, KEY);
-    loop_run_for(w->bench.loop, 5000);
-    assert_arrived(w, "one - two ");
-    assert_int_equal(held(w), 1);
+    assert_held(w, CHANGE_PUT, 5000);
+}
+
+/* Nothing was to be seen before, and what has come with the marker is. */
+static void test_the_brake_holds_a_marker_above_what_came_with_it(void **state)
+{
+    struct world *w = *state;
+    limit_deletes(w, "1 in 1h");
+    put(w, "one");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    announce(w);
+    put(w, "two");
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    assert_held(w, CHANGE_DELETE, 5000);
 }
 
 /* Two markers, one above the other: the first one hides the object. */
 static void test_the_brake_holds_a_marker_below_a_marker(void **state)
 {
     struct world *w = *state;
+    use_up_the_brake(w);
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    fake_remove(w->bench.near, "src", span_str(KEY));
+    assert_held(w, CHANGE_DELETE, 5000);
+}
+
+/* Objects that others have put there, while the source has only a marker left. */
+static void test_the_brake_holds_markers_of_keys_not_known(void **state)
+{
+    static const char *const keys[] = {"x1", "x2", "x3"};
+    struct world *w = *state;
     limit_deletes(w, "1 in 1h");
-    put(w, "one");
-    fake_remove(w->bench.near, "src", span_str(KEY));
-    put(w, "two");
-    announce(w);
-    fake_remove(w->bench.near, "src", span_str(KEY));
-    fake_remove(w->bench.near, "src", span_str(KEY));
-    engine_bench_append(&w->bench, CHANGE_DELETE, KEY);
-    loop_run_for(w->bench.loop, 5000);
-    assert_arrived(w, "one - two ");
-    assert_int_equal(held(w), 1);
+    for (size_t i = 0; i < 3; i++) {
+        fake_put(w->bench.far, "dst", span_str(keys[i]), span_str("theirs"), NULL);
+        fake_remove(w->bench.near, "src", span_str(keys[i]));
+        engine_bench_append(&w->bench, CHANGE_DELETE, keys[i]);
+        loop_run_for(w->bench.loop, 5000);
+    }
+    assert_int_equal(held(w), 2);
 }
 
 /* Deleted and written again, but nobody may read what was written. */
 static void test_the_brake_holds_what_cannot_be_written_again(void **state)
 {
     struct world *w = *state;
-    limit_deletes(w, "1 in 1h");
-    put(w, "one");
-    fake_remove(w->bench.near, "src", span_str(KEY));
-    put(w, "two");
-    announce(w);
+    use_up_the_brake(w);
     fake_remove(w->bench.near, "src", span_str(KEY));
     put(w, "three");
     fake_fault(w->bench.near,
                &(struct fake_fault){
                    .kind = STORE_GET, .key = KEY, .code = REPL_EDENIED, .http_status = 403});
-    engine_bench_append(&w->bench, CHANGE_PUT, KEY);
-    loop_run_for(w->bench.loop, 60000);
-    assert_true(shows(w, "two"));
-    assert_int_equal(held(w), 1);
+    assert_held(w, CHANGE_PUT, 60000);
 }
 
 static void test_more_versions_than_a_page(void **state)
@@ -540,7 +565,9 @@ int main(void)
         TEST(test_removed_versions_are_left_where_deletes_are_ignored),
         TEST(test_the_brake_lets_go_what_hides_nothing),
         TEST(test_the_brake_holds_markers_below_newer_versions),
+        TEST(test_the_brake_holds_a_marker_above_what_came_with_it),
         TEST(test_the_brake_holds_a_marker_below_a_marker),
+        TEST(test_the_brake_holds_markers_of_keys_not_known),
         TEST(test_the_brake_holds_what_cannot_be_written_again),
         TEST(test_more_versions_than_a_page),
         TEST(test_buckets_without_versions_are_refused),
