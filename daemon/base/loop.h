@@ -50,13 +50,14 @@ uint64_t loop_random(struct loop *loop, uint64_t bound);
 void loop_random_bytes(struct loop *loop, void *to, size_t len);
 
 /* timer: one-shot; embedded by value in its owner. Stopping twice is fine; must be stopped before
- * its memory goes. */
+ * its memory goes. Those that are due at the same time fire in the order in which they started. */
 struct timer {
     struct loop *loop;
     loop_fn *fn;
     void *arg;
     uint64_t due_ms;
-    size_t slot; /* heap position + 1; 0 = not running */
+    uint64_t order; /* of starts */
+    size_t slot;    /* heap position + 1; 0 = not running */
 };
 
 void timer_init(struct timer *t, struct loop *loop, loop_fn *fn, void *arg);

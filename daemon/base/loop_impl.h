@@ -20,9 +20,10 @@ struct loop {
     int64_t virtual_wall_ms; /* at virtual_ms == 1 */
     bool stopping;
 
-    struct timer **heap; /* by due_ms; timer.slot is the position + 1 */
+    struct timer **heap; /* by due_ms, order; timer.slot is the position + 1 */
     size_t heap_len;
     size_t heap_cap;
+    uint64_t starts; /* of timers */
 
     struct deferred *deferred;
     struct deferred **deferred_tail;

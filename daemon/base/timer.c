@@ -1,4 +1,4 @@
-/* Timers of a loop: a binary heap by due time. */
+/* Timers of a loop: a binary heap by due time, then by their starts. */
 #include "daemon/base/loop_impl.h"
 #include "daemon/base/mem.h"
 
@@ -10,12 +10,17 @@ static void place(struct loop *loop, size_t at, struct timer *t)
     t->slot = at + 1;
 }
 
+static bool is_before(const struct timer *a, const struct timer *b)
+{
+    return a->due_ms < b->due_ms || (a->due_ms == b->due_ms && a->order < b->order);
+}
+
 static void sift_up(struct loop *loop, size_t at)
 {
     struct timer *t = loop->heap[at];
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (loop->heap[parent]->due_ms <= t->due_ms) {
+        if (is_before(loop->heap[parent], t)) {
             break;
         }
         place(loop, at, loop->heap[parent]);
@@ -32,11 +37,10 @@ static void sift_down(struct loop *loop, size_t at)
         if (child >= loop->heap_len) {
             break;
         }
-        if (child + 1 < loop->heap_len &&
-            loop->heap[child + 1]->due_ms < loop->heap[child]->due_ms) {
+        if (child + 1 < loop->heap_len && is_before(loop->heap[child + 1], loop->heap[child])) {
             child++;
         }
-        if (t->due_ms <= loop->heap[child]->due_ms) {
+        if (is_before(t, loop->heap[child])) {
             break;
         }
         place(loop, at, loop->heap[child]);
@@ -55,6 +59,7 @@ void timer_start(struct timer *t, uint64_t delay_ms)
     struct loop *loop = t->loop;
     uint64_t now = loop_now_ms(loop);
     timer_stop(t);
+    t->order = loop->starts++;
     t->due_ms = delay_ms > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + delay_ms;
     if (loop->heap_len == loop->heap_cap) {
         loop->heap_cap = loop->heap_cap ? loop->heap_cap * 2 : 64;

@@ -74,7 +74,8 @@ struct engine_rule {
     struct engine_endpoint *from; /* NULL: not in the configuration */
     struct engine_endpoint *to;
     bool deleting;
-    bool changing; /* a put or delete is on its way to the journal */
+    bool changing; /* a put or delete is asked for */
+    bool storing;  /* a put is on its way through the journal */
     bool purging;
     struct timer purge_timer;
 

@@ -225,12 +225,15 @@ static void put_done(struct journal_call *call)
 {
     struct rule_put *p = CONTAINER_OF(call, struct rule_put, call);
     struct engine *e = p->engine;
+    struct engine_rule *r = engine_rule_by_number(e, p->rule.number);
+    if (r != NULL) {
+        r->storing = false;
+    }
     if (call->status == REPL_EEXISTS) {
         fail_set(&call->fail, REPL_EEXISTS, "a rule of this name is still being cleared");
         fail_hint(&call->fail, "repeat it when that is done, or take another name");
     }
     if (call->status == 0) {
-        struct engine_rule *r = engine_rule_by_number(e, p->number);
         p->rule.number = p->number;
         if (r != NULL) {
             apply_change(r, &p->rule);
@@ -251,6 +254,10 @@ static void put_done(struct journal_call *call)
 
 static void submit_put(struct rule_put *p)
 {
+    struct engine_rule *r = engine_rule_by_number(p->engine, p->rule.number);
+    if (r != NULL) {
+        r->storing = true;
+    }
     rule_to_json(&p->rule, &p->json);
     p->call.run = run_put;
     p->call.done = put_done;

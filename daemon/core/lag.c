@@ -301,13 +301,20 @@ static void plan_events(struct engine_rule *r, struct arena *a, struct lag_row *
     }
 }
 
+/* While a change of the rule is on its way to the journal, what it covers is not known: it would be
+ * measured after the change by what was so before. */
+static bool is_measured(const struct engine_rule *r)
+{
+    return !r->deleting && !r->storing;
+}
+
 static size_t fill_rows(struct engine *e, struct arena *a, struct lag_row *rows)
 {
     size_t n = 0;
     int64_t now_ms = engine_now_ms(e);
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
-        if (r->deleting) {
+        if (!is_measured(r)) {
             continue;
         }
         if (rows != NULL) {

@@ -208,6 +208,10 @@ static void gone_read(void *arg, int status, const struct fail *f, const struct 
         scan_wake_in(s, scan_retry_ms(s, s->failures++));
         return;
     }
+    if (s->drops != DROP_NOT) { /* it may have become the last page of a pass that proves nothing */
+        scan_kick(s);
+        return;
+    }
     if (count == 0) {
         next_phase(s);
         return;

@@ -110,8 +110,8 @@ static void change_key(struct world *w)
         fake_remove(w->b.near, "src", span_str(k->name));
     } else {
         bool is_large = w->kind == WORLD_LATEST && roll(w, 12) == 0;
-        fake_put_random(w->b.near, "src", k->name, is_large ? 40000 : 1 + roll(w, 400),
-                        roll(w, UINT32_MAX));
+        uint64_t size = is_large ? 40000 : 1 + roll(w, 400); /* arguments have no order */
+        fake_put_random(w->b.near, "src", k->name, size, roll(w, UINT32_MAX));
         assert_true(fake_get(w->b.near, "src", span_str(k->name), &o));
         s->body = hash_bytes(o.body, 1);
     }
@@ -134,38 +134,6 @@ static void cut_listings(struct world *w)
     size_t most = fake_objects(w->b.near, "src");
     if (scan_state(w).phase == SCAN_IDLE) {
         fake_cut_listing(w->b.near, roll(w, 2) && most > 1 ? 1 + roll(w, most - 1) : 0);
-    }
-}
-
-/* Often while a pass goes on. */
-static void change_filter(struct world *w)
-{
-    struct fail f;
-    if (roll(w, 2) && engine_scan_begin(w->b.engine, RULE, &f) == 0) {
-        loop_run_for(w->b.loop, roll(w, 400));
-    }
-    w->filter = filters[roll(w, 4)];
-    put_rule(w);
-}
-
-static void disturb(struct world *w)
-{
-    uint64_t what = roll(w, 40);
-    uint64_t now = loop_now_ms(w->b.loop);
-    struct fail f;
-    if (what == 0) {
-        engine_bench_stop(&w->b);
-        loop_run_for(w->b.loop, roll(w, 2000));
-        engine_bench_start(&w->b);
-        loop_run_for(w->b.loop, 100);
-    } else if (what == 1) {
-        fake_outage(roll(w, 2) ? w->b.far : w->b.near, now, now + roll(w, 20000));
-    } else if (what < 5) {
-        change_filter(w);
-    } else if (what < 10) {
-        cut_listings(w);
-    } else if (what < 16) { /* the only ones where the rule repeats none */
-        engine_scan_begin(w->b.engine, RULE, &f);
     }
 }
 
@@ -292,6 +260,41 @@ static void check_world(struct world *w)
     w->watermark_ms = lag.watermark_ms;
     w->doubts += scan_state(w).doubted_seen != 0;
     assert_true(w->proofs == 0 || fake_get(w->b.far, "dst", span_str(LAST), &o));
+}
+
+/* ---- disturbances ---- */
+
+/* Often while a pass goes on. */
+static void change_filter(struct world *w)
+{
+    struct fail f;
+    if (roll(w, 2) && engine_scan_begin(w->b.engine, RULE, &f) == 0) {
+        loop_run_for(w->b.loop, roll(w, 400));
+    }
+    check_world(w); /* what is proven until now was by the filter until now */
+    w->filter = filters[roll(w, 4)];
+    put_rule(w);
+}
+
+static void disturb(struct world *w)
+{
+    uint64_t what = roll(w, 40);
+    uint64_t now = loop_now_ms(w->b.loop);
+    struct fail f;
+    if (what == 0) {
+        engine_bench_stop(&w->b);
+        loop_run_for(w->b.loop, roll(w, 2000));
+        engine_bench_start(&w->b);
+        loop_run_for(w->b.loop, 100);
+    } else if (what == 1) {
+        fake_outage(roll(w, 2) ? w->b.far : w->b.near, now, now + roll(w, 20000));
+    } else if (what < 5) {
+        change_filter(w);
+    } else if (what < 10) {
+        cut_listings(w);
+    } else if (what < 16) { /* the only ones where the rule repeats none */
+        engine_scan_begin(w->b.engine, RULE, &f);
+    }
 }
 
 /* ---- the end ---- */

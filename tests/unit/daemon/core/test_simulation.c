@@ -113,7 +113,8 @@ static void change_key(struct world *w)
     if (v->is_delete) {
         fake_remove(w->b.near, "src", span_str(k->name));
     } else {
-        fake_put_random(w->b.near, "src", k->name, random_size(w), roll(w, 1000000));
+        uint64_t size = random_size(w); /* arguments have no order */
+        fake_put_random(w->b.near, "src", k->name, size, roll(w, 1000000));
         assert_true(fake_get(w->b.near, "src", span_str(k->name), &o));
         v->body = hash_bytes(o.body, 1);
     }
