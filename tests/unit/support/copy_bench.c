@@ -426,6 +426,45 @@ struct bench_job *bench_copy_one(struct bench *b, const char *key, size_t size)
     return bench_add(b, key, COPY_OBJECT);
 }
 
+struct bench_job *bench_copy_told(struct bench *b, const char *key, size_t size)
+{
+    struct bench_job *j = bench_copy_one(b, key, size);
+    j->size_hint = (int64_t)size;
+    return j;
+}
+
+void bench_copy_many(struct bench *b, const char *prefix, unsigned count, size_t size)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%03u", prefix, i);
+        bench_copy_told(b, key, size);
+    }
+}
+
+void bench_copy_class(struct bench *b, const char *prefix, unsigned count, enum copy_class class)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%03u", prefix, i);
+        struct bench_job *j = bench_copy_told(b, key, 10);
+        j->backfill = class == COPY_BACKFILL;
+        if (class == COPY_LATE) {
+            j->deadline_ms = loop_wall_ms(b->loop) - 100000 + i;
+        }
+    }
+}
+
+unsigned bench_count_done(struct bench *b, const char *prefix)
+{
+    unsigned n = 0;
+    LIST_FOR (node, &b->jobs) {
+        struct bench_job *j = CONTAINER_OF(node, struct bench_job, link);
+        n += j->is_done && strncmp(j->key, prefix, strlen(prefix)) == 0;
+    }
+    return n;
+}
+
 void bench_run_to(struct bench *b, enum copy_end end)
 {
     assert_true(bench_run(b, BENCH_HOUR_MS, false));

@@ -94,6 +94,14 @@ void bench_check(struct bench *b);
 struct bench *bench_near_far(void);
 /* A random object of this size at the source, and its job. */
 struct bench_job *bench_copy_one(struct bench *b, const char *key, size_t size);
+/* The same, and its size is known before it is read. */
+struct bench_job *bench_copy_told(struct bench *b, const char *key, size_t size);
+/* So many, "PREFIXnnn". */
+void bench_copy_many(struct bench *b, const char *prefix, unsigned count, size_t size);
+/* The same with 10 bytes each, in this class; late ones by turns of a millisecond. */
+void bench_copy_class(struct bench *b, const char *prefix, unsigned count, enum copy_class class);
+/* Jobs that are done, of those whose keys begin so. */
+unsigned bench_count_done(struct bench *b, const char *prefix);
 /* Runs until every job has ended as `end`, and checks the bench; fails the test otherwise, and when
  * memory is held still. */
 void bench_run_to(struct bench *b, enum copy_end end);
