@@ -1,0 +1,118 @@
+/* What scans make of objects that are no longer listed: deletes that nobody told of are found, and
+ * what is doubtful deletes nothing. */
+#include "tests/unit/support/scan_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* ---- what vanished ---- */
+
+static void a_missed_delete_is_found(void **state)
+{
+    struct engine_bench *b = *state;
+    scan_bench_start_with(b, SCAN_MANY, RULE_DELETES_PROPAGATE);
+    scan_bench_remove(b, 100, 140);
+    scan_bench_scan(b);
+    assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+    assert_int_equal(scan_bench_report(b).state.missing, 40);
+    assert_int_equal(fake_objects(b->far, "dst"), SCAN_MANY - 40);
+    assert_int_equal(engine_bench_lag(b, SCAN_RULE).counts.deleted_objects, 40);
+    scan_bench_scan(b);
+    assert_int_equal(scan_bench_report(b).state.missing, 0);
+}
+
+static void no_deletes_where_they_are_ignored(void **state)
+{
+    struct engine_bench *b = *state;
+    scan_bench_start_with(b, 100, RULE_DELETES_IGNORE);
+    scan_bench_remove(b, 10, 20);
+    scan_bench_scan(b);
+    assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+    assert_int_equal(scan_bench_report(b).state.missing, 0);
+    assert_int_equal(fake_objects(b->far, "dst"), 100);
+}
+
+/* It came back while the scan went on: the source is asked for each. */
+static void bring_back(void *arg, struct fake *f, const struct store_op *op)
+{
+    if (op->kind == STORE_HEAD) {
+        fake_put(f, "src", op->key, span_str("back"), NULL);
+    }
+    (void)arg;
+}
+
+static void what_is_there_again_is_not_deleted(void **state)
+{
+    struct engine_bench *b = *state;
+    scan_bench_start_with(b, 100, RULE_DELETES_PROPAGATE);
+    scan_bench_remove(b, 10, 12);
+    fake_hook(b->near, bring_back, NULL);
+    scan_bench_scan(b);
+    assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+    fake_hook(b->near, NULL, NULL);
+    assert_int_equal(fake_objects(b->far, "dst"), 100);
+    assert_true(engine_bench_has(b, "k/00010", "back"));
+}
+
+static void an_empty_listing_deletes_nothing(void **state)
+{
+    struct engine_bench *b = *state;
+    scan_bench_start_with(b, SCAN_MANY, RULE_DELETES_PROPAGATE);
+    scan_bench_remove(b, 0, SCAN_MANY);
+    for (int i = 0; i < 3; i++) { /* however often it is said */
+        scan_bench_scan(b);
+        assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+        assert_int_equal(fake_objects(b->far, "dst"), SCAN_MANY);
+    }
+}
+
+static void a_listing_that_shrank_is_not_believed_at_once(void **state)
+{
+    struct engine_bench *b = *state;
+    scan_bench_start_with(b, SCAN_MANY, RULE_DELETES_PROPAGATE);
+    uint64_t proven = scan_bench_report(b).state.proven_ms;
+    scan_bench_remove(b, 200, SCAN_MANY);
+    scan_bench_scan(b);
+    assert_non_null(strstr(scan_bench_report(b).doubt, "less than half"));
+    assert_int_equal(scan_bench_report(b).state.proven_ms, proven);
+    assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), SCAN_MANY);
+    scan_bench_scan(b); /* says the same */
+    assert_string_equal(scan_bench_report(b).doubt, "");
+    assert_true(scan_bench_report(b).state.proven_ms > proven);
+    assert_true(engine_bench_settle(b, SCAN_RULE, 600000));
+    assert_int_equal(fake_objects(b->far, "dst"), 200);
+}
+
+/* ---- against the destination ---- */
+
+static void what_is_gone_from_the_destination_is_counted(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule rule = engine_bench_rule(SCAN_RULE);
+    scan_bench_start_with(b, 300, RULE_DELETES_PROPAGATE);
+    rule.existing = true;
+    rule.scan_against = RULE_SCAN_DESTINATION;
+    scan_bench_put_rule(b, &rule);
+    fake_remove(b->far, "dst", span_str("k/00007"));
+    scan_bench_scan(b);
+    assert_int_equal(scan_bench_report(b).state.away, 1);
+    assert_int_equal(scan_bench_report(b).state.found,
+                     0); /* consumers delete what they have processed */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCAN_TEST(a_missed_delete_is_found),
+        SCAN_TEST(no_deletes_where_they_are_ignored),
+        SCAN_TEST(what_is_there_again_is_not_deleted),
+        SCAN_TEST(an_empty_listing_deletes_nothing),
+        SCAN_TEST(a_listing_that_shrank_is_not_believed_at_once),
+        SCAN_TEST(what_is_gone_from_the_destination_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
