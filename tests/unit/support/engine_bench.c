@@ -255,3 +255,21 @@ void engine_bench_done_fn(void *arg, int status, const struct fail *f)
     (void)f;
     *(int *)arg = status;
 }
+
+int engine_bench_set_up(void **state)
+{
+    struct engine_bench *b = MEM_NEW(struct engine_bench);
+    engine_bench_init(b, 7, 10);
+    engine_bench_start(b);
+    struct rule rule = engine_bench_rule(ENGINE_BENCH_RULE);
+    assert_int_equal(engine_bench_put_rule(b, &rule, true, NULL), 0);
+    *state = b;
+    return 0;
+}
+
+int engine_bench_tear_down(void **state)
+{
+    engine_bench_done(*state);
+    mem_free(*state);
+    return 0;
+}

@@ -51,4 +51,12 @@ bool engine_bench_settle(struct engine_bench *b, const char *rule, uint64_t limi
 void engine_bench_done_fn(void *arg, int status, const struct fail *f);
 int engine_bench_wait(struct engine_bench *b, const int *status);
 
+/* Fixture of tests that begin with an engine that runs and has
+ * engine_bench_rule(ENGINE_BENCH_RULE): *state is the bench. */
+#define ENGINE_BENCH_RULE "pages"
+int engine_bench_set_up(void **state);
+int engine_bench_tear_down(void **state);
+#define ENGINE_BENCH_TEST(name)                                                                    \
+    cmocka_unit_test_setup_teardown(name, engine_bench_set_up, engine_bench_tear_down)
+
 #endif
