@@ -8,6 +8,7 @@
  *
  * SEED=n runs one world, SEEDS=n so many of each kind. */
 #include "tests/unit/support/engine_bench.h"
+#include "tests/unit/support/seeds.h"
 
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
@@ -326,18 +327,15 @@ static void run_world(enum kind kind, uint64_t seed)
     mem_free(w);
 }
 
+static void run_one(void *kind, uint64_t seed)
+{
+    run_world(*(enum kind *)kind, seed);
+}
+
 static void run_worlds(enum kind kind)
 {
-    const char *only = getenv("SEED");
-    const char *many = getenv("SEEDS");
-    uint64_t last = many != NULL ? strtoull(many, NULL, 10) : SEEDS;
-    for (uint64_t seed = 1; only == NULL && seed <= last; seed++) {
-        run_world(kind, seed);
-    }
-    if (only != NULL) {
-        run_world(kind, strtoull(only, NULL, 10));
-    }
-    print_message("%s worlds: seeds 1 to %llu\n", kind_names[kind], (unsigned long long)last);
+    print_message("%s worlds\n", kind_names[kind]);
+    seeds_run(run_one, &kind, SEEDS);
 }
 
 static void test_events_alone(void **state)

@@ -3,6 +3,7 @@
  * every step the watermark must not have gone back nor passed an unfinished change, by the fakes'
  * truth; in the end both sides are equal, nothing is pending and no upload is left. */
 #include "tests/unit/support/engine_bench.h"
+#include "tests/unit/support/seeds.h"
 
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
@@ -10,7 +11,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -336,8 +336,9 @@ static void check_end(struct world *w)
     check_manners(w->b.far);
 }
 
-static void run_world(uint64_t seed)
+static void run_world(void *arg, uint64_t seed)
 {
+    (void)arg;
     struct world *w = MEM_NEW(struct world);
     w->seed = seed;
     w->dice = loop_new_virtual(seed * 7919 + 1, 0);
@@ -363,14 +364,7 @@ static void run_world(uint64_t seed)
 static void test_worlds(void **state)
 {
     (void)state;
-    const char *only = getenv("SEED");
-    if (only != NULL) {
-        run_world(strtoull(only, NULL, 10));
-        return;
-    }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        run_world(seed);
-    }
+    seeds_run(run_world, NULL, SEEDS);
 }
 
 int main(void)

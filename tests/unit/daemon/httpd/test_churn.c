@@ -3,13 +3,13 @@
 #include "daemon/base/list.h"
 #include "daemon/base/mem.h"
 #include "daemon/httpd/httpd.h"
+#include "tests/unit/support/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
 
@@ -163,8 +163,9 @@ static void assert_recovers(struct churn *w)
     client_close(&c);
 }
 
-static void run_churn(uint64_t seed)
+static void run_churn(void *arg, uint64_t seed)
 {
+    (void)arg;
     struct churn *w = MEM_NEW(struct churn);
     static const struct httpd_route routes[] = {{"GET", "/x", handle_any},
                                                 {"POST", "/x", handle_any}};
@@ -210,12 +211,7 @@ static void run_churn(uint64_t seed)
 static void test_churn(void **state)
 {
     (void)state;
-    const char *chosen = getenv("SEED");
-    for (uint64_t i = 1; i <= 5; i++) {
-        uint64_t seed = chosen != NULL ? strtoull(chosen, NULL, 10) : i;
-        print_message("seed %llu\n", (unsigned long long)seed);
-        run_churn(seed);
-    }
+    seeds_run(run_churn, NULL, 5);
 }
 
 int main(void)

@@ -2,13 +2,13 @@
  * that change and vanish, crashes and stops. When the faults end, everything must be at the
  * destination, and no promise may have been broken on the way (copy_bench.h). */
 #include "tests/unit/support/copy_bench.h"
+#include "tests/unit/support/seeds.h"
 
 #include "daemon/base/hash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -170,8 +170,9 @@ static void reopen_outdated(struct bench *b)
     }
 }
 
-static void run_world(uint64_t seed)
+static void run_world(void *arg, uint64_t seed)
 {
+    (void)arg;
     struct world w = {.changes = seed % 3 == 0};
     struct bench *b = world_new(&w, seed);
     add_faults(&w, b->from);
@@ -197,15 +198,7 @@ static void run_world(uint64_t seed)
 static void worlds_come_to_rest(void **state)
 {
     (void)state;
-    const char *only = getenv("SIMULATION_SEED");
-    if (only != NULL) {
-        run_world(strtoull(only, NULL, 10));
-        return;
-    }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        print_message("seed %llu\n", (unsigned long long)seed);
-        run_world(seed);
-    }
+    seeds_run(run_world, NULL, SEEDS);
 }
 
 int main(void)
