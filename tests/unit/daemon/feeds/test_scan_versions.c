@@ -30,22 +30,12 @@ static void note(void *arg, struct fake *f, const struct store_op *op)
     }
 }
 
-static void with_versions(struct engine_bench *b, struct fake **fake, const char *name,
-                          const char *bucket)
-{
-    fake_free(*fake);
-    *fake = fake_new(
-        &(struct fake_options){.loop = b->loop, .name = name, .versions = true, .latency_ms = 10});
-    fake_bucket(*fake, bucket);
-}
-
 static int set_up(void **state)
 {
     struct world *w = mem_alloc(sizeof(*w));
     memset(w, 0, sizeof(*w));
     engine_bench_init(&w->bench, 13, 10);
-    with_versions(&w->bench, &w->bench.near, "near", "src");
-    with_versions(&w->bench, &w->bench.far, "far", "dst");
+    engine_bench_keep_versions(&w->bench, 10);
     fake_hook(w->bench.far, note, w);
     w->bench.feeds = true;
     engine_bench_start(&w->bench);
