@@ -120,6 +120,11 @@ char *arena_strdup(struct arena *a, const char *text)
     return copy;
 }
 
+char *arena_strdup_or_null(struct arena *a, const char *text)
+{
+    return text != NULL ? arena_strdup(a, text) : NULL;
+}
+
 struct span arena_span(struct arena *a, struct span s)
 {
     if (s.ptr == NULL) {

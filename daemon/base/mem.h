@@ -29,6 +29,7 @@ void arena_done(struct arena *a);
 /* Zeroed, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size);
 char *arena_strdup(struct arena *a, const char *text);
+char *arena_strdup_or_null(struct arena *a, const char *text); /* NULL of NULL */
 /* A NUL-terminated copy whose span is returned; the absent span stays absent. */
 struct span arena_span(struct arena *a, struct span s);
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));

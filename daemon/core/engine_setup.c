@@ -232,7 +232,7 @@ void engine_setup_apply(struct engine *e, const struct engine_setup *what, engin
     run->engine = e;
     run->rule = mem_strdup(what->rule);
     run->sender = sender;
-    run->arn = what->arn != NULL ? arena_strdup(&run->arena, what->arn) : NULL;
+    run->arn = arena_strdup_or_null(&run->arena, what->arn);
     run->hook_url = arena_strdup(&run->arena, buf_cstr(&url));
     buf_done(&url);
     run->done = done;

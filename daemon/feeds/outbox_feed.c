@@ -335,19 +335,14 @@ static void outbox_feed_close(struct feed *feed, loop_fn *closed, void *arg)
 
 static const struct feed_ops outbox_feed_ops = {.close = outbox_feed_close};
 
-static const char *dup_or_null(struct arena *a, const char *text)
-{
-    return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 static void copy_conf(struct outbox_feed *o, const struct conf_outbox *conf)
 {
     o->conf = *conf;
     o->conf.name = arena_strdup(&o->arena, conf->name);
     o->conf.path = arena_strdup(&o->arena, conf->path);
-    o->conf.endpoint = dup_or_null(&o->arena, conf->endpoint);
-    o->conf.bucket = dup_or_null(&o->arena, conf->bucket);
-    o->conf.group = dup_or_null(&o->arena, conf->group);
+    o->conf.endpoint = arena_strdup_or_null(&o->arena, conf->endpoint);
+    o->conf.bucket = arena_strdup_or_null(&o->arena, conf->bucket);
+    o->conf.group = arena_strdup_or_null(&o->arena, conf->group);
 }
 
 static void make_stats(struct outbox_feed *o, struct stat_set *stats)

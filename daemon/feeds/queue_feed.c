@@ -343,18 +343,13 @@ static void queue_close(struct feed *feed, loop_fn *closed, void *arg)
     queue_check_closed(q);
 }
 
-static const char *dup_or_null(struct arena *a, const char *text)
-{
-    return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 static void copy_conf(struct queue_feed *q, const struct conf_queue *conf)
 {
     q->conf = *conf;
     q->conf.name = arena_strdup(&q->arena, conf->name);
     q->conf.url = arena_strdup(&q->arena, conf->url);
-    q->conf.endpoint = dup_or_null(&q->arena, conf->endpoint);
-    q->conf.bucket = dup_or_null(&q->arena, conf->bucket);
+    q->conf.endpoint = arena_strdup_or_null(&q->arena, conf->endpoint);
+    q->conf.bucket = arena_strdup_or_null(&q->arena, conf->bucket);
 }
 
 static struct stat *make_stat(const struct queue_feed *q, struct stat_set *stats,

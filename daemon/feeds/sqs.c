@@ -318,11 +318,6 @@ static void set_place(struct queue *q, const char *url)
     }
 }
 
-static const char *dup_or_null(struct arena *a, const char *text)
-{
-    return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 struct sqs *sqs_new(const struct sqs_options *o)
 {
     static const struct sqs_ops ops = {.submit = submit, .cancel = cancel, .close = close_queue};
@@ -333,12 +328,12 @@ struct sqs *sqs_new(const struct sqs_options *o)
     arena_init(&q->arena);
     q->name = arena_strdup(&q->arena, o->name);
     q->region = arena_strdup(&q->arena, o->region);
-    q->ca_file = dup_or_null(&q->arena, o->ca_file);
+    q->ca_file = arena_strdup_or_null(&q->arena, o->ca_file);
     q->tls_insecure = o->tls_insecure;
     q->requests = o->requests;
     q->source = o->creds;
-    q->source.name = dup_or_null(&q->arena, o->creds.name);
-    q->source.path = dup_or_null(&q->arena, o->creds.path);
+    q->source.name = arena_strdup_or_null(&q->arena, o->creds.name);
+    q->source.path = arena_strdup_or_null(&q->arena, o->creds.path);
     set_place(q, o->url);
     deferred_init(&q->closing, q->loop, net_is_closed, q);
     return &q->base;

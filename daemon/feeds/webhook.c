@@ -164,11 +164,6 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-static const char *dup_or_null(struct arena *a, const char *text)
-{
-    return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 static void copy_conf(struct webhook *w, const struct conf_webhook *c)
 {
     arena_done(&w->arena);
@@ -177,9 +172,9 @@ static void copy_conf(struct webhook *w, const struct conf_webhook *c)
     struct buf rate = {0};
     struct fail f;
     w->conf = (struct conf_webhook){.listen = arena_strdup(a, c->listen),
-                                    .certificate = dup_or_null(a, c->certificate),
-                                    .key = dup_or_null(a, c->key),
-                                    .client_ca = dup_or_null(a, c->client_ca),
+                                    .certificate = arena_strdup_or_null(a, c->certificate),
+                                    .key = arena_strdup_or_null(a, c->key),
+                                    .client_ca = arena_strdup_or_null(a, c->client_ca),
                                     .max_body_bytes = c->max_body_bytes};
     limit_print(&c->rate, &rate);
     limit_parse_requests(buf_view(&rate), a, &w->conf.rate, &f);
