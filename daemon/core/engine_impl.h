@@ -468,6 +468,8 @@ void engine_limits_apply(struct engine *e);
 /* engine_reload.c */
 void engine_sched_start(struct engine *e);
 void engine_shares(const struct engine *e, unsigned to[COPY_CLASSES]);
+/* Of what a configuration says: both absent, or alike. */
+bool engine_same_text(const char *a, const char *b);
 /* Callbacks of public calls come later, never inside them. */
 void engine_done_later(struct engine *e, engine_done_fn *done, void *arg, int status,
                        const struct fail *f);

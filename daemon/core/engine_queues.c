@@ -57,19 +57,15 @@ static const struct conf_queue *find(const struct conf *conf, const char *name)
     return NULL;
 }
 
-static bool same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool same_queue(const struct conf_queue *a, const struct conf_queue *b)
 {
-    return a != NULL && b != NULL && same(a->endpoint, b->endpoint) && same(a->bucket, b->bucket) &&
-           same(a->url, b->url) && same(a->region, b->region) && same(a->ca_file, b->ca_file) &&
+    return a != NULL && b != NULL && engine_same_text(a->endpoint, b->endpoint) &&
+           engine_same_text(a->bucket, b->bucket) && engine_same_text(a->url, b->url) &&
+           engine_same_text(a->region, b->region) && engine_same_text(a->ca_file, b->ca_file) &&
            a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
-           same(a->credentials_name, b->credentials_name) &&
-           same(a->credentials_file, b->credentials_file) && a->receivers == b->receivers &&
-           a->visibility_ms == b->visibility_ms;
+           engine_same_text(a->credentials_name, b->credentials_name) &&
+           engine_same_text(a->credentials_file, b->credentials_file) &&
+           a->receivers == b->receivers && a->visibility_ms == b->visibility_ms;
 }
 
 void engine_queues_change(struct engine *e, const struct conf *conf)

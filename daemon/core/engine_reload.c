@@ -24,7 +24,7 @@ void engine_sched_start(struct engine *e)
     engine_limits_apply(e);
 }
 
-static bool same(const char *a, const char *b)
+bool engine_same_text(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
@@ -34,27 +34,31 @@ static bool same_paths(const struct conf_endpoint *a, const struct conf_endpoint
     bool is_same = a->path_count == b->path_count;
     for (size_t i = 0; is_same && i < a->path_count; i++) {
         const struct conf_path *x = &a->paths[i], *y = &b->paths[i];
-        is_same = same(x->name, y->name) && same(x->url, y->url) && same(x->cost, y->cost) &&
-                  x->virtual_host == y->virtual_host && x->use == y->use;
+        is_same = engine_same_text(x->name, y->name) && engine_same_text(x->url, y->url) &&
+                  engine_same_text(x->cost, y->cost) && x->virtual_host == y->virtual_host &&
+                  x->use == y->use;
     }
     return is_same;
 }
 
 static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
 {
-    return same(a->kind, b->kind) && same(a->url, b->url) && same_paths(a, b) &&
-           same(a->region, b->region) && same(a->ca_file, b->ca_file) &&
-           a->tls_insecure == b->tls_insecure && a->credentials == b->credentials &&
-           same(a->credentials_name, b->credentials_name) &&
-           same(a->credentials_file, b->credentials_file) && a->connections == b->connections &&
-           same(a->congestion, b->congestion) && a->http == b->http && same(a->check, b->check) &&
+    return engine_same_text(a->kind, b->kind) && engine_same_text(a->url, b->url) &&
+           same_paths(a, b) && engine_same_text(a->region, b->region) &&
+           engine_same_text(a->ca_file, b->ca_file) && a->tls_insecure == b->tls_insecure &&
+           a->credentials == b->credentials &&
+           engine_same_text(a->credentials_name, b->credentials_name) &&
+           engine_same_text(a->credentials_file, b->credentials_file) &&
+           a->connections == b->connections && engine_same_text(a->congestion, b->congestion) &&
+           a->http == b->http && engine_same_text(a->check, b->check) &&
            a->reupload_safe == b->reupload_safe;
 }
 
 static bool same_outbox(const struct conf_outbox *a, const struct conf_outbox *b)
 {
-    return same(a->path, b->path) && same(a->endpoint, b->endpoint) && same(a->bucket, b->bucket) &&
-           a->create == b->create && same(a->group, b->group) && a->trim == b->trim;
+    return engine_same_text(a->path, b->path) && engine_same_text(a->endpoint, b->endpoint) &&
+           engine_same_text(a->bucket, b->bucket) && a->create == b->create &&
+           engine_same_text(a->group, b->group) && a->trim == b->trim;
 }
 
 static int check(struct engine *e, const struct conf *conf, struct fail *f)
@@ -71,7 +75,7 @@ static int check(struct engine *e, const struct conf *conf, struct fail *f)
             }
         }
     }
-    if (!same(e->conf->journal_path, conf->journal_path)) {
+    if (!engine_same_text(e->conf->journal_path, conf->journal_path)) {
         return fail_set(f, REPL_ECONFLICT, "the journal's path cannot change without a restart");
     }
     return 0;

@@ -2,11 +2,6 @@
 #include "daemon/base/mem.h"
 #include "daemon/core/engine_impl.h"
 
-static bool same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static void start_source(struct engine *e, const struct conf_source *conf)
 {
     static const char *const labels[] = {"source", NULL};
@@ -85,7 +80,7 @@ int engine_webhook_reload(struct engine *e, const struct conf *conf, struct fail
     if (!e->run_feeds) {
         return 0;
     }
-    if (e->webhook != NULL && same(e->conf->webhook.listen, conf->webhook.listen)) {
+    if (e->webhook != NULL && engine_same_text(e->conf->webhook.listen, conf->webhook.listen)) {
         status = webhook_renew(e->webhook, &conf->webhook, f);
         if (status == 0) {
             stop_sources(e);
