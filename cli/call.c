@@ -94,13 +94,11 @@ int cli_misused(const struct cli *c, const struct fail *f)
 
 int cli_usage(const struct cli *c, const char *format, ...)
 {
-    struct fail f = {0};
-    char text[sizeof(f.text)];
+    struct fail f;
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    fail_vset(&f, REPL_EBADINPUT, format, args);
     va_end(args);
-    fail_set(&f, REPL_EBADINPUT, "%s", text);
     return cli_misused(c, &f);
 }
 

@@ -92,13 +92,11 @@ void reply_fail(struct httpd_request *r, const struct fail *f)
 
 void reply_error(struct httpd_request *r, int code, const char *hint, const char *format, ...)
 {
-    struct fail f = {0};
-    char text[sizeof(f.text)];
+    struct fail f;
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    fail_vset(&f, code, format, args);
     va_end(args);
-    fail_set(&f, code, "%s", text);
     fail_hint(&f, "%s", hint);
     reply_fail(r, &f);
 }

@@ -94,13 +94,18 @@ void fail_clear(struct fail *f)
 #undef fail_set
 int fail_set(struct fail *f, int code, const char *format, ...)
 {
-    struct fail next = {.code = code}; /* the arguments may point into *f */
     va_list args;
     va_start(args, format);
-    vsnprintf(next.text, sizeof(next.text), format, args);
+    fail_vset(f, code, format, args);
     va_end(args);
-    *f = next;
     return code;
+}
+
+void fail_vset(struct fail *f, int code, const char *format, va_list args)
+{
+    struct fail next = {.code = code}; /* the arguments may point into *f */
+    vsnprintf(next.text, sizeof(next.text), format, args);
+    *f = next;
 }
 
 void fail_hint(struct fail *f, const char *format, ...)

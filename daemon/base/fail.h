@@ -4,6 +4,7 @@
 #ifndef REPL_BASE_FAIL_H
 #define REPL_BASE_FAIL_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 /* What may be done about it. Only transfer/copy/retry decides, from the class. */
@@ -86,6 +87,8 @@ int fail_set(struct fail *f, int code, const char *format, ...)
 #ifdef __clang_analyzer__ /* which sees no bodies in other files: a failure is never 0 */
 #define fail_set(f, code, ...) (fail_set(f, code, __VA_ARGS__), (code))
 #endif
+void fail_vset(struct fail *f, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 /* Adds a hint to a failure that is set. */
 void fail_hint(struct fail *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fail_clear(struct fail *f);
