@@ -161,6 +161,17 @@ int sql_run(struct sql *q)
     return sql_done(q);
 }
 
+int sqlite_run_each(struct backend *b, const char *const *texts, size_t count, uint32_t rule)
+{
+    int r = 0;
+    for (size_t i = 0; i < count && r >= 0; i++) {
+        struct sql q = sql_start(b, texts[i]);
+        sql_int(&q, rule);
+        r = sql_run(&q);
+    }
+    return r;
+}
+
 uint64_t sqlite_changes(struct backend *b)
 {
     return (uint64_t)sqlite3_changes64(sqlite_of(b)->db);

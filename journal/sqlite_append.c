@@ -45,6 +45,17 @@ static bool adds_nothing(const struct append_entry *e, const struct pending *p)
            p->state != TASK_CLAIMED && p->state != TASK_HELD;
 }
 
+/* kind, version_id, etag, sequencer, feed, size */
+static void bind_change(struct sql *q, const struct change *c)
+{
+    sql_int(q, c->kind);
+    sql_span(q, c->version_id);
+    sql_span(q, c->etag);
+    sql_span(q, c->sequencer);
+    sql_span(q, c->feed);
+    sql_int(q, c->size);
+}
+
 /* 1: was new and is inserted; 0: there is a row. */
 static int insert_task(struct backend *b, const struct append_entry *e, uint32_t mark, uint64_t seq,
                        int64_t now_ms)
@@ -58,12 +69,7 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint32_t
     sql_int(&q, e->rule);
     sql_span(&q, c->key);
     sql_int(&q, e->origin);
-    sql_int(&q, c->kind);
-    sql_span(&q, c->version_id);
-    sql_span(&q, c->etag);
-    sql_span(&q, c->sequencer);
-    sql_span(&q, c->feed);
-    sql_int(&q, c->size);
+    bind_change(&q, c);
     sql_int(&q, event_ms);
     sql_int(&q, event_ms);
     sql_int(&q, now_ms);
@@ -120,12 +126,7 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
            " WHERE rule = ? AND key = ?");
     sql_int(&q, state_after(p, c->kind));
     sql_int(&q, p->origin == TASK_LIVE ? TASK_LIVE : e->origin);
-    sql_int(&q, c->kind);
-    sql_span(&q, c->version_id);
-    sql_span(&q, c->etag);
-    sql_span(&q, c->sequencer);
-    sql_span(&q, c->feed);
-    sql_int(&q, c->size);
+    bind_change(&q, c);
     sql_int(&q, event_ms);
     sql_int(&q, oldest_ms);
     sql_int(&q, claimed ? next_oldest(p, event_ms) : 0);

@@ -75,15 +75,7 @@ static int release_brake(struct backend *b, uint32_t rule)
 {
     static const char *const texts[] = {"DELETE FROM brakes WHERE rule = ?",
                                         "DELETE FROM brake_minutes WHERE rule = ?"};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct sql q = sql_start(b, texts[i]);
-        sql_int(&q, rule);
-        int r = sql_run(&q);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return sqlite_run_each(b, texts, sizeof(texts) / sizeof(texts[0]), rule);
 }
 
 static void read_counted(struct sql *q, struct counted *ret)

@@ -72,6 +72,8 @@ struct span sql_get_span(struct sql *q, struct arena *a);
 int sql_done(struct sql *q);
 /* For statements without rows: step and done. */
 int sql_run(struct sql *q);
+/* Runs such statements in turn, each with the rule as its only parameter, until one fails. */
+int sqlite_run_each(struct backend *b, const char *const *texts, size_t count, uint32_t rule);
 
 /* SQLite's result as a code of ours; *f may be NULL. */
 int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing);

@@ -153,15 +153,8 @@ static int remove_rule(struct backend *b, uint32_t rule)
         "DELETE FROM brakes WHERE rule = ?",       "DELETE FROM brake_minutes WHERE rule = ?",
         "DELETE FROM late_changes WHERE rule = ?", "DELETE FROM prefixes WHERE rule = ?",
         "DELETE FROM history WHERE rule = ?",      "DELETE FROM rules WHERE rule = ?"};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct sql q = sql_start(b, texts[i]);
-        sql_int(&q, rule);
-        int r = sql_run(&q);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return REPL_EDONE;
+    int r = sqlite_run_each(b, texts, sizeof(texts) / sizeof(texts[0]), rule);
+    return r < 0 ? r : REPL_EDONE;
 }
 
 /* What a copy was recording while its rule was deleted: nobody works on it any more. */
