@@ -187,6 +187,23 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* Of what should be none. */
+static void trouble_cell(struct table *t, const json_t *row, const char *name)
+{
+    long long n = cli_number(row, name);
+    count_cell(t, n > 0 ? TABLE_YELLOW : TABLE_PLAIN, n);
+}
+
+/* Prints it below a blank line, when it has rows. */
+static void end_list(const struct cli *c, struct table *t)
+{
+    if (t->count > t->columns) {
+        putchar('\n');
+        table_print(t, c->terminal);
+    }
+    table_done(t);
+}
+
 /* Nothing where there are no outboxes. */
 static void print_outboxes(const struct cli *c, const json_t *answer)
 {
@@ -198,19 +215,13 @@ static void print_outboxes(const struct cli *c, const json_t *answer)
     table_init(&t, headings);
     json_array_foreach(json_object_get(answer, "outboxes"), i, outbox)
     {
-        long long bad = cli_number(outbox, "bad_rows");
-        long long astray = cli_number(outbox, "astray_rows");
         table_cell(&t, TABLE_PLAIN, cli_text(outbox, "name"));
         table_state(&t, cli_text(outbox, "state"));
-        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
-        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        trouble_cell(&t, outbox, "bad_rows");
+        trouble_cell(&t, outbox, "astray_rows");
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(outbox, "failure"), "text"));
     }
-    if (t.count > t.columns) {
-        putchar('\n');
-        table_print(&t, c->terminal);
-    }
-    table_done(&t);
+    end_list(c, &t);
 }
 
 /* Nothing where there are no queues. */
@@ -224,23 +235,17 @@ static void print_queues(const struct cli *c, const json_t *answer)
     table_init(&t, headings);
     json_array_foreach(json_object_get(answer, "queues"), i, queue)
     {
-        long long bad = cli_number(queue, "bad_messages");
-        long long astray = cli_number(queue, "astray_changes");
         const char *through = cli_text(queue, "complete_through");
         table_cell(&t, TABLE_PLAIN, cli_text(queue, "name"));
         table_state(&t, cli_text(queue, "state"));
         count_cell(&t, TABLE_PLAIN, cli_number(queue, "waiting_messages"));
         count_cell(&t, TABLE_PLAIN, cli_number(queue, "in_hand_messages"));
-        count_cell(&t, bad > 0 ? TABLE_YELLOW : TABLE_PLAIN, bad);
-        count_cell(&t, astray > 0 ? TABLE_YELLOW : TABLE_PLAIN, astray);
+        trouble_cell(&t, queue, "bad_messages");
+        trouble_cell(&t, queue, "astray_changes");
         table_cell(&t, TABLE_PLAIN, through[0] != '\0' ? through : "-");
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(queue, "failure"), "text"));
     }
-    if (t.count > t.columns) {
-        putchar('\n');
-        table_print(&t, c->terminal);
-    }
-    table_done(&t);
+    end_list(c, &t);
 }
 
 /* Nothing where nobody is told of events. */
@@ -254,19 +259,14 @@ static void print_events(const struct cli *c, const json_t *answer)
     table_init(&t, headings);
     json_array_foreach(json_object_get(answer, "events"), i, target)
     {
-        long long dropped = cli_number(target, "dropped");
         table_cell(&t, TABLE_PLAIN, cli_text(target, "name"));
         count_cell(&t, TABLE_PLAIN, cli_number(target, "waiting"));
         table_cell(&t, TABLE_PLAIN, cli_text(target, "oldest"));
         count_cell(&t, TABLE_PLAIN, cli_number(target, "sent"));
-        count_cell(&t, dropped > 0 ? TABLE_YELLOW : TABLE_PLAIN, dropped);
+        trouble_cell(&t, target, "dropped");
         table_cell(&t, TABLE_RED, cli_text(json_object_get(target, "failure"), "text"));
     }
-    if (t.count > t.columns) {
-        putchar('\n');
-        table_print(&t, c->terminal);
-    }
-    table_done(&t);
+    end_list(c, &t);
 }
 
 static void limit_row(struct table *t, const char *what, const char *name, const json_t *limited)
@@ -299,11 +299,7 @@ static void print_limits(const struct cli *c, const json_t *answer)
     {
         limit_row(&t, "endpoint", cli_text(row, "name"), row);
     }
-    if (t.count > t.columns) {
-        putchar('\n');
-        table_print(&t, c->terminal);
-    }
-    table_done(&t);
+    end_list(c, &t);
 }
 
 static void print_daemon(const json_t *answer)
