@@ -50,3 +50,18 @@ def test_every_option_is_in_the_man_page():
 
 def test_options_are_found():
     assert options("a_b: 1\n  #c: 2\n# Prose: no.\nhome:\n") == {"a_b", "c"}
+
+
+def source_paths(text):
+    """What stands in backticks like a path of the source."""
+    return re.findall(r"`((?:daemon|transfer|journal|cli|tests)(?:/[\w.]+)*)`", text)
+
+
+def test_paths_in_the_readme_are_there():
+    named = source_paths((ROOT / "README.md").read_text())
+    assert named and not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_paths_are_found():
+    assert source_paths("`daemon/a.c`, `journal`, `a/b`, daemon/c, `cli/x --all`") == \
+        ["daemon/a.c", "journal"]
