@@ -307,13 +307,15 @@ struct backend_ops {
      * was told this very ETag. With versions: when the newest mark of its key is of this version,
      * or its replica is, or a task was told it. gone_*: keys that a listing did not show,
      * ascending, kept until it is known whether it can be believed; drop() forgets those up to and
-     * including `through`. */
+     * including `through`. look_again(): puts in work become ready once more when they end well, as
+     * by a newer change. */
     int (*compare)(struct backend *b, struct arena *a, const struct compare *what,
                    struct compared *ret);
     int (*gone_put)(struct backend *b, uint32_t rule, const struct span *keys, size_t count);
     int (*gone_page)(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct span **ret, size_t *ret_n);
     int (*gone_drop)(struct backend *b, uint32_t rule, struct span through);
+    int (*look_again)(struct backend *b, uint32_t rule);
 
     /* Small named values: outbox cursors, listing positions, the instance id. An absent value is
      * REPL_ENOTFOUND. Putting the absent span removes it. */

@@ -28,6 +28,7 @@ struct change {
     struct span feed;       /* name of the feed that brought it: "append", "outbox:crawler" */
     int64_t size;           /* bytes, or CHANGE_SIZE_UNKNOWN */
     int64_t event_time_ms;  /* Unix ms; 0 or the future: clamped to the commit time */
+    int64_t since_ms;       /* it may have happened as early as that; 0 = event_time_ms */
 };
 
 /* Normal form of a sequencer: upper-case hex, most significant digit first, without zeros at the

@@ -272,6 +272,7 @@ static const struct backend_ops sqlite_ops = {
     .gone_put = sqlite_gone_put,
     .gone_page = sqlite_gone_page,
     .gone_drop = sqlite_gone_drop,
+    .look_again = sqlite_look_again,
     .value_put = sqlite_value_put,
     .value_get = sqlite_value_get,
     .claim = sqlite_claim,

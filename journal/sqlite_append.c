@@ -20,6 +20,13 @@ static int64_t event_time(const struct change *c, int64_t now_ms)
     return c->event_time_ms <= 0 || c->event_time_ms > now_ms ? now_ms : c->event_time_ms;
 }
 
+/* The time up to which nothing is owed while the change is pending. */
+static int64_t owed_time(const struct change *c, int64_t now_ms)
+{
+    int64_t event_ms = event_time(c, now_ms);
+    return c->since_ms > 0 && c->since_ms < event_ms ? c->since_ms : event_ms;
+}
+
 /* Whose numbers they are: webhooks and queues bring the store's, the other feeds their own. */
 static struct span numbering(struct span feed)
 {
@@ -71,7 +78,7 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint32_t
     sql_int(&q, e->origin);
     bind_change(&q, c);
     sql_int(&q, event_ms);
-    sql_int(&q, event_ms);
+    sql_int(&q, owed_time(c, now_ms));
     sql_int(&q, now_ms);
     sql_u64(&q, seq);
     sql_int(&q, mark);
@@ -80,9 +87,9 @@ static int insert_task(struct backend *b, const struct append_entry *e, uint32_t
 }
 
 /* The oldest time that is left when the copy in work ends. */
-static int64_t next_oldest(const struct pending *p, int64_t event_ms)
+static int64_t next_oldest(const struct pending *p, int64_t owed_ms)
 {
-    return p->next_oldest_ms != 0 && p->next_oldest_ms < event_ms ? p->next_oldest_ms : event_ms;
+    return p->next_oldest_ms != 0 && p->next_oldest_ms < owed_ms ? p->next_oldest_ms : owed_ms;
 }
 
 /* Only what the change says about times and origin: the row keeps its newest change. Whoever copies
@@ -91,7 +98,7 @@ static int join_older(struct backend *b, const struct append_entry *e, const str
                       int64_t oldest_ms, uint64_t seq, int64_t now_ms)
 {
     bool again = p->state == TASK_CLAIMED && !adds_nothing(e, p);
-    int64_t next_ms = again ? next_oldest(p, event_time(&e->change, now_ms)) : p->next_oldest_ms;
+    int64_t next_ms = again ? next_oldest(p, owed_time(&e->change, now_ms)) : p->next_oldest_ms;
     struct sql q = sql_start(b, "UPDATE tasks SET origin = ?, oldest_ms = ?, next_oldest_ms = ?,"
                                 " seq = max(seq, ?),"
                                 " state = CASE state WHEN 3 THEN 0 ELSE state END"
@@ -129,7 +136,7 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
     bind_change(&q, c);
     sql_int(&q, event_ms);
     sql_int(&q, oldest_ms);
-    sql_int(&q, claimed ? next_oldest(p, event_ms) : 0);
+    sql_int(&q, claimed ? next_oldest(p, owed_time(c, now_ms)) : 0);
     sql_int(&q, now_ms);
     sql_u64(&q, seq);
     sql_int(&q, p->confirmed && c->kind == CHANGE_DELETE);
@@ -140,16 +147,16 @@ static int join_newer(struct backend *b, const struct append_entry *e, const str
 
 /* The oldest time that the task has not satisfied when the change has joined it. */
 static int64_t oldest_of(const struct append_entry *e, const struct pending *p, bool older,
-                         int64_t event_ms)
+                         int64_t owed_ms)
 {
     bool turns_live = p->origin == TASK_BACKFILL && e->origin == TASK_LIVE;
     if (turns_live) { /* existing objects hold nothing: it owes what the live change says */
-        return event_ms;
+        return owed_ms;
     }
     if (older && p->origin != e->origin) {
         return p->oldest_ms;
     }
-    return p->oldest_ms < event_ms ? p->oldest_ms : event_ms;
+    return p->oldest_ms < owed_ms ? p->oldest_ms : owed_ms;
 }
 
 static struct counted counted_before(const struct pending *p)
@@ -159,13 +166,13 @@ static struct counted counted_before(const struct pending *p)
 }
 
 static struct counted counted_after(const struct append_entry *e, const struct pending *p,
-                                    bool older, int64_t event_ms)
+                                    bool older, int64_t owed_ms)
 {
     enum change_kind kind = older ? p->kind : e->change.kind;
     return (struct counted){.state = state_after(p, kind),
                             .origin = p->origin == TASK_LIVE ? TASK_LIVE : e->origin,
                             .size = older ? p->size : e->change.size,
-                            .oldest_ms = oldest_of(e, p, older, event_ms),
+                            .oldest_ms = oldest_of(e, p, older, owed_ms),
                             .is_delete = kind == CHANGE_DELETE && !p->confirmed};
 }
 
@@ -200,7 +207,7 @@ static int join_task(struct backend *b, const struct append_entry *e, uint64_t s
         return r;
     }
     struct counted before = counted_before(&p);
-    struct counted after = counted_after(e, &p, older, event_ms);
+    struct counted after = counted_after(e, &p, older, owed_time(c, now_ms));
     counts_task(d, &before, -1);
     counts_task(d, &after, 1);
     return older ? join_older(b, e, &p, after.oldest_ms, seq, now_ms)
@@ -284,6 +291,34 @@ int sequence_flush(struct backend *b)
     return sql_run(&q);
 }
 
+#define PUTS_IN_WORK " WHERE rule = ? AND origin IN (0, 1) AND state = 1 AND kind = 1"
+
+static int has_puts_in_work(struct backend *b, uint32_t rule)
+{
+    struct sql q = sql_start(b, "SELECT 1 FROM tasks" PUTS_IN_WORK " LIMIT 1");
+    sql_int(&q, rule);
+    int found = sql_step(&q);
+    int r = sql_done(&q);
+    return r < 0 ? r : found == 1;
+}
+
+int sqlite_look_again(struct backend *b, uint32_t rule)
+{
+    uint64_t seq = 0;
+    int r = has_puts_in_work(b, rule);
+    if (r == 1) {
+        r = take_sequence(b, 1, &seq);
+    }
+    if (r < 0 || seq == 0) {
+        return r;
+    }
+    struct sql q =
+        sql_start(b, "UPDATE tasks SET seq = ?, next_oldest_ms = oldest_ms" PUTS_IN_WORK);
+    sql_u64(&q, seq);
+    sql_int(&q, rule);
+    return sql_run(&q);
+}
+
 /* What a run of entries of one rule needs. */
 struct append_rule {
     struct counts_delta counts;
@@ -335,7 +370,7 @@ static int append_one(struct backend *b, const struct append_entry *e, uint64_t 
         ret->created++;
         counts_task(d,
                     &(struct counted){TASK_READY, e->origin, e->change.size,
-                                      event_time(&e->change, now_ms),
+                                      owed_time(&e->change, now_ms),
                                       e->change.kind == CHANGE_DELETE},
                     1);
         return 0;

@@ -145,6 +145,7 @@ int sqlite_gone_put(struct backend *b, uint32_t rule, const struct span *keys, s
 int sqlite_gone_page(struct backend *b, struct arena *a, uint32_t rule, size_t limit,
                      struct span **ret, size_t *ret_n);
 int sqlite_gone_drop(struct backend *b, uint32_t rule, struct span through);
+int sqlite_look_again(struct backend *b, uint32_t rule);
 int sqlite_claim(struct backend *b, const struct claim *what, struct arena *a,
                  struct task_list *ret);
 int sqlite_next_try(struct backend *b, uint32_t rule, int64_t *ret_ms);

@@ -18,6 +18,7 @@ struct append_call {
     struct span *gone;
     size_t gone_count;
     struct span gone_through;
+    bool looks_again;
     struct append_result appended;
     struct engine_append_result result;
     uint32_t *skipped; /* rule numbers of ignored deletes */
@@ -35,6 +36,9 @@ static int keep_gone(struct backend *b, const struct append_call *c)
     }
     if (status == 0 && c->gone_through.ptr != NULL) {
         status = b->ops->gone_drop(b, c->scan_rule, c->gone_through);
+    }
+    if (status == 0 && c->looks_again) {
+        status = b->ops->look_again(b, c->scan_rule);
     }
     return status;
 }
@@ -271,5 +275,6 @@ void engine_append_scan(struct engine *e, uint32_t rule, const struct scan_batch
         c->gone[i] = arena_span(&c->arena, batch->gone[i]);
     }
     c->gone_through = arena_span(&c->arena, batch->gone_through);
+    c->looks_again = batch->looks_again;
     submit(c, cursor_name, batch->cursor);
 }

@@ -55,6 +55,7 @@ struct scan_batch {
     const struct span *gone;   /* keys to remember as not listed */
     size_t gone_count;
     struct span gone_through; /* remembered keys up to this one are forgotten; absent: none */
+    bool looks_again;         /* copies under way look at the source once more before they end */
     struct span cursor;
 };
 

@@ -114,6 +114,7 @@ struct scan {
     bool is_busy;      /* load, gone or append of the pass itself is out */
     bool is_appending; /* of a walk or of the pass: one at a time, as the cursor names all ranges */
     bool is_dirty;     /* the state is ahead of the stored cursor */
+    bool looks_again;  /* the pass has begun, and copies under way have not been told */
     enum scan_drop drops;
     uint64_t saved_ms; /* monotonic, of the last cursor */
     unsigned failures;

@@ -60,6 +60,7 @@ static void saved(void *arg, int status, const struct fail *f)
         return;
     }
     s->failures = 0;
+    s->looks_again = false;
     s->saved_ms = loop_now_ms(s->loop);
     scan_is_well(s);
     scan_kick(s);
@@ -77,6 +78,7 @@ static void append(struct scan *s, const struct change *changes, size_t count, s
                                         .change_count = count,
                                         .existing_until_ms = scan_existing_until(&s->state),
                                         .gone_through = through,
+                                        .looks_again = s->looks_again,
                                         .cursor = buf_view(&cursor)},
                    saved, s);
     buf_done(&cursor);
@@ -97,6 +99,9 @@ static void add_pass(struct scan_totals *t, const struct scan_state *state)
     t->missing += state->missing;
 }
 
+/* A copy may have read the source before the pass began, and end when its listing has passed: what
+ * was deleted in between, the listing does not show, and no replica of it is known yet. So
+ * it looks again. */
 static void begin(struct scan *s, const struct rule *rule, bool unordered)
 {
     scope_take(s, rule);
@@ -110,6 +115,7 @@ static void begin(struct scan *s, const struct rule *rule, bool unordered)
         s->state.existing_ms = s->state.started_ms;
     }
     LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins", s->rule_name);
+    s->looks_again = s->state.tells_missing;
     save(s);
     scan_show(s);
 }
@@ -171,16 +177,18 @@ void pass_drop(struct scan *s)
 
 /* ---- what was not listed ---- */
 
+/* Since the last proof, which has seen it, and at the latest while this pass went on. */
 static struct change delete_of(const struct scan *s, struct span key)
 {
-    /* It went before this pass began, or while it did: nothing later can be said of it. */
+    uint64_t proof_ms = s->state.proven_ms != 0 ? s->state.proven_ms : s->state.existing_ms;
     return (struct change){.kind = CHANGE_DELETE,
                            .endpoint = s->endpoint,
                            .bucket = s->bucket,
                            .key = key,
                            .feed = span_str("scan"),
                            .size = CHANGE_SIZE_UNKNOWN,
-                           .event_time_ms = (int64_t)s->state.started_ms};
+                           .event_time_ms = (int64_t)s->state.started_ms,
+                           .since_ms = proof_ms != 0 ? (int64_t)proof_ms + 1 : 0};
 }
 
 static void next_phase(struct scan *s)
@@ -303,6 +311,12 @@ void pass_go(struct scan *s)
         begin_when_due(s, rule);
         return;
     case SCAN_CLEAR:
+        if (s->looks_again) {
+            save(s);
+        } else {
+            read_gone(s);
+        }
+        return;
     case SCAN_GONE:
         read_gone(s);
         return;

@@ -225,16 +225,15 @@ static void check_proof(struct world *w, int64_t proven_ms)
     }
 }
 
-/* It speaks of changes that were accepted: where events are lost, of each key's last put, which a
- * scan finds; a delete that it finds has the time of the scan. Existing objects do not hold it, and
- * Last-Modified has seconds. */
+/* It speaks of changes that were accepted: where events are lost, of each key's last one, which a
+ * scan finds. Existing objects do not hold it, and Last-Modified has seconds. */
 static void check_watermark(struct world *w, int64_t watermark_ms)
 {
     struct scan_state scan = scan_state(w);
     for (size_t i = 0; i < KEYS; i++) {
         const struct key_truth *k = &w->keys[i];
         const struct state *s = k->count > 0 ? &k->states[k->count - 1] : NULL;
-        if (s != NULL && !s->is_delete && s->time_ms < watermark_ms &&
+        if (s != NULL && s->time_ms < watermark_ms &&
             s->time_ms / 1000 * 1000 > scan_existing_until(&scan)) {
             check_state(w, k, k->count - 1, "watermark", watermark_ms);
         }
