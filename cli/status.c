@@ -179,7 +179,8 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
         const char *state = cli_text(endpoint, "state");
         bool bad = strcmp(state, "outage") == 0 || strcmp(state, "denied") == 0;
         table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "name"));
-        table_cell(&t, bad ? TABLE_RED : TABLE_GREEN, state);
+        bool good = strcmp(state, "up") == 0;
+        table_cell(&t, bad ? TABLE_RED : good ? TABLE_GREEN : TABLE_YELLOW, state);
         table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "url"));
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(endpoint, "failure"), "text"));
     }

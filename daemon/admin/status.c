@@ -147,7 +147,6 @@ static void lag_list(struct admin *a, struct buf *to)
 
 static void endpoint_list(struct admin *a, struct buf *to)
 {
-    static const char *const states[] = {"up", "outage", "denied"};
     struct engine *e = a->options.engine;
     const struct conf *conf = a->options.conf;
     json_open(to, "endpoints", '[');
@@ -159,7 +158,7 @@ static void endpoint_list(struct admin *a, struct buf *to)
         json_str(to, "name", endpoint->name);
         json_str(to, "url", endpoint->url);
         json_str(to, "state",
-                 store == NULL ? "unused" : states[sched_endpoint(engine_sched(e), store, &f)]);
+                 store == NULL ? "unused" : sched_endpoint_shown(engine_sched(e), store, &f));
         const char *granted = store != NULL ? store_congestion(store) : "";
         json_str(to, "congestion_wish", endpoint->congestion);
         json_str(to, "congestion", granted[0] != '\0' ? granted : NULL);

@@ -1,0 +1,72 @@
+"""What people are shown while something is wrong: at once, with its reason, and what to do."""
+
+import contextlib
+
+import pytest
+
+from lib.process import free_port
+from lib.world import make_world
+
+
+def endpoint(world, name):
+    rows = world.repld.ctl("status", json_out=True)["endpoints"]
+    return next(row for row in rows if row["name"] == name)
+
+
+@contextlib.contextmanager
+def denied(server, op):
+    """Every request of this kind is refused, until the end."""
+    server.fault("status", op=op, status=403, code="AccessDenied", count=-1)
+    try:
+        yield
+    finally:
+        server.clear_faults()
+
+
+# --- endpoints ---
+
+def test_endpoint_that_refuses_a_listing_says_so(local):
+    """A scan is refused from the first moment; copies of what feeds tell of go on."""
+    assert endpoint(local, "src")["state"] == "untried"
+    with denied(local.source, "ListObjectsV2"):
+        local.add_rule("--existing", "--no-preflight")
+        local.repld.wait_for(lambda: endpoint(local, "src")["state"] == "denied", "the refusal")
+        assert "ListObjectsV2" in endpoint(local, "src")["failure"]["text"]
+        assert "ListObjectsV2" in local.repld.ctl("status").stdout
+        assert "ListObjectsV2" in local.repld.ctl("scan", "status", "rule", json_out=True)["waits"]
+        assert local.repld.metric("repl_endpoint_up", endpoint="src") == 0
+        local.put_all({"told": b"x"})
+        local.settle()
+        assert local.at_destination("told") == b"x"
+        assert endpoint(local, "src")["state"] == "denied"
+        assert endpoint(local, "dst")["state"] == "up"
+    local.repld.wait_for(lambda: endpoint(local, "src")["state"] == "up", "an end of it")
+    assert local.repld.metric("repl_endpoint_up", endpoint="src") == 1
+    assert local.repld.ctl("scan", "status", "rule", json_out=True)["waits"] is None
+
+
+def test_endpoint_that_refuses_a_trial_says_so(local):
+    with denied(local.destination, "PutObject"):
+        assert local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}",
+                               "--destination", f"dst/{local.to_bucket}",
+                               check=False).returncode == 1
+        shown = endpoint(local, "dst")
+        assert shown["state"] == "denied" and "PutObject" in shown["failure"]["text"]
+        assert endpoint(local, "src")["state"] == "up"
+    local.add_rule()
+    assert endpoint(local, "dst")["state"] == "up"
+
+
+def test_missing_bucket_is_not_the_endpoints_fault(local):
+    done = local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}",
+                           "--destination", "dst/no-such-bucket-here", check=False)
+    assert done.returncode == 1 and endpoint(local, "dst")["state"] == "up"
+
+
+def test_endpoint_that_does_not_answer_a_scan_says_so(bucketd, bucketd2, bucket):
+    nowhere = {"src": {"url": f"http://127.0.0.1:{free_port()}"}}
+    with make_world(bucketd, bucketd2, bucket, endpoint_options=nowhere) as world:
+        world.add_rule("--existing", "--no-preflight")
+        world.repld.wait_for(lambda: endpoint(world, "src")["state"] == "outage", "the outage")
+        assert endpoint(world, "src")["failure"]["text"]
+        assert world.repld.ctl("scan", "status", "rule", json_out=True)["waits"]
