@@ -38,6 +38,16 @@ static void latency_members(const struct rule_lag *lag, struct buf *to)
     json_close(to, '}');
 }
 
+/* null where there is no watermark to be behind. */
+static void lag_member(int64_t watermark_ms, int64_t lag_ms, struct buf *to)
+{
+    if (watermark_ms > 0) {
+        json_int(to, "lag_ms", lag_ms);
+    } else {
+        json_str(to, "lag_ms", NULL);
+    }
+}
+
 static void prefix_list(struct admin *a, const char *rule, struct buf *to)
 {
     struct prefix_status p;
@@ -47,7 +57,7 @@ static void prefix_list(struct admin *a, const char *rule, struct buf *to)
         json_str(to, "prefix", p.prefix);
         json_time(to, "watermark", p.watermark_ms);
         json_int(to, "watermark_ms", p.watermark_ms);
-        json_int(to, "lag_ms", p.lag_ms);
+        lag_member(p.watermark_ms, p.lag_ms, to);
         json_time(to, "proven", p.proven_ms);
         json_str(to, "blocker", blockers[p.blocker]);
         json_str(to, "waits_for", p.waits_for[0] != '\0' ? p.waits_for : NULL);
@@ -104,7 +114,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "now_ms", engine_now_ms(a->options.engine));
     json_time(to, "watermark", lag.watermark_ms);
     json_int(to, "watermark_ms", lag.watermark_ms);
-    json_int(to, "lag_ms", lag.lag_ms);
+    lag_member(lag.watermark_ms, lag.lag_ms, to);
     json_time(to, "proven", lag.proven_ms);
     json_int(to, "proven_ms", lag.proven_ms);
     json_str(to, "proof", lag.proof);

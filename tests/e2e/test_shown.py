@@ -70,3 +70,37 @@ def test_endpoint_that_does_not_answer_a_scan_says_so(bucketd, bucketd2, bucket)
         world.repld.wait_for(lambda: endpoint(world, "src")["state"] == "outage", "the outage")
         assert endpoint(world, "src")["failure"]["text"]
         assert world.repld.ctl("scan", "status", "rule", json_out=True)["waits"]
+
+
+# --- lag and wait ---
+
+def lag(world):
+    return world.repld.ctl("lag", "rule", json_out=True)["rules"][0]
+
+
+@pytest.fixture
+def deaf(bucketd, bucketd2, bucket, tmp_path):
+    """A world whose webhook has heard nothing yet."""
+    token = tmp_path / "token"
+    token.write_text("x" * 48)
+    webhook = {"listen": "127.0.0.1:0",
+               "sources": {"w": {"endpoint": "src", "token": {"file": str(token)}}}}
+    with make_world(bucketd, bucketd2, bucket, webhook=webhook) as world:
+        yield world
+
+
+def test_lag_of_what_has_no_watermark_is_not_zero(deaf):
+    deaf.add_rule("--watermark-prefix", "html/")
+    row = lag(deaf)
+    assert row["watermark"] is None and row["lag_ms"] is None
+    assert [prefix["lag_ms"] for prefix in row["prefixes"]] == [None]
+    for command in ("lag", "status"):
+        shown = deaf.repld.ctl(command).stdout
+        line = next(line for line in shown.splitlines() if "html/" in line)
+        assert line.split()[2:4] == ["-", "-"] and " 0 ms" not in shown
+
+
+def test_lag_of_a_prefix_is_a_number_once_it_is_known(local):
+    local.add_rule("--watermark-prefix", "html/")
+    local.settle()
+    local.repld.wait_for(lambda: lag(local)["prefixes"][0]["lag_ms"] is not None, "a lag")
