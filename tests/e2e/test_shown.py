@@ -104,3 +104,24 @@ def test_lag_of_a_prefix_is_a_number_once_it_is_known(local):
     local.add_rule("--watermark-prefix", "html/")
     local.settle()
     local.repld.wait_for(lambda: lag(local)["prefixes"][0]["lag_ms"] is not None, "a lag")
+
+
+def wait_a_moment(world, *options):
+    done = world.repld.ctl("wait", "rule", *options, "--timeout", "1", check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--proven"], ["--prefix", "html/"]], ids=" ".join)
+def test_time_that_is_still_to_come_is_the_reason(local, options):
+    local.add_rule("--watermark-prefix", "html/")
+    local.settle()
+    said = wait_a_moment(local, "--until", "2099-01-01T00:00:00Z", *options)
+    assert "2099-01-01T00:00:00Z is still to come" in said and "besides" not in said
+
+
+def test_what_is_wrong_besides_is_said_too(deaf):
+    deaf.add_rule("--paused")
+    said = wait_a_moment(deaf, "--until", "2099-01-01T00:00:00Z")
+    assert "still to come" in said and "paused" in said
+    assert "still to come" not in wait_a_moment(deaf)
