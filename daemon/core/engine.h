@@ -76,6 +76,8 @@ const struct rule *engine_rule_find(struct engine *e, const char *name);
 int engine_unknown_rule(struct engine *e, const char *name, struct fail *f);
 int engine_unknown_endpoint(struct engine *e, const char *name, struct fail *f);
 int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
+/* Of a body in quarantine; id 0: of any. Any thread. */
+int engine_unknown_body(struct span feed, uint64_t id, struct fail *f);
 
 struct outbox_status {
     const char *name;  /* valid until the next turn */

@@ -125,3 +125,16 @@ def test_what_is_wrong_besides_is_said_too(deaf):
     said = wait_a_moment(deaf, "--until", "2099-01-01T00:00:00Z")
     assert "still to come" in said and "paused" in said
     assert "still to come" not in wait_a_moment(deaf)
+
+
+# --- feeds ---
+
+@pytest.mark.parametrize("command", [["show", "w", "--id", "77"],
+                                     ["drop", "w", "--id", "77", "--reason", "a test"]],
+                         ids=" ".join)
+def test_unknown_body_says_where_to_look(deaf, command):
+    done = deaf.repld.ctl("feed", *command, check=False)
+    assert done.returncode == 1 and "no body 77 in the quarantine of webhook:w" in done.stderr
+    assert "replctl feed show webhook:w" in done.stderr and "replctl feed list" in done.stderr
+    everything = deaf.repld.ctl("feed", "drop", "w", "--all", "--reason", "a test", check=False)
+    assert everything.returncode == 1 and "nothing is in the quarantine" in everything.stderr
