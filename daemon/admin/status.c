@@ -400,13 +400,25 @@ void command_wait(struct admin *a, struct httpd_request *r)
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 
+/* Whatever it was (a file that is not there, an address in use): nothing far away did not answer.
+ */
+static void refuse_reload(struct httpd_request *r, const struct fail *f, struct buf *body)
+{
+    unsigned status = proto_status(f->code);
+    json_open(body, NULL, '{');
+    json_fail(body, "error", f);
+    json_close(body, '}');
+    httpd_reply(r, status != 502 ? status : 409, NULL, buf_view(body));
+    buf_done(body);
+}
+
 void command_reload(struct admin *a, struct httpd_request *r)
 {
     struct fail f = {0};
     struct buf body = {0};
     int status = a->options.reload(a->options.reload_arg, &f);
     if (status != 0) {
-        reply_fail(r, &f);
+        refuse_reload(r, &f, &body);
         return;
     }
     buf_str(&body, "{\"done\":true}");

@@ -1,6 +1,7 @@
 """What people are shown while something is wrong: at once, with its reason, and what to do."""
 
 import contextlib
+import socket
 
 import pytest
 
@@ -138,3 +139,32 @@ def test_unknown_body_says_where_to_look(deaf, command):
     assert "replctl feed show webhook:w" in done.stderr and "replctl feed list" in done.stderr
     everything = deaf.repld.ctl("feed", "drop", "w", "--all", "--reason", "a test", check=False)
     assert everything.returncode == 1 and "nothing is in the quarantine" in everything.stderr
+
+
+# --- reload ---
+
+def test_reload_without_its_file_is_refused(local):
+    """1: nothing that is far away did not answer."""
+    local.add_rule()
+    away = local.repld.conf_path.rename(local.repld.dir / "away.yaml")
+    done = local.repld.ctl("reload", check=False)
+    assert done.returncode == 1
+    assert "cannot be opened" in done.stderr and "goes on as it was configured" in done.stderr
+    assert "configuration stays as it was" in local.repld.logs()
+    local.put_all({"k": b"x"})
+    local.settle()
+    away.rename(local.repld.conf_path)
+    local.repld.ctl("reload")
+
+
+def test_reload_to_an_address_in_use_is_refused(local):
+    with contextlib.closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        token = local.repld.dir / "token"
+        token.write_text("x" * 48)
+        local.repld.write_conf(webhook={
+            "listen": f"127.0.0.1:{taken.getsockname()[1]}",
+            "sources": {"w": {"endpoint": "src", "token": {"file": str(token)}}}})
+        done = local.repld.ctl("reload", check=False)
+    assert done.returncode == 1 and "goes on as it was configured" in done.stderr

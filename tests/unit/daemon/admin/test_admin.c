@@ -5,6 +5,7 @@
 #include "daemon/admin/proto.h"
 #include "tests/unit/support/engine_bench.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -354,6 +355,8 @@ static void test_reload(void **state)
     assert_int_equal(x->reloads, 1);
     x->reload_status = REPL_EBADINPUT;
     refused(x, PROTO_RELOAD, NULL, "", 400, "c.yaml:1");
+    x->reload_status = -ENOENT; /* nothing that is far away */
+    refused(x, PROTO_RELOAD, NULL, "", 409, "c.yaml:1");
 }
 
 static void test_metrics_listener_follows_a_reload(void **state)
