@@ -64,6 +64,10 @@ void engine_append(struct engine *e, const struct change *changes, size_t count,
 typedef void engine_done_fn(void *arg, int status, const struct fail *f);
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg);
+/* Tries on the real buckets what engine_rule_put() would, and changes nothing; done at once or
+ * later.
+ */
+void engine_rule_try(struct engine *e, const struct rule *rule, engine_done_fn *done, void *arg);
 /* What engine_rule_put() would refuse whatever other rules there are: an endpoint that is not
  * configured, other places than the rule of this name has. */
 int engine_rule_check(struct engine *e, const struct rule *rule, struct fail *f);

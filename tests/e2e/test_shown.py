@@ -1,9 +1,12 @@
 """What people are shown while something is wrong: at once, with its reason, and what to do."""
 
+import concurrent.futures
 import contextlib
+import json
 import socket
 
 import pytest
+import yaml
 
 from lib.process import free_port
 from lib.world import make_world
@@ -15,13 +18,20 @@ def endpoint(world, name):
 
 
 @contextlib.contextmanager
-def denied(server, op):
-    """Every request of this kind is refused, until the end."""
-    server.fault("status", op=op, status=403, code="AccessDenied", count=-1)
+def no_faults(server):
+    """None are left for other tests."""
     try:
         yield
     finally:
         server.clear_faults()
+
+
+@contextlib.contextmanager
+def denied(server, op):
+    """Every request of this kind is refused, until the end."""
+    server.fault("status", op=op, status=403, code="AccessDenied", count=-1)
+    with no_faults(server):
+        yield
 
 
 # --- endpoints ---
@@ -168,3 +178,69 @@ def test_reload_to_an_address_in_use_is_refused(local):
             "sources": {"w": {"endpoint": "src", "token": {"file": str(token)}}}})
         done = local.repld.ctl("reload", check=False)
     assert done.returncode == 1 and "goes on as it was configured" in done.stderr
+
+
+# --- apply ---
+
+def rules_file(world, *rules):
+    path = world.repld.dir / "rules.yaml"
+    path.write_text(yaml.safe_dump({"rules": [
+        {"name": name, "source": f"src/{world.from_bucket}/{name}/",
+         "destination": f"dst/{world.to_bucket}/{name}/", **more} for name, more in rules]}))
+    return path
+
+
+def rule_names(world):
+    return [row["rule"]["name"] for row in world.repld.ctl("rule", "list", json_out=True)["rules"]]
+
+
+def test_apply_tries_all_buckets_before_it_changes_a_rule(local):
+    file = rules_file(local, ("good", {}), ("from", {"source": "src/no-such-bucket-x"}),
+                      ("to", {"destination": "dst/no-such-bucket-y"}))
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert done.returncode == 1 and rule_names(local) == []
+    assert "nothing was changed" in done.stderr
+    for line, name in ((5, "no-such-bucket-x"), (8, "no-such-bucket-y")):
+        assert any(f"rules.yaml:{line}:" in said and name in said
+                   for said in done.stderr.splitlines()), done.stderr
+    told = json.loads(local.repld.ctl("--json", "apply", "-f", file, check=False).stdout)
+    assert [row["rule"] for row in told["error"]["errors"]] == ["from", "to"]
+    local.repld.ctl("apply", "-f", file, "--no-preflight")
+    assert sorted(rule_names(local)) == ["from", "good", "to"]
+
+
+def test_apply_to_what_does_not_answer_is_unreachable(bucketd, bucketd2, bucket):
+    nowhere = {"dst": {"url": f"http://127.0.0.1:{free_port()}"}}
+    with make_world(bucketd, bucketd2, bucket, endpoint_options=nowhere) as world:
+        done = world.repld.ctl("apply", "-f", rules_file(world, ("a", {})), check=False)
+        assert done.returncode == 3 and rule_names(world) == []
+
+
+def test_apply_that_ends_half_way_says_where(local):
+    """Somebody else is changing a rule of it."""
+    local.repld.ctl("apply", "-f", rules_file(local, ("one", {}), ("two", {}), ("three", {})))
+    asked = local.source.stats()["requests"].get("GetBucketVersioning", 0)
+    local.source.fault("hang", op="GetBucketVersioning")
+    with concurrent.futures.ThreadPoolExecutor(1) as other, no_faults(local.source):
+        busy = other.submit(local.repld.ctl, "rule", "update", "two", "--versions", "all",
+                            check=False)
+        local.repld.wait_for(
+            lambda: local.source.stats()["requests"].get("GetBucketVersioning", 0) > asked,
+            "the other's trial")
+        file = rules_file(local, *((name, {"priority": 7}) for name in ("one", "two", "three")))
+        done = local.repld.ctl("apply", "-f", file, check=False)
+        told = json.loads(local.repld.ctl("--json", "apply", "-f", file, check=False).stdout)
+        local.source.clear_faults()
+        busy.result()
+    assert done.returncode == 1 and "being changed right now" in done.stderr
+    assert "\nchanged: one\nnot changed: two, three\n" in done.stderr
+    assert told["error"]["changed"] == [] and told["error"]["not_changed"] == ["two", "three"]
+
+
+def test_apply_names_every_entry_that_is_no_rule(local):
+    file = rules_file(local, ("a", {"source": "src"}), ("b", {}), ("c", {"priority": 500}))
+    done = local.repld.ctl("apply", "-f", file, check=False)
+    assert done.returncode == 1 and "2 entries" in done.stderr
+    assert "rules.yaml:4: source" in done.stderr and "rules.yaml:10: priority" in done.stderr
+    told = json.loads(local.repld.ctl("--json", "apply", "-f", file, check=False).stdout)
+    assert len(told["error"]["errors"]) == 2
