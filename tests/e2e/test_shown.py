@@ -244,3 +244,12 @@ def test_apply_names_every_entry_that_is_no_rule(local):
     assert "rules.yaml:4: source" in done.stderr and "rules.yaml:10: priority" in done.stderr
     told = json.loads(local.repld.ctl("--json", "apply", "-f", file, check=False).stdout)
     assert len(told["error"]["errors"]) == 2
+
+
+# --- explain ---
+
+def test_put_of_an_object_that_is_not_there_is_explained(local):
+    local.add_rule()
+    local.announce(["gone"])
+    local.settle()
+    assert "not at the source any more" in local.repld.ctl("explain", "rule", "gone").stdout

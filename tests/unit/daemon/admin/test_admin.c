@@ -233,7 +233,7 @@ static void test_explain_knows_what_became_of_a_key(void **state)
         "{\"name\":\"pages\",\"source\":\"near/src/\",\"destination\":\"far/dst/\"}");
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");
     json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
-    explained(x, "gone", "skipped", "source object is gone");
+    explained(x, "gone", "skipped", "object is not at the source any more");
     explained(x, "never", "unknown", "no feed has told of it");
 }
 
