@@ -249,6 +249,18 @@ static void print_queues(const struct cli *c, const json_t *answer)
     table_done(&t);
 }
 
+/* What the journal does not keep. */
+static void print_since(const json_t *answer)
+{
+    if (json_array_size(json_object_get(answer, "outboxes")) +
+            json_array_size(json_object_get(answer, "queues")) +
+            json_array_size(json_object_get(answer, "events")) >
+        0) {
+        cli_say("BAD ROWS, BAD, NO RULE and SENT count from the start of repld, %s",
+                cli_text(answer, "started"));
+    }
+}
+
 /* Nothing where nobody is told of events. */
 static void print_events(const struct cli *c, const json_t *answer)
 {
@@ -340,6 +352,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_outboxes(c, answer);
         print_queues(c, answer);
         print_events(c, answer);
+        print_since(answer);
         print_limits(c, answer);
         json_decref(answer);
     }

@@ -279,6 +279,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     struct buf body = {0};
     json_open(&body, NULL, '{');
     version_members(a, &body);
+    json_time(&body, "started", a->started_ms);
     lag_list(a, &body);
     endpoint_list(a, &body);
     outbox_list(a, &body);

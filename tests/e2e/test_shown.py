@@ -253,3 +253,17 @@ def test_put_of_an_object_that_is_not_there_is_explained(local):
     local.announce(["gone"])
     local.settle()
     assert "not at the source any more" in local.repld.ctl("explain", "rule", "gone").stdout
+
+
+# --- status ---
+
+def test_status_says_since_when_it_counts(bucketd, bucketd2, bucket, tmp_path):
+    outboxes = {"o": {"path": str(tmp_path / "o.db"), "create": True, "endpoint": "src"}}
+    with make_world(bucketd, bucketd2, bucket, outboxes=outboxes) as world:
+        shown = world.repld.ctl("status").stdout
+        started = world.repld.ctl("status", json_out=True)["started"]
+        assert f"NO RULE and SENT count from the start of repld, {started}" in shown
+
+
+def test_status_without_feeds_says_nothing_of_their_counts(local):
+    assert "count from" not in local.repld.ctl("status").stdout
