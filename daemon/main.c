@@ -97,6 +97,7 @@ static int check_config(const struct command_line *line)
         conf_free(conf);
         return report(&f);
     }
+    engine_check_creds(conf, &files);
     fputs(buf_cstr(&files.text), stderr);
     buf_done(&files.text);
     if (line->print) {

@@ -83,6 +83,9 @@ int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
 /* Of a body in quarantine; id 0: of any. Any thread. */
 int engine_unknown_body(struct span feed, uint64_t id, struct fail *f);
 
+/* Warnings about keys that the configuration names and that can be looked for without starting. */
+void engine_check_creds(const struct conf *conf, struct conf_files *found);
+
 struct outbox_status {
     const char *name;  /* valid until the next turn */
     const char *state; /* "starting": has read nothing yet; "up"; "down": fail says why */

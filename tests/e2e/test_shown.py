@@ -267,3 +267,19 @@ def test_status_says_since_when_it_counts(bucketd, bucketd2, bucket, tmp_path):
 
 def test_status_without_feeds_says_nothing_of_their_counts(local):
     assert "count from" not in local.repld.ctl("status").stdout
+
+
+# --- append ---
+
+def test_append_of_an_unknown_endpoint_is_refused_by_name(local):
+    local.add_rule()
+    done = local.repld.ctl("journal", "append", "--bucket", local.from_bucket, "--key", "k",
+                           "--endpoint", "srx", check=False)
+    assert done.returncode == 1 and 'there is no endpoint "srx"' in done.stderr
+    assert "src" in done.stderr.split("hint:")[1]
+    lines = [{"bucket": local.from_bucket, "key": "k"},
+             {"bucket": local.from_bucket, "key": "l", "endpoint": "nowhere"}]
+    done = local.repld.ctl("journal", "append", check=False,
+                           input="".join(json.dumps(line) + "\n" for line in lines))
+    assert done.returncode == 1 and 'change 2 of the request: there is no endpoint' in done.stderr
+    assert "no feed has told of it" in local.repld.ctl("explain", "rule", "k").stdout
