@@ -283,3 +283,21 @@ def test_append_of_an_unknown_endpoint_is_refused_by_name(local):
                            input="".join(json.dumps(line) + "\n" for line in lines))
     assert done.returncode == 1 and 'change 2 of the request: there is no endpoint' in done.stderr
     assert "no feed has told of it" in local.repld.ctl("explain", "rule", "k").stdout
+
+
+# --- keys ---
+
+def test_changed_credentials_file_is_read_without_a_reload(local):
+    """The endpoint says that its keys are refused, and takes new ones by itself."""
+    good = local.repld.credentials.read_text()
+    local.repld.credentials.write_text(good.replace(local.source.secret_key, "wrong", 1))
+    local.repld.restart()
+    local.add_rule("--existing", "--no-preflight")
+    local.put("k", b"x")
+    local.repld.wait_for(lambda: endpoint(local, "src")["state"] == "denied", "the refusal")
+    assert "SignatureDoesNotMatch" in str(endpoint(local, "src")["failure"])
+    new = local.repld.dir / "new"
+    new.write_text(good)
+    new.rename(local.repld.credentials)
+    local.repld.wait_for(lambda: "k" in local.destination_keys(), "the object", 90)
+    assert endpoint(local, "src")["state"] == "up"
