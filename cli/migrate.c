@@ -33,6 +33,11 @@ static void figures(const struct migrate_progress *p, bool dry_run, struct buf *
     buf_str(to, dry_run ? " to copy" : " copied (");
     if (!dry_run) {
         text_bytes(p->copied_bytes, to);
+        if (p->earlier > 0) {
+            buf_str(to, "; ");
+            text_count(p->earlier, to);
+            buf_str(to, " of them by earlier runs");
+        }
         buf_str(to, "), ");
         text_count(p->pending, to);
         buf_str(to, " pending");
@@ -44,7 +49,7 @@ static void figures(const struct migrate_progress *p, bool dry_run, struct buf *
     }
     if (seconds > 0.5 && !dry_run) {
         buf_str(to, ", ");
-        text_bytes((unsigned long long)((double)p->sent_bytes / seconds), to);
+        text_bytes((unsigned long long)((double)p->run_bytes / seconds), to);
         buf_str(to, "/s");
     }
 }
@@ -52,12 +57,13 @@ static void figures(const struct migrate_progress *p, bool dry_run, struct buf *
 static void print_json(const struct migrate_progress *p, const struct run *r, bool ended)
 {
     json_t *o = json_pack(
-        "{s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "ended", ended, "listing", p->listing,
-        "listed_objects", (json_int_t)p->listed, "listed_bytes", (json_int_t)p->listed_bytes,
-        "skipped_objects", (json_int_t)p->skipped, "copied_objects", (json_int_t)p->copied,
-        "copied_bytes", (json_int_t)p->copied_bytes, "failed_objects", (json_int_t)p->failed,
-        "pending_objects", (json_int_t)p->pending, "sent_bytes", (json_int_t)p->sent_bytes,
-        "elapsed_ms", (json_int_t)p->elapsed_ms, "failure", p->failure);
+        "{s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "ended", ended, "listing",
+        p->listing, "listed_objects", (json_int_t)p->listed, "listed_bytes",
+        (json_int_t)p->listed_bytes, "skipped_objects", (json_int_t)p->skipped, "copied_objects",
+        (json_int_t)p->copied, "copied_bytes", (json_int_t)p->copied_bytes, "failed_objects",
+        (json_int_t)p->failed, "pending_objects", (json_int_t)p->pending, "sent_bytes",
+        (json_int_t)p->sent_bytes, "earlier_objects", (json_int_t)p->earlier, "run_sent_bytes",
+        (json_int_t)p->run_bytes, "elapsed_ms", (json_int_t)p->elapsed_ms, "failure", p->failure);
     if (o != NULL && ended) {
         json_object_set_new(o, "status", json_string(fail_name(r->status)));
     }

@@ -33,19 +33,28 @@ static void count_cell(struct table *t, enum table_colour colour, long long n)
     buf_done(&text);
 }
 
+/* Of a rule or a prefix: a watermark and how far it is behind, or - where there is none yet. */
+static void watermark_cells(struct table *t, enum table_colour colour, const json_t *row)
+{
+    struct buf lag = {0};
+    const char *watermark = cli_text(row, "watermark");
+    if (watermark[0] == '\0') {
+        table_cell(t, TABLE_PLAIN, "-");
+        table_cell(t, TABLE_PLAIN, "-");
+        return;
+    }
+    text_duration(cli_number(row, "lag_ms"), &lag);
+    table_cell(t, TABLE_PLAIN, watermark);
+    table_buf(t, colour, &lag);
+    buf_done(&lag);
+}
+
 static void rule_row(struct table *t, const json_t *rule)
 {
     struct buf text = {0};
-    const char *watermark = cli_text(rule, "watermark");
     long long failed = cli_number(rule, "failed_objects");
     table_cell(t, TABLE_PLAIN, cli_text(rule, "rule"));
-    table_cell(t, TABLE_PLAIN, watermark[0] != '\0' ? watermark : "-");
-    if (watermark[0] != '\0') {
-        text_duration(cli_number(rule, "lag_ms"), &text);
-    } else {
-        buf_char(&text, '-');
-    }
-    table_buf(t, lag_colour(rule), &text);
+    watermark_cells(t, lag_colour(rule), rule);
     long long pending = cli_number(rule, "pending_objects") + cli_number(rule, "backfill_objects");
     long long bytes = cli_number(rule, "pending_bytes") + cli_number(rule, "backfill_bytes");
     count_cell(t, TABLE_PLAIN, pending);
@@ -128,16 +137,12 @@ static void print_prefixes(const struct cli *c, const json_t *rules)
     {
         json_array_foreach(json_object_get(rule, "prefixes"), k, prefix)
         {
-            struct buf lag = {0};
             const char *proven = cli_text(prefix, "proven");
-            text_duration(cli_number(prefix, "lag_ms"), &lag);
             table_cell(&t, TABLE_PLAIN, cli_text(rule, "rule"));
             table_cell(&t, TABLE_PLAIN, cli_text(prefix, "prefix"));
-            table_cell(&t, TABLE_PLAIN, cli_text(prefix, "watermark"));
-            table_buf(&t, TABLE_PLAIN, &lag);
+            watermark_cells(&t, TABLE_PLAIN, prefix);
             table_cell(&t, TABLE_PLAIN, proven[0] != '\0' ? proven : "-");
             table_cell(&t, TABLE_PLAIN, cli_text(prefix, "waits_for"));
-            buf_done(&lag);
         }
     }
     if (t.count > t.columns) {
@@ -179,7 +184,8 @@ static void print_endpoints(const struct cli *c, const json_t *answer)
         const char *state = cli_text(endpoint, "state");
         bool bad = strcmp(state, "outage") == 0 || strcmp(state, "denied") == 0;
         table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "name"));
-        table_cell(&t, bad ? TABLE_RED : TABLE_GREEN, state);
+        bool good = strcmp(state, "up") == 0;
+        table_cell(&t, bad ? TABLE_RED : good ? TABLE_GREEN : TABLE_YELLOW, state);
         table_cell(&t, TABLE_PLAIN, cli_text(endpoint, "url"));
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(endpoint, "failure"), "text"));
     }
@@ -246,6 +252,18 @@ static void print_queues(const struct cli *c, const json_t *answer)
         table_cell(&t, TABLE_PLAIN, cli_text(json_object_get(queue, "failure"), "text"));
     }
     end_list(c, &t);
+}
+
+/* What the journal does not keep. */
+static void print_since(const json_t *answer)
+{
+    if (json_array_size(json_object_get(answer, "outboxes")) +
+            json_array_size(json_object_get(answer, "queues")) +
+            json_array_size(json_object_get(answer, "events")) >
+        0) {
+        cli_say("BAD ROWS, BAD, NO RULE and SENT count from the start of repld, %s",
+                cli_text(answer, "started"));
+    }
 }
 
 /* Nothing where nobody is told of events. */
@@ -330,6 +348,7 @@ int run_status(struct cli *c, const struct cli_args *args)
         print_outboxes(c, answer);
         print_queues(c, answer);
         print_events(c, answer);
+        print_since(answer);
         print_limits(c, answer);
         json_decref(answer);
     }

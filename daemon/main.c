@@ -97,6 +97,7 @@ static int check_config(const struct command_line *line)
         conf_free(conf);
         return report(&f);
     }
+    engine_check_creds(conf, &files);
     fputs(buf_cstr(&files.text), stderr);
     buf_done(&files.text);
     if (line->print) {
@@ -112,12 +113,25 @@ static int check_config(const struct command_line *line)
     return files.errors == 0 ? EXIT_DONE : EXIT_REFUSED;
 }
 
+/* systemctl status shows it, too: a reload by SIGHUP has nobody else to tell. */
+static void keep_conf(const struct repld *d, bool is_missing, struct fail *f)
+{
+    char hint[sizeof(f->hint)];
+    snprintf(hint, sizeof(hint), "%s", is_missing ? "put the file back" : f->hint);
+    fail_hint(f, "%s%srepld goes on as it was configured; replctl reload tries again", hint,
+              hint[0] != '\0' ? "; " : "");
+    LOG_ERROR(d->log, "repld", "configuration stays as it was: %s", f->text);
+    sd_notifyf(0, "STATUS=instance %s, configuration could not be read again: %s",
+               d->conf->instance, f->text);
+}
+
 static int reload(void *arg, struct fail *f)
 {
     struct repld *d = arg;
     struct conf *conf = NULL;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)loop_now_us(d->loop));
     int r = load(&d->line, &conf, f);
+    bool is_missing = r == UV_ENOENT;
     if (r == 0) {
         r = engine_reload(d->engine, conf, f);
     }
@@ -127,8 +141,9 @@ static int reload(void *arg, struct fail *f)
         conf_free(d->conf);
         d->conf = conf;
         LOG_NOTICE(d->log, "repld", "configuration was read again");
+        sd_notifyf(0, "STATUS=instance %s", d->conf->instance);
     } else {
-        LOG_ERROR(d->log, "repld", "configuration stays as it was: %s", f->text);
+        keep_conf(d, is_missing, f);
         conf_free(conf);
     }
     sd_notify(0, "READY=1");

@@ -154,6 +154,7 @@ int admin_open(const struct admin_options *options, struct admin **ret, struct f
 {
     struct admin *a = MEM_NEW(struct admin);
     a->options = *options;
+    a->started_ms = loop_wall_ms(options->loop);
     a->socket_path = mem_strdup(options->conf->admin_socket);
     a->metrics_listen = mem_dup_span(span_str(options->conf->metrics_listen));
     int r = open_control(a, f);

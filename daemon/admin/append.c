@@ -1,6 +1,8 @@
 #include "daemon/admin/append_json.h"
 #include "daemon/admin/command.h"
 
+#include <stdio.h>
+
 #define CHUNK 1000 /* changes a commit */
 
 struct append {
@@ -66,6 +68,25 @@ static void send_chunk(struct append *p)
     engine_append(p->later.admin->options.engine, from, n, TASK_LIVE, none, none, chunk_done, p);
 }
 
+/* No rule takes what an unknown endpoint tells of, now or later: a slip, which must not pass as
+ * accepted. */
+static int check_endpoints(struct admin *a, const struct append_lines *lines, struct fail *f)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        char name[80];
+        struct fail unknown;
+        struct span endpoint = lines->changes[i].endpoint;
+        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(endpoint));
+        if (endpoint.ptr != NULL && conf_endpoint_find(a->options.conf, name) == NULL) {
+            engine_unknown_endpoint(a->options.engine, name, &unknown);
+            fail_set(f, REPL_EBADINPUT, "change %zu of the request: %s", i + 1, unknown.text);
+            fail_hint(f, "%s", unknown.hint);
+            return f->code;
+        }
+    }
+    return 0;
+}
+
 void command_append(struct admin *a, struct httpd_request *r)
 {
     struct fail f = {0};
@@ -73,6 +94,9 @@ void command_append(struct admin *a, struct httpd_request *r)
     /* The changes are views into the body, which lives as long as the caller stays: copied. */
     struct span body = arena_span(&p->later.arena, httpd_body(r));
     int status = append_json_parse(body, &p->later.arena, &p->lines, &f);
+    if (status == 0) {
+        status = check_endpoints(a, &p->lines, &f);
+    }
     if (status != 0) {
         later_fail(&p->later, status, &f);
     } else if (p->lines.count == 0) {

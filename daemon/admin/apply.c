@@ -1,8 +1,11 @@
-/* apply: makes the rules what a file says. The whole is checked before the first change; deletes go
- * first, then changes, then new rules, so that a destination can pass from one rule to another. */
+/* apply: makes the rules what a file says. The whole is checked, and tried on the real buckets,
+ * before the first change; deletes go first, then changes, then new rules, so that a destination
+ * can pass from one rule to another. */
 #include "daemon/admin/command.h"
 #include "daemon/conf/doc.h"
 #include "daemon/rules/rules.h"
+
+#define TRIALS_MAX 8 /* rules that are tried at a time */
 
 enum step_kind { STEP_DELETE, STEP_UPDATE, STEP_ADD, STEP_NONE };
 
@@ -13,6 +16,14 @@ struct step {
     struct rule rule;
     const char *before; /* JSON; NULL = there was none */
     const char *after;
+    struct apply *apply;
+    struct fail trial; /* how its trial ended */
+    bool is_done;
+};
+
+struct refusal {
+    const char *rule;
+    struct fail fail;
 };
 
 struct apply {
@@ -25,6 +36,11 @@ struct apply {
     size_t to_do;
     enum step_kind phase;
     bool no_preflight;
+    struct refusal *refused; /* room for all that are wanted */
+    size_t refused_count;
+    size_t tried;  /* steps looked at for a trial */
+    size_t trying; /* trials under way */
+    bool is_trying;
 };
 
 static const char *json_of(const struct rule *rule, struct arena *a)
@@ -51,6 +67,7 @@ static void plan_wanted(struct apply *p, const struct rule *rule)
     struct arena *a = &p->later.arena;
     struct step *step = &p->steps[p->count++];
     const struct rule *old = engine_rule_find(p->later.admin->options.engine, rule->name);
+    step->apply = p;
     step->rule = *rule;
     step->after = json_of(rule, a);
     step->before = old != NULL ? json_of(old, a) : NULL;
@@ -83,11 +100,6 @@ static void plan(struct apply *p, bool prune)
 
 /* ---- what is refused, all of it at once and before the first change ---- */
 
-struct refusal {
-    const char *rule;
-    struct fail fail;
-};
-
 static int check_one(const struct apply *p, const struct rule *rule, const struct rule *others,
                      size_t count, struct fail *f)
 {
@@ -99,15 +111,18 @@ static int check_one(const struct apply *p, const struct rule *rule, const struc
     return status == 0 ? rules_check_circle(rule, others, count, o->conf, f) : status;
 }
 
-/* The rules as they will be may not write the same keys, nor lead in a circle. Returns how many of
- * those wanted are refused. */
-static size_t check(struct apply *p, bool prune, struct refusal *refused)
+static void refuse(struct apply *p, const char *rule, const struct fail *f)
+{
+    p->refused[p->refused_count++] = (struct refusal){.rule = rule, .fail = *f};
+}
+
+/* The rules as they will be may not write the same keys, nor lead in a circle. */
+static void check(struct apply *p, bool prune)
 {
     const struct rule *const *rules;
     size_t n = engine_rules(p->later.admin->options.engine, &rules);
     struct rule *all = arena_alloc(&p->later.arena, (n + p->wanted.count + 1) * sizeof(*all));
     size_t count = 0;
-    size_t faults = 0;
     for (size_t i = 0; i < n && !prune; i++) {
         if (!is_wanted(p, rules[i]->name)) {
             all[count++] = *rules[i];
@@ -115,16 +130,19 @@ static size_t check(struct apply *p, bool prune, struct refusal *refused)
     }
     for (size_t i = 0; i < p->wanted.count; i++) {
         const struct rule *rule = &p->wanted.rules[i];
-        refused[faults].rule = rule->name;
-        faults += check_one(p, rule, all, count, &refused[faults].fail) != 0 ? 1 : 0;
+        struct fail f = {0};
+        if (check_one(p, rule, all, count, &f) != 0) {
+            refuse(p, rule->name, &f);
+        }
         all[count++] = *rule;
     }
-    return faults;
 }
 
-static void reply_refusals(struct apply *p, const struct refusal *refused, size_t count)
+static void reply_refusals(struct apply *p)
 {
     struct buf body = {0};
+    const struct refusal *refused = p->refused;
+    size_t count = p->refused_count;
     struct fail sum = refused[0].fail;
     if (count > 1) {
         fail_set(&sum, refused[0].fail.code, "%zu rules are refused, nothing was changed", count);
@@ -172,6 +190,32 @@ static void reply_plan(struct apply *p, bool dry_run)
     later_reply(&p->later, &body);
 }
 
+static void name_steps(const struct apply *p, const char *name, bool is_done, struct buf *to)
+{
+    json_open(to, name, '[');
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->steps[i].kind != STEP_NONE && p->steps[i].is_done == is_done) {
+            json_str(to, NULL, p->steps[i].rule.name);
+        }
+    }
+    json_close(to, ']');
+}
+
+static void reply_half(struct apply *p, const struct fail *f)
+{
+    struct buf body = {0};
+    json_open(&body, NULL, '{');
+    json_open(&body, "error", '{');
+    json_str(&body, "code", fail_name(f->code));
+    json_str(&body, "text", f->text);
+    json_str(&body, "hint", f->hint);
+    name_steps(p, "changed", true, &body);
+    name_steps(p, "not_changed", false, &body);
+    json_close(&body, '}');
+    json_close(&body, '}');
+    later_refuse(&p->later, f->code, &body);
+}
+
 static void go_on(struct apply *p);
 
 static void step_done(void *arg, int status, const struct fail *f)
@@ -179,6 +223,7 @@ static void step_done(void *arg, int status, const struct fail *f)
     struct apply *p = arg;
     if (status == 0) {
         p->changed++;
+        p->steps[p->at].is_done = true;
         p->at++;
         go_on(p);
         return;
@@ -188,7 +233,7 @@ static void step_done(void *arg, int status, const struct fail *f)
              p->steps[p->at].rule.name,
              f != NULL && f->text[0] != '\0' ? f->text : fail_text(status));
     fail_hint(&told, "%s", f != NULL && f->hint[0] != '\0' ? f->hint : "mend it and apply again");
-    later_fail(&p->later, status, &told);
+    reply_half(p, &told);
 }
 
 static void go_on(struct apply *p)
@@ -209,7 +254,58 @@ static void go_on(struct apply *p)
     } else if (p->phase == STEP_DELETE) {
         engine_rule_delete(e, p->steps[p->at].rule.name, step_done, p);
     } else {
-        engine_rule_put(e, &p->steps[p->at].rule, p->no_preflight, step_done, p);
+        engine_rule_put(e, &p->steps[p->at].rule, true, step_done, p);
+    }
+}
+
+/* ---- trials ---- */
+
+static void try_more(struct apply *p);
+
+static void trial_done(void *arg, int status, const struct fail *f)
+{
+    struct step *step = arg;
+    struct apply *p = step->apply;
+    p->trying--;
+    if (status != 0) {
+        step->trial = *f;
+        step->trial.code = status;
+    }
+    try_more(p);
+}
+
+/* In the order of the file. */
+static void end_trials(struct apply *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->steps[i].trial.code != 0) {
+            refuse(p, p->steps[i].rule.name, &p->steps[i].trial);
+        }
+    }
+    if (p->refused_count > 0) {
+        reply_refusals(p);
+    } else {
+        go_on(p);
+    }
+}
+
+/* A trial may end within the call that begins it. */
+static void try_more(struct apply *p)
+{
+    if (p->is_trying) {
+        return;
+    }
+    p->is_trying = true;
+    while (p->trying < TRIALS_MAX && p->tried < p->count) {
+        struct step *step = &p->steps[p->tried++];
+        if (step->kind == STEP_ADD || step->kind == STEP_UPDATE) {
+            p->trying++;
+            engine_rule_try(p->later.admin->options.engine, &step->rule, trial_done, step);
+        }
+    }
+    p->is_trying = false;
+    if (p->trying == 0) {
+        end_trials(p);
     }
 }
 
@@ -224,17 +320,18 @@ void command_apply(struct admin *a, struct httpd_request *r)
         later_fail(&p->later, status, &f);
         return;
     }
-    struct refusal *refused =
-        arena_alloc(&p->later.arena, (p->wanted.count + 1) * sizeof(*refused));
-    size_t count = check(p, prune, refused);
-    if (count > 0) {
-        reply_refusals(p, refused, count);
+    p->refused = arena_alloc(&p->later.arena, (p->wanted.count + 1) * sizeof(*p->refused));
+    check(p, prune);
+    if (p->refused_count > 0) {
+        reply_refusals(p);
         return;
     }
     plan(p, prune);
     if (query_flag(r, "dry_run")) {
         reply_plan(p, true);
-    } else {
+    } else if (p->no_preflight) {
         go_on(p);
+    } else {
+        try_more(p);
     }
 }

@@ -16,6 +16,7 @@ struct admin {
     char *metrics_listen;
     struct httpd_route routes[PROTO_COUNT];
     size_t waits;
+    int64_t started_ms; /* wall clock; what is not in the journal counts from here */
 };
 
 /* An answer that comes later. Lives until the engine or journal has called back; the request may go

@@ -150,9 +150,7 @@ static int run_body(struct backend *b, struct journal_call *call)
         status = REPL_ENOTFOUND;
     }
     if (status == REPL_ENOTFOUND) {
-        fail_set(&call->fail, status, "there is no such body in the quarantine of %.*s",
-                 SPAN_ARG(p->feed));
-        fail_hint(&call->fail, "replctl feed show %.*s lists them", SPAN_ARG(p->feed));
+        engine_unknown_body(p->feed, p->after, &call->fail);
     }
     if (status != 0) {
         return status;

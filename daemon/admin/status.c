@@ -38,6 +38,16 @@ static void latency_members(const struct rule_lag *lag, struct buf *to)
     json_close(to, '}');
 }
 
+/* null where there is no watermark to be behind. */
+static void lag_member(int64_t watermark_ms, int64_t lag_ms, struct buf *to)
+{
+    if (watermark_ms > 0) {
+        json_int(to, "lag_ms", lag_ms);
+    } else {
+        json_str(to, "lag_ms", NULL);
+    }
+}
+
 static void prefix_list(struct admin *a, const char *rule, struct buf *to)
 {
     struct prefix_status p;
@@ -47,7 +57,7 @@ static void prefix_list(struct admin *a, const char *rule, struct buf *to)
         json_str(to, "prefix", p.prefix);
         json_time(to, "watermark", p.watermark_ms);
         json_int(to, "watermark_ms", p.watermark_ms);
-        json_int(to, "lag_ms", p.lag_ms);
+        lag_member(p.watermark_ms, p.lag_ms, to);
         json_time(to, "proven", p.proven_ms);
         json_str(to, "blocker", blockers[p.blocker]);
         json_str(to, "waits_for", p.waits_for[0] != '\0' ? p.waits_for : NULL);
@@ -104,7 +114,7 @@ void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
     json_int(to, "now_ms", engine_now_ms(a->options.engine));
     json_time(to, "watermark", lag.watermark_ms);
     json_int(to, "watermark_ms", lag.watermark_ms);
-    json_int(to, "lag_ms", lag.lag_ms);
+    lag_member(lag.watermark_ms, lag.lag_ms, to);
     json_time(to, "proven", lag.proven_ms);
     json_int(to, "proven_ms", lag.proven_ms);
     json_str(to, "proof", lag.proof);
@@ -147,7 +157,6 @@ static void lag_list(struct admin *a, struct buf *to)
 
 static void endpoint_list(struct admin *a, struct buf *to)
 {
-    static const char *const states[] = {"up", "outage", "denied"};
     struct engine *e = a->options.engine;
     const struct conf *conf = a->options.conf;
     json_open(to, "endpoints", '[');
@@ -159,7 +168,7 @@ static void endpoint_list(struct admin *a, struct buf *to)
         json_str(to, "name", endpoint->name);
         json_str(to, "url", endpoint->url);
         json_str(to, "state",
-                 store == NULL ? "unused" : states[sched_endpoint(engine_sched(e), store, &f)]);
+                 store == NULL ? "unused" : sched_endpoint_shown(engine_sched(e), store, &f));
         const char *granted = store != NULL ? store_congestion(store) : "";
         json_str(to, "congestion_wish", endpoint->congestion);
         json_str(to, "congestion", granted[0] != '\0' ? granted : NULL);
@@ -270,6 +279,7 @@ void command_status(struct admin *a, struct httpd_request *r)
     struct buf body = {0};
     json_open(&body, NULL, '{');
     version_members(a, &body);
+    json_time(&body, "started", a->started_ms);
     lag_list(a, &body);
     endpoint_list(a, &body);
     outbox_list(a, &body);
@@ -391,13 +401,25 @@ void command_wait(struct admin *a, struct httpd_request *r)
     engine_wait(a->options.engine, &what, wait_ended, w);
 }
 
+/* Whatever it was (a file that is not there, an address in use): nothing far away did not answer.
+ */
+static void refuse_reload(struct httpd_request *r, const struct fail *f, struct buf *body)
+{
+    unsigned status = proto_status(f->code);
+    json_open(body, NULL, '{');
+    json_fail(body, "error", f);
+    json_close(body, '}');
+    httpd_reply(r, status != 502 ? status : 409, NULL, buf_view(body));
+    buf_done(body);
+}
+
 void command_reload(struct admin *a, struct httpd_request *r)
 {
     struct fail f = {0};
     struct buf body = {0};
     int status = a->options.reload(a->options.reload_arg, &f);
     if (status != 0) {
-        reply_fail(r, &f);
+        refuse_reload(r, &f, &body);
         return;
     }
     buf_str(&body, "{\"done\":true}");

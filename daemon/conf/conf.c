@@ -159,6 +159,7 @@ static int check_endpoint(const struct schema_reader *r, const struct doc *node,
     }
     const struct doc *credentials = doc_get(node, "credentials");
     struct conf_keys keys;
+    e->credentials_line = (credentials != NULL ? credentials : node)->line;
     int status =
         conf_resolve_keys(r, credentials != NULL ? credentials : node, e->name, &e->written, &keys);
     if (status == 0) {

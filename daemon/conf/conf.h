@@ -59,8 +59,9 @@ struct conf_endpoint {
     enum conf_credentials credentials; /* default env */
     const char *credentials_name;      /* profile, env prefix or systemd credential */
     const char *credentials_file;
-    uint32_t connections;   /* lanes at most, over all paths; default 256, as memory allows */
-    const char *congestion; /* auto, or a congestion control of the kernel by name */
+    unsigned credentials_line; /* of the configuration: where they stand, else where it begins */
+    uint32_t connections;      /* lanes at most, over all paths; default 256, as memory allows */
+    const char *congestion;    /* auto, or a congestion control of the kernel by name */
     enum conf_http http;
     const char *check; /* auto, crc64nvme, crc32c, sha256, md5 */
     bool reupload_safe;
@@ -95,8 +96,9 @@ struct conf_queue {
     enum conf_credentials credentials; /* default: the endpoint's */
     const char *credentials_name;
     const char *credentials_file;
-    uint32_t receivers;     /* at most; default 4 */
-    uint64_t visibility_ms; /* messages in hand are hidden from others so long; default 1 min */
+    unsigned credentials_line; /* 0: it has none of its own */
+    uint32_t receivers;        /* at most; default 4 */
+    uint64_t visibility_ms;    /* messages in hand are hidden from others so long; default 1 min */
     struct conf_credentials_written written;
 };
 

@@ -30,6 +30,7 @@ static int resolve_keys(const struct schema_reader *r, const struct doc *node,
     struct conf_keys keys = {
         .kind = e->credentials, .name = e->credentials_name, .file = e->credentials_file};
     int status = written != NULL ? conf_resolve_keys(r, written, q->name, &q->written, &keys) : 0;
+    q->credentials_line = written != NULL ? written->line : 0;
     q->credentials = keys.kind;
     q->credentials_name = keys.name;
     q->credentials_file = keys.file;

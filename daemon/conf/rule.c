@@ -289,23 +289,37 @@ static int check_twice(const struct schema_reader *r, const struct doc *node,
     return 0;
 }
 
+static void add_fault(const struct schema_reader *r, struct rule_file *to, struct rule_fault ***end)
+{
+    struct rule_fault *fault = arena_alloc(r->a, sizeof(*fault));
+    *fault = (struct rule_fault){.fail = *r->f};
+    **end = fault;
+    *end = &fault->next;
+    to->fault_count++;
+}
+
 static int read_rules(const struct schema_reader *r, const struct doc *list, struct rule_file *ret)
 {
+    struct rule_fault **end = &ret->faults;
     ret->rules = arena_alloc(r->a, (list->count + 1) * sizeof(*ret->rules));
     ret->lines = arena_alloc(r->a, (list->count + 1) * sizeof(*ret->lines));
     for (size_t i = 0; i < list->count; i++) {
-        struct rule *rule = &ret->rules[i];
-        ret->lines[i] = list->items[i].line;
+        struct rule *rule = &ret->rules[ret->count];
+        ret->lines[ret->count] = list->items[i].line;
         int status = schema_read(r, rule_schema, &list->items[i], rule);
         if (status == 0) {
             status = check_twice(r, &list->items[i], ret, rule);
         }
-        if (status != 0) {
-            return status;
+        if (status == 0) {
+            ret->count++;
+        } else {
+            add_fault(r, ret, &end);
         }
-        ret->count++;
     }
-    return 0;
+    if (ret->faults != NULL) {
+        *r->f = ret->faults->fail;
+    }
+    return ret->faults != NULL ? REPL_EBADINPUT : 0;
 }
 
 static int read_root(const struct schema_reader *r, const struct doc *root, struct rule_file *ret)
@@ -318,9 +332,9 @@ static int read_root(const struct schema_reader *r, const struct doc *root, stru
         return REPL_EBADINPUT;
     }
     int status = read_rules(r, list, &rules);
-    if (status == 0) {
-        *ret = rules;
-    }
+    *ret = status == 0
+               ? rules
+               : (struct rule_file){.faults = rules.faults, .fault_count = rules.fault_count};
     return status;
 }
 

@@ -85,11 +85,19 @@ void rule_init(struct rule *rule, struct arena *a);
 void rule_place_print(const struct rule_place *place, struct buf *to);
 int rule_place_parse(struct span text, struct arena *a, struct rule_place *ret, struct fail *f);
 
-/* A rule file: `rules:` with a list. Errors carry file:line. */
+struct rule_fault {
+    struct rule_fault *next; /* NULL: the last one */
+    struct fail fail;
+};
+
+/* A rule file: `rules:` with a list. Errors carry file:line. When entries of the list are wrong the
+ * failure is that of the first, `faults` has the first of each, and nothing else is filled in. */
 struct rule_file {
     struct rule *rules;
     unsigned *lines; /* where each begins; 0 in JSON */
     size_t count;
+    struct rule_fault *faults;
+    size_t fault_count;
 };
 int rule_file_parse(struct span text, const char *file, struct arena *a, struct rule_file *ret,
                     struct fail *f);

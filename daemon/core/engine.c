@@ -39,10 +39,27 @@ struct engine_op *engine_op_new(struct engine *e, struct store *store)
     return o;
 }
 
+void engine_heard(struct engine *e, struct store *store, const struct store_op *op)
+{
+    if (e->sched != NULL && engine_store(e, store->name) == store) {
+        sched_heard(e->sched, store, op);
+    }
+}
+
+static void op_done(struct store_op *op)
+{
+    struct engine_op *o = op->arg;
+    op->arg = o->arg;
+    engine_heard(o->engine, o->store, op);
+    o->done(op);
+}
+
 void engine_op_submit(struct engine_op *o, store_done_fn *done, void *arg)
 {
-    o->op.done = done;
-    o->op.arg = arg;
+    o->done = done;
+    o->arg = arg;
+    o->op.done = op_done;
+    o->op.arg = o;
     o->op.arena = &o->arena;
     store_submit(o->store, &o->op);
 }

@@ -64,6 +64,10 @@ void engine_append(struct engine *e, const struct change *changes, size_t count,
 typedef void engine_done_fn(void *arg, int status, const struct fail *f);
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg);
+/* Tries on the real buckets what engine_rule_put() would, and changes nothing; done at once or
+ * later.
+ */
+void engine_rule_try(struct engine *e, const struct rule *rule, engine_done_fn *done, void *arg);
 /* What engine_rule_put() would refuse whatever other rules there are: an endpoint that is not
  * configured, other places than the rule of this name has. */
 int engine_rule_check(struct engine *e, const struct rule *rule, struct fail *f);
@@ -76,6 +80,11 @@ const struct rule *engine_rule_find(struct engine *e, const char *name);
 int engine_unknown_rule(struct engine *e, const char *name, struct fail *f);
 int engine_unknown_endpoint(struct engine *e, const char *name, struct fail *f);
 int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
+/* Of a body in quarantine; id 0: of any. Any thread. */
+int engine_unknown_body(struct span feed, uint64_t id, struct fail *f);
+
+/* Warnings about keys that the configuration names and that can be looked for without starting. */
+void engine_check_creds(const struct conf *conf, struct conf_files *found);
 
 struct outbox_status {
     const char *name;  /* valid until the next turn */

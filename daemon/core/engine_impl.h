@@ -174,6 +174,8 @@ struct engine_op {
     void *owner;
     struct store_op op;
     struct arena arena;
+    store_done_fn *done;
+    void *arg;
 };
 
 struct engine_wait {
@@ -265,6 +267,8 @@ struct engine_rule *engine_rule_by_name(struct engine *e, const char *name);
 struct engine_op *engine_op_new(struct engine *e, struct store *store);
 void engine_op_submit(struct engine_op *o, store_done_fn *done, void *arg);
 void engine_op_free(struct engine_op *o);
+/* An answer to a request that is not a copy's: what the endpoint refuses is shown at once. */
+void engine_heard(struct engine *e, struct store *store, const struct store_op *op);
 
 /* engine_clock.c: the time of the engine is later than this. */
 void engine_clock_passed(struct engine *e, int64_t wall_ms);

@@ -153,9 +153,7 @@ static void drop_done(struct journal_call *call)
 {
     struct quarantine_call *c = CONTAINER_OF(call, struct quarantine_call, call);
     if (call->status == 0 && c->dropped == 0) {
-        call->status = fail_set(&call->fail, REPL_ENOTFOUND,
-                                "there is no such body in the quarantine of %s", c->feed);
-        fail_hint(&call->fail, "replctl feed show %s lists them", c->feed);
+        call->status = engine_unknown_body(span_str(c->feed), c->word.id, &call->fail);
     } else if (call->status == 0 && c->word.who.ptr != NULL) {
         LOG_NOTICE(c->engine->log, ENGINE_SUBJECT,
                    "%s: %" PRIu64 " of its quarantine are dropped by %.*s: %.*s", c->feed,

@@ -396,6 +396,15 @@ static bool is_worth_a_trial(const struct engine_rule *r, const struct rule *rul
            (rule->deletes == RULE_DELETES_MARKER && r->rule.deletes != RULE_DELETES_MARKER);
 }
 
+void engine_rule_try(struct engine *e, const struct rule *rule, engine_done_fn *done, void *arg)
+{
+    if (is_worth_a_trial(engine_rule_by_name(e, rule->name), rule)) {
+        engine_preflight(e, rule, done, arg);
+    } else {
+        engine_done_later(e, done, arg, 0, NULL);
+    }
+}
+
 void engine_rule_put(struct engine *e, const struct rule *rule, bool no_preflight,
                      engine_done_fn *done, void *arg)
 {

@@ -239,6 +239,12 @@ static void host_news(void *arg)
     engine_lag_soon(ef->engine);
 }
 
+static void host_heard(void *arg, struct store *store, const struct store_op *op)
+{
+    const struct engine_feed *ef = arg;
+    engine_heard(ef->engine, store, op);
+}
+
 static bool host_takes(void *arg, struct span key)
 {
     const struct engine_rule *r = rule_of(arg);
@@ -264,6 +270,7 @@ static struct scan_host host_of(struct engine_feed *ef)
                               .rate = host_rate,
                               .now_ms = host_now_ms,
                               .news = host_news,
+                              .heard = host_heard,
                               .takes = host_takes,
                               .map = host_map};
 }

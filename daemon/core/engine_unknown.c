@@ -3,6 +3,8 @@
 
 #include "daemon/base/near.h"
 
+#include <inttypes.h>
+
 int engine_unknown_rule(struct engine *e, const char *name, struct fail *f)
 {
     const struct rule *const *rules;
@@ -41,5 +43,23 @@ int engine_unknown_feed(struct engine *e, const char *name, struct fail *f)
     }
     fail_set(f, REPL_ENOTFOUND, "there is no feed \"%.80s\"", name);
     near_hint(&near, "replctl feed list shows what there is", f);
+    return REPL_ENOTFOUND;
+}
+
+int engine_unknown_body(struct span feed, uint64_t id, struct fail *f)
+{
+    if (id == 0) {
+        fail_set(f, REPL_ENOTFOUND, "nothing is in the quarantine of %.*s", SPAN_ARG(feed));
+        fail_hint(f, "replctl feed list shows how much each feed has");
+        return REPL_ENOTFOUND;
+    }
+    fail_set(f, REPL_ENOTFOUND,
+             "there is no body %" PRIu64 " in the quarantine of %.*s: it never was, or it was "
+             "replayed or dropped",
+             id, SPAN_ARG(feed));
+    fail_hint(f,
+              "replctl feed show %.*s lists those that are there and what was dropped; replctl "
+              "feed list shows all feeds",
+              SPAN_ARG(feed));
     return REPL_ENOTFOUND;
 }

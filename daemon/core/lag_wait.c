@@ -32,6 +32,11 @@ static void refuse_prefix(struct engine_wait *w)
     end_wait(w, &f);
 }
 
+static bool is_to_come(const struct engine_wait *w)
+{
+    return w->until_ms > engine_now_ms(w->engine);
+}
+
 /* The watermark, or that of the prefix, against the time that is waited for; true: said why. */
 static bool watermark_is_missing(const struct engine_wait *w, struct rule_lag *lag)
 {
@@ -39,22 +44,34 @@ static bool watermark_is_missing(const struct engine_wait *w, struct rule_lag *l
     struct engine_rule *r = engine_rule_by_name(e, w->rule);
     const struct engine_prefix *p = w->prefix != NULL ? engine_prefix_find(r, w->prefix) : NULL;
     int64_t ms = p != NULL ? p->watermark_ms : r->watermark_ms;
+    int64_t due_ms = is_to_come(w) ? engine_lag_due(e, r) : w->until_ms;
     lag->watermark_ms = ms;
-    engine_lag_text(r, p != NULL ? &p->oldest : &r->oldest, w->until_ms, lag);
+    engine_lag_text(r, p != NULL ? &p->oldest : &r->oldest, due_ms, lag);
     if (ms >= w->until_ms) {
         return false;
     }
-    if (lag->waits_for[0] == 0) {
-        snprintf(lag->waits_for, sizeof(lag->waits_for), "%s",
-                 w->until_ms > engine_now_ms(e) ? "that time is still to come"
-                                                : "its watermark is being worked out");
+    if (lag->waits_for[0] == 0 && !is_to_come(w)) {
+        snprintf(lag->waits_for, sizeof(lag->waits_for), "its watermark is being worked out");
     }
     return true;
 }
 
+/* Whatever else there is: nobody can be there before that time is. */
+static void say_to_come(const struct engine_wait *w, const char *besides, struct fail *f)
+{
+    char until[32], now[32];
+    time_iso(w->until_ms, until);
+    time_iso(engine_now_ms(w->engine), now);
+    fail_set(f, UV_ETIMEDOUT, "%s is still to come, it is %s on repld's host%s%s", until, now,
+             besides[0] != 0 ? "; besides, the rule waits: " : "", besides);
+}
+
 static void say_what_is_missing(const struct engine_wait *w, struct rule_lag *lag, struct fail *f)
 {
-    if (w->proven) {
+    if (is_to_come(w)) {
+        (void)watermark_is_missing(w, lag);
+        say_to_come(w, lag->waits_for, f);
+    } else if (w->proven) {
         fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not proven so far yet: %s", w->rule, lag->proof);
     } else if (watermark_is_missing(w, lag)) {
         fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not there yet: %s", w->rule, lag->waits_for);

@@ -71,6 +71,7 @@ static void checked(struct store_op *op)
     if (scan_ended(s)) {
         return;
     }
+    scan_heard(s, s->from, op);
     if (op->fail.code != 0 && op->fail.code != REPL_ENOKEY) {
         scan_failed(s, &op->fail);
         scan_wake_in(s, scan_retry_ms(s, s->failures++));

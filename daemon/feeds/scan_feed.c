@@ -72,6 +72,13 @@ void scan_failed(struct scan *s, const struct fail *f)
     s->host.news(s->host.arg);
 }
 
+void scan_heard(const struct scan *s, struct store *store, const struct store_op *op)
+{
+    if (s->host.heard != NULL) {
+        s->host.heard(s->host.arg, store, op);
+    }
+}
+
 void scan_is_well(struct scan *s)
 {
     struct feed_status *status = &s->feed.status;

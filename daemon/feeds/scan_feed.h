@@ -82,6 +82,8 @@ struct scan_host {
     uint64_t (*rate)(void *arg); /* requests to the source a second, at this hour; 0 = no limit */
     int64_t (*now_ms)(void *arg);
     void (*news)(void *arg);
+    /* An answer of one of the two stores, for what people are shown of it. NULL: nobody is. */
+    void (*heard)(void *arg, struct store *store, const struct store_op *op);
     bool (*takes)(void *arg, struct span key);
     struct span (*map)(void *arg, struct span key, struct arena *a);
 };
@@ -116,7 +118,8 @@ struct scan_report {
     size_t listings;
     int64_t next_ms; /* when the next pass is due; 0 = none, or not here */
     char doubt[160]; /* why the last listing could not be believed */
-    char waits[160]; /* why the present one stands still, or the next one will */
+    /* Why the present one stands still, or the next one will; what an endpoint refuses, too. */
+    char waits[440];
 };
 void scan_feed_report(const struct feed *feed, struct scan_report *ret);
 

@@ -148,6 +148,7 @@ void scan_count_ask(struct scan *s);
 uint64_t scan_retry_ms(struct scan *s, unsigned failures);
 void scan_failed(struct scan *s, const struct fail *f);
 void scan_is_well(struct scan *s);
+void scan_heard(const struct scan *s, struct store *store, const struct store_op *op);
 /* The cursor as it is once the page of `walk` (or NULL) is durable. */
 void scan_print_cursor(const struct scan *s, const struct walk *walk, struct buf *to);
 void scan_show(struct scan *s);  /* state → feed.status */

@@ -21,6 +21,7 @@ static void target_listed(struct store_op *op)
         s->to = NULL;
         return;
     }
+    scan_heard(s, s->to, op);
     if (op->fail.code != 0) {
         timer_start(&w->timer, scan_retry_ms(s, w->failures++));
         scan_failed(s, &op->fail);

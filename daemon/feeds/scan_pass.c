@@ -372,6 +372,7 @@ void scan_feed_report(const struct feed *feed, struct scan_report *ret)
     const struct scan *s = CONTAINER_OF((struct feed *)(uintptr_t)feed, struct scan, feed);
     const struct rule *rule = s->host.rule(s->host.arg);
     const char *waits = s->host.waits(s->host.arg);
+    const struct feed_status *status = &s->feed.status;
     *ret = (struct scan_report){.state = s->state,
                                 .ranges = s->walk_count,
                                 .listings = s->asking,
@@ -379,5 +380,9 @@ void scan_feed_report(const struct feed *feed, struct scan_report *ret)
     ret->totals = s->before;
     add_pass(&ret->totals, &s->state);
     snprintf(ret->doubt, sizeof(ret->doubt), "%s", s->doubt);
-    snprintf(ret->waits, sizeof(ret->waits), "%s", waits != NULL ? waits : "");
+    if (waits != NULL || status->state != FEED_DOWN) {
+        snprintf(ret->waits, sizeof(ret->waits), "%s", waits != NULL ? waits : "");
+    } else {
+        snprintf(ret->waits, sizeof(ret->waits), "tried again: %s", status->fail.text);
+    }
 }

@@ -171,6 +171,7 @@ static void source_listed(struct store_op *op)
         return;
     }
     w->step = WALK_START;
+    scan_heard(s, s->from, op);
     scan_kick(s);
     if (op->fail.code != 0) {
         walk_fail(w, &op->fail);

@@ -11,6 +11,8 @@
 #define SILENT_LIMIT_MS 60000  /* one that never answered */
 #define OUTAGE_LIMIT_MS 900000 /* one that did */
 
+#define BEFORE "migrate:before" /* what the journal counted when the job began */
+
 /* ---- the end ---- */
 
 static void engine_is_stopped(void *arg)
@@ -90,6 +92,9 @@ static int run_job_call(struct backend *b, struct journal_call *call)
         snprintf(name, sizeof(name), "scan:%" PRIu32, c->rule);
         status = b->ops->value_put(b, span_str(name), (struct span){0});
     }
+    if (status == 0 && c->complete) {
+        status = b->ops->value_put(b, span_str(BEFORE), (struct span){0});
+    }
     return status;
 }
 
@@ -148,12 +153,18 @@ static void take_progress(struct migrate *m, const struct rule_lag *lag)
     p->listing = lag->listing;
     p->listed = lag->listed;
     p->listed_bytes = lag->listed_bytes;
-    p->skipped = lag->listed_equal + lag->counts.skipped_objects - m->before.skipped_objects;
     p->copied = lag->counts.done_objects - m->before.done_objects;
+    p->earlier = m->begun.done_objects - m->before.done_objects;
     p->copied_bytes = lag->counts.done_bytes - m->before.done_bytes;
     p->failed = lag->counts.failed_objects;
     p->pending = lag->counts.pending_objects + lag->counts.backfill_objects;
     p->sent_bytes = lag->counts.sent_bytes - m->before.sent_bytes;
+    p->run_bytes = lag->counts.sent_bytes - m->begun.sent_bytes;
+    p->skipped = lag->listed_equal + lag->counts.skipped_objects - m->before.skipped_objects;
+    uint64_t others = p->copied + p->pending + p->failed;
+    uint64_t most = p->listed > others ? p->listed - others : 0;
+    p->skipped =
+        p->skipped < most ? p->skipped : most; /* what was copied is equal when listed anew */
 }
 
 /* An endpoint that takes no work ends the job after a while: nobody waits for it in vain. */
@@ -170,9 +181,10 @@ static void watch_endpoints(struct migrate *m, const struct rule_lag *lag)
         m->blocked_ms = now;
     }
     bool auth = fail_class(f->code) == FAIL_AUTH;
-    uint64_t limit = auth                                                 ? DENIED_LIMIT_MS
-                     : m->progress.copied == 0 && m->progress.listed == 0 ? SILENT_LIMIT_MS
-                                                                          : OUTAGE_LIMIT_MS;
+    uint64_t limit = auth ? DENIED_LIMIT_MS
+                     : m->progress.copied == m->progress.earlier && m->progress.listed == 0
+                         ? SILENT_LIMIT_MS
+                         : OUTAGE_LIMIT_MS;
     if (now - m->blocked_ms >= limit || (auth && lag->listing_fail.code == f->code)) {
         migrate_end(m, auth ? f->code : REPL_EUNREACHABLE, f);
     }
@@ -278,25 +290,138 @@ static int check_places(struct migrate *m, struct fail *f)
             return fail_set(f, REPL_EBADINPUT, "endpoint %.80s is not known", names[i]);
         }
     }
-    return rules_check_overlap(&m->rule, NULL, 0, &m->conf, f);
+    if (rules_check_overlap(&m->rule, NULL, 0, &m->conf, f) != 0) {
+        char hint[sizeof(f->hint)];
+        memcpy(hint, f->hint, sizeof(hint));
+        fail_set(f, REPL_ECONFLICT,
+                 "source and destination overlap in bucket %.200s, it would copy its copies",
+                 m->rule.source.bucket);
+        fail_hint(f, "%s", hint);
+        return f->code;
+    }
+    return 0;
 }
 
 /* An earlier run's rule goes on: its dead letters get another chance. */
+static void begin_rule(struct migrate *m)
+{
+    if (engine_rule_find(m->engine, m->rule.name) != NULL) {
+        engine_task_retry(m->engine, m->rule.name, (struct span){0}, failed_are_ready, m);
+    } else {
+        engine_rule_put(m->engine, &m->rule, false, rule_is_put, m);
+    }
+}
+
+struct before_call {
+    struct journal_call call;
+    struct migrate *migrate;
+    uint32_t rule; /* 0 = there is none yet */
+    struct rule_counts before, begun;
+};
+
+/* False: there is none, or an other program's. */
+static bool parse_before(struct span text, struct rule_counts *ret)
+{
+    char copy[128];
+    snprintf(copy, sizeof(copy), "%.*s", SPAN_ARG(text));
+    return sscanf(copy, "1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &ret->done_objects,
+                  &ret->done_bytes, &ret->skipped_objects, &ret->sent_bytes) == 4;
+}
+
+static int keep_before(struct backend *b, const struct rule_counts *c)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "1 %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, c->done_objects,
+             c->done_bytes, c->skipped_objects, c->sent_bytes);
+    return b->ops->value_put(b, span_str(BEFORE), span_str(text));
+}
+
+/* A job that was interrupted counts on from where it began; one that ended has left nothing. */
+static int run_before(struct backend *b, struct journal_call *call)
+{
+    struct before_call *c = CONTAINER_OF(call, struct before_call, call);
+    struct arena a;
+    struct span text = {0};
+    arena_init(&a);
+    int status = c->rule != 0 ? b->ops->counts(b, c->rule, &c->begun) : 0;
+    if (status == 0) {
+        status = b->ops->value_get(b, &a, span_str(BEFORE), &text);
+    }
+    bool goes_on = status == 0 && parse_before(text, &c->before);
+    if ((status == 0 || status == REPL_ENOTFOUND) && !goes_on) {
+        c->before = c->begun;
+        status = keep_before(b, &c->before);
+    }
+    arena_done(&a);
+    return status;
+}
+
+static void before_done(struct journal_call *call)
+{
+    struct before_call *c = CONTAINER_OF(call, struct before_call, call);
+    struct migrate *m = c->migrate;
+    m->asking = false;
+    m->before = c->before;
+    m->begun = c->begun;
+    if (m->stopping) {
+        stop_engine(m);
+    } else if (call->status != 0) {
+        migrate_end(m, call->status, &call->fail);
+    } else {
+        begin_rule(m);
+    }
+    mem_free(c);
+}
+
+static void ask_before(struct migrate *m)
+{
+    const struct rule *rule = engine_rule_find(m->engine, m->rule.name);
+    struct before_call *c = MEM_NEW(struct before_call);
+    c->migrate = m;
+    c->rule = rule != NULL ? rule->number : 0;
+    c->call.run = run_before;
+    c->call.done = before_done;
+    m->asking = true;
+    journal_submit(engine_journal(m->engine), &c->call);
+}
+
+static bool same_place(const struct rule_place *a, const struct rule_place *b)
+{
+    return strcmp(a->endpoint, b->endpoint) == 0 && strcmp(a->bucket, b->bucket) == 0 &&
+           strcmp(a->prefix, b->prefix) == 0;
+}
+
+/* A journal named by hand may be another job's. */
+static int check_journal(struct migrate *m, struct fail *f)
+{
+    const struct rule *old = engine_rule_find(m->engine, m->rule.name);
+    struct buf from = {0}, to = {0};
+    if (old == NULL || (same_place(&old->source, &m->rule.source) &&
+                        same_place(&old->destination, &m->rule.destination))) {
+        return 0;
+    }
+    rule_place_print(&old->source, &from);
+    rule_place_print(&old->destination, &to);
+    fail_set(f, REPL_ECONFLICT, "the journal %.100s is that of another job, from %.100s to %.100s",
+             m->conf.journal_path, buf_cstr(&from), buf_cstr(&to));
+    fail_hint(f, "name another one with --journal; without it each job has its own");
+    buf_done(&from);
+    buf_done(&to);
+    return f->code;
+}
+
 static void begin(struct migrate *m)
 {
-    struct rule_lag lag;
-    if (engine_lag(m->engine, m->rule.name, &lag) == 0) {
-        m->before = lag.counts;
-    }
+    struct fail f = {0};
     m->started_ms = loop_now_ms(m->loop);
     m->progress.listing = true;
     if (m->dry_run) {
         migrate_dry_start(m);
         timer_start(&m->poll, POLL_MS);
-    } else if (engine_rule_find(m->engine, m->rule.name) != NULL) {
-        engine_task_retry(m->engine, m->rule.name, (struct span){0}, failed_are_ready, m);
+    } else if (check_journal(m, &f) != 0) {
+        migrate_end(m, f.code, &f);
     } else {
-        engine_rule_put(m->engine, &m->rule, false, rule_is_put, m);
+        ask_before(m);
     }
 }
 

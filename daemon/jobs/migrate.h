@@ -26,20 +26,21 @@ struct migrate_options {
     void *make_store_arg;
 };
 
-/* Of this run; what is listed counts from the start of the listing, which may be an earlier run's.
- */
+/* Of the whole job: runs that were interrupted, and the one that goes on. */
 struct migrate_progress {
     bool listing;    /* the source's listing goes on */
     uint64_t listed; /* objects of the source that the filters let through */
     uint64_t listed_bytes;
     uint64_t skipped; /* equal at the destination already */
     uint64_t copied;
+    uint64_t earlier; /* of those, by earlier runs */
     uint64_t copied_bytes;
     uint64_t failed;
     uint64_t pending;
     uint64_t sent_bytes; /* on the wire, repeats included */
-    uint64_t elapsed_ms;
-    char failure[320]; /* of the first failed object or the endpoint that does not answer */
+    uint64_t run_bytes;  /* of those, in this run */
+    uint64_t elapsed_ms; /* of this run */
+    char failure[320];   /* of the first failed object or the endpoint that does not answer */
 };
 
 /* ended(arg, status, f): 0 = all that was listed is verified at the destination; REPL_EUNREACHABLE

@@ -18,7 +18,8 @@ struct migrate {
     uint64_t started_ms;
     uint64_t ended_ms;
     uint64_t blocked_ms;       /* monotonic, since when an endpoint takes no work; 0 = it does */
-    struct rule_counts before; /* what earlier runs did, by their journal */
+    struct rule_counts before; /* when the job began, which an earlier run may have done */
+    struct rule_counts begun;  /* when this run did */
     struct migrate_progress progress;
     bool asking; /* a journal call is under way */
     bool stopping;

@@ -207,6 +207,30 @@ events:
 """
 
 
+KEYS = "[default]\naws_access_key_id = A\naws_secret_access_key = hidden\n\n[profile half]\n" \
+       "aws_access_key_id = B\n"
+
+
+@pytest.mark.parametrize("profile,said", [
+    ("[nobody]", "there is no profile [nobody] in credentials file {file}, which has [default], [half]"),
+    ("half", "profile [half] of {file} lacks a usable key pair")])
+def test_check_config_looks_for_the_profile(tmp_path, profile, said):
+    conf, keys = tmp_path / "repld.yaml", tmp_path / "keys"
+    keys.write_text(KEYS)
+    said = f"warning: {conf}:{{line}}: credentials: {{what}}: {said.format(file=keys)}"
+    profile = profile.strip("[]")
+    for credentials, env in ((f"{{file: {keys}, profile: {profile}}}", {}),
+                             (f"{{profile: {profile}}}", {"AWS_SHARED_CREDENTIALS_FILE": str(keys)})):
+        conf.write_text(f"endpoints:\n  a:\n    url: https://x\n    credentials: {credentials}\n"
+                        "  b:\n    url: https://y\n    credentials: {file: " + str(keys) + "}\n"
+                        "queues:\n  q:\n    endpoint: b\n    url: https://sqs.r.amazonaws.com/1/q\n"
+                        f"    credentials: {credentials}\n")
+        done = command("repld", "--check-config", "--config", conf, env=env)
+        assert done.returncode == 0 and "hidden" not in done.stderr
+        assert done.stderr.splitlines() == [said.format(line=4, what='endpoint "a"'),
+                                            said.format(line=12, what='queue "q"')]
+
+
 def test_check_config_looks_at_the_files(tmp_path):
     conf = tmp_path / "files.yaml"
     conf.write_text(FILES.format(dir=tmp_path))
@@ -217,8 +241,9 @@ def test_check_config_looks_at_the_files(tmp_path):
     for line, key in ((5, "file"), (12, "file"), (15, "path"), (19, "file")):
         assert f"warning: {conf}:{line}: {key}: {tmp_path}/" in done.stderr
     assert "made.db" not in done.stderr
-    for name in ("ca.pem", "keys", "token", "there.db", "secret"):
+    for name in ("ca.pem", "token", "there.db", "secret"):
         (tmp_path / name).write_text("x")
+    (tmp_path / "keys").write_text(KEYS)
     conf.write_text(conf.read_text().replace(f"  certificate: {tmp_path}\n", ""))
     done = command("repld", "--check-config", "--config", conf)
     assert done.returncode == 0 and "good" in done.stdout and done.stderr == ""

@@ -1,5 +1,6 @@
 """One-shot migration: no daemon, verified, and the same command goes on after an interruption."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from lib import compare, servers
+from lib.process import wait_until
 from lib.repld import SLOW, WRAP, check_report, command, program, write_credentials
 from lib.world import MIB, PART
 
@@ -89,7 +91,7 @@ def test_prefix_into_itself_is_refused(local_migration):
     job.put("raw/1", b"x")
     job.destination, job.to_bucket = job.source, job.from_bucket
     done = job.run("--dry-run", prefix="raw/", to_prefix="raw/copy/", status=1)
-    assert "overlap" in done.stderr
+    assert "overlap" in done.stderr and "rule" not in done.stderr
     assert compare.keys_of(job.source, job.from_bucket) == ["raw/1"]
 
 
@@ -111,6 +113,41 @@ def test_goes_on_after_an_interruption(local_migration, noise, number):
     job.compare()
 
 
+def puts(server):
+    return server.stats()["requests"].get("PutObject", 0)
+
+
+def test_counts_are_those_of_the_whole_job(local_migration):
+    """A run that was stopped half way counts in the last one, in words and in JSON."""
+    job = local_migration
+    for index in range(300):
+        job.put(f"page/{index}", b"x" * 1000)
+    job.destination.fault("slow", op="PutObject", delay_ms=50, count=-1)
+    try:
+        asked = puts(job.destination)
+        running = job.start()
+        wait_until(lambda: puts(job.destination) > asked + 100, 60, "copies")
+        running.send_signal(signal.SIGTERM)
+        running.wait(60 * SLOW)
+    finally:
+        job.destination.clear_faults()
+    told = json.loads(job.run("--json").stdout.splitlines()[-1])
+    assert (told["listed_objects"], told["copied_objects"]) == (300, 300)
+    assert told["copied_bytes"] == 300000 and told["skipped_objects"] == 0
+    assert 0 < told["earlier_objects"] < 300
+    told = json.loads(job.run("--json").stdout.splitlines()[-1])  # that job has ended
+    assert (told["copied_objects"], told["skipped_objects"], told["earlier_objects"]) == (0, 300, 0)
+
+
+def test_journal_of_another_job_is_refused(local_migration):
+    job = local_migration
+    job.put("raw/1", b"x")
+    job.run(prefix="raw/", to_prefix="a/")
+    done = job.run(prefix="raw/", to_prefix="b/", status=1)
+    assert "migrate.db is that of another job" in done.stderr and "--journal" in done.stderr
+    assert "rule" not in done.stdout + done.stderr
+
+
 def test_destination_that_is_not_there(local_migration):
     job = local_migration
     job.put("k", b"x")
@@ -124,4 +161,4 @@ def test_bucket_that_is_not_there(local_migration):
     local_migration.to_bucket = "no-such-bucket-here"
     local_migration.put("k", b"x")
     done = local_migration.run(status=1)
-    assert "no-such-bucket-here" in done.stderr
+    assert "no-such-bucket-here" in done.stderr and "rule" not in done.stderr

@@ -101,7 +101,7 @@ void copy_compare_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
         c->outcome.source_gone = true;
-        copy_skip(c, "source object is gone");
+        copy_skip(c, "object is not at the source any more");
     } else {
         copy_again(c, o);
     }
@@ -230,7 +230,7 @@ void copy_first_bad(struct copy *c, struct copy_op *o)
     int code = o->op.fail.code;
     if (code == REPL_ENOKEY) {
         c->outcome.source_gone = true;
-        copy_skip(c, "source object is gone");
+        copy_skip(c, "object is not at the source any more");
     } else if (code == REPL_ECHANGED) {
         copy_restart(c, &o->op.fail, COPY_SOURCE);
     } else if (o->op.fail.http_status == 416 && !c->is_plain && o->attempts++ < 2) {

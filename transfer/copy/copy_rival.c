@@ -115,7 +115,7 @@ void copy_rival_check_bad(struct copy *c, struct copy_op *o)
 {
     if (o->op.fail.code == REPL_ENOKEY) {
         c->outcome.source_gone = true;
-        copy_skip(c, "source object is gone");
+        copy_skip(c, "object is not at the source any more");
     } else {
         copy_again(c, o);
     }

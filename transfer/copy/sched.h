@@ -66,6 +66,15 @@ void sched_forget(struct sched *s, const struct store *store);
 enum sched_endpoint_state { SCHED_UP, SCHED_OUTAGE, SCHED_DENIED };
 enum sched_endpoint_state sched_endpoint(const struct sched *s, const struct store *store,
                                          struct fail *ret_fail);
+/* How a request ended that no copy made (a listing, a trial of preflight). What is refused to it is
+ * shown and counted as down until it is granted, or has not been met again for ten minutes; copies
+ * are given out as before. */
+void sched_heard(struct sched *s, struct store *store, const struct store_op *op);
+/* For people: "up", "outage", "denied" with the failure, or "untried": nothing has come from it
+ * yet.
+ */
+const char *sched_endpoint_shown(const struct sched *s, const struct store *store,
+                                 struct fail *ret_fail);
 uint64_t sched_memory_used(const struct sched *s);
 size_t sched_count(const struct sched *s);
 

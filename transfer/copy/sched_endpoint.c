@@ -28,7 +28,7 @@ static void make_stats(struct endpoint *e)
         e->up = stat_get(e->sched->up, labels);
         e->throttled = stat_get(e->sched->throttled, labels);
         e->hedged_bytes = stat_get(e->sched->hedged_bytes, labels);
-        stat_put(e->up, 1);
+        endpoint_show_up(e);
     }
 }
 
@@ -67,6 +67,7 @@ static struct endpoint *endpoint_new(struct sched *s, struct store *store)
     valves_init(&e->valves, s);
     throttle_init(&e->throttle);
     timer_init(&e->probe_timer, s->o.loop, probe_due, e);
+    timer_init(&e->refusal_timer, s->o.loop, endpoint_refusal_is_old, e);
     list_push_back(&s->endpoints, &e->link);
     store->more = has_more;
     store->more_arg = s;
@@ -96,6 +97,7 @@ void endpoint_free(struct endpoint *e)
     list_remove(&e->link);
     e->store->more = NULL;
     timer_stop(&e->probe_timer);
+    timer_stop(&e->refusal_timer);
     if (e->probe != NULL) {
         e->probe->endpoint = NULL;
         store_cancel(e->store, &e->probe->op);
@@ -133,9 +135,7 @@ static void go_down(struct endpoint *e, enum sched_endpoint_state state, const s
     e->probe_delay_ms = state == SCHED_OUTAGE ? SCHED_OUTAGE_MS : SCHED_DENIED_MIN_MS;
     snprintf(e->probe_bucket, sizeof(e->probe_bucket), "%.*s", SPAN_ARG(op->bucket));
     timer_start(&e->probe_timer, e->probe_delay_ms);
-    if (e->up != NULL) {
-        stat_put(e->up, 0);
-    }
+    endpoint_show_up(e);
     log_down(e);
 }
 
@@ -146,9 +146,7 @@ static void go_up(struct endpoint *e)
     e->net_failures = 0;
     fail_clear(&e->fail);
     timer_stop(&e->probe_timer);
-    if (e->up != NULL) {
-        stat_put(e->up, 1);
-    }
+    endpoint_show_up(e);
     LOG_NOTICE(e->sched->o.log, "endpoint", "%s is back after %llu ms", e->name,
                (unsigned long long)(e->up_ms - e->down_ms));
     sched_pump_soon(e->sched);
@@ -156,18 +154,12 @@ static void go_up(struct endpoint *e)
 
 /* ---- probes ---- */
 
-static bool is_net_failure(int code)
-{
-    return code == REPL_ENET || code == REPL_EUNREACHABLE || code == REPL_ETIMEOUT ||
-           code == REPL_ETLS;
-}
-
 static bool is_good_probe(const struct endpoint *e, const struct fail *f)
 {
     if (f->code == REPL_ECANCELED) {
         return false;
     }
-    return e->state == SCHED_OUTAGE ? !is_net_failure(f->code) : f->code == 0;
+    return e->state == SCHED_OUTAGE ? !endpoint_is_silent(f->code) : f->code == 0;
 }
 
 static void probe_again(struct endpoint *e)
@@ -190,6 +182,7 @@ static void probe_done(struct store_op *op)
     if (e != NULL) {
         e->probe = NULL;
         count_result(e, op);
+        endpoint_heard(e, op);
         if (e->state != SCHED_UP && is_good_probe(e, &op->fail)) {
             e->probe_good_ms = loop_now_ms(e->sched->o.loop);
             go_up(e);
@@ -321,7 +314,8 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
 {
     int code = op->fail.code;
     count_result(e, op);
-    bool is_answer = code != REPL_ECANCELED && !is_net_failure(code);
+    bool is_answer = code != REPL_ECANCELED && !endpoint_is_silent(code);
+    endpoint_heard(e, op);
     if (is_answer && fail_class(code) != FAIL_THROTTLE) {
         was_served(e);
     }
@@ -332,7 +326,7 @@ bool endpoint_result(struct endpoint *e, const struct store_op *op)
     if (code == REPL_ECANCELED) {
         return true;
     }
-    if (is_net_failure(code)) {
+    if (endpoint_is_silent(code)) {
         return was_lost(e, op);
     }
     e->net_failures = 0;

@@ -155,6 +155,11 @@ struct endpoint {
     struct timer probe_timer;
     struct probe *probe; /* in flight */
     char probe_bucket[256];
+    bool has_answered;   /* to anybody */
+    unsigned lost;       /* in a row, of others than copies, without an answer */
+    struct fail refusal; /* what was refused to them and not granted since; for people alone */
+    enum store_op_kind refusal_kind;
+    struct timer refusal_timer;
     char seen_bucket[256]; /* answered with an object or a listing … */
     uint64_t seen_ms;      /* … then */
 
@@ -200,6 +205,12 @@ uint64_t endpoint_pause_ms(struct endpoint *e);
  * is slow must not fill the memory of the others. */
 bool endpoint_takes_body(const struct endpoint *e, const struct bodies *held, uint64_t bytes);
 void endpoint_started(struct endpoint *e);
+/* sched_heard.c */
+bool endpoint_is_silent(int code); /* a failure of the network: nothing answered */
+/* Any answer: a refusal that it shows to be over is forgotten. */
+void endpoint_heard(struct endpoint *e, const struct store_op *op);
+void endpoint_refusal_is_old(void *arg);
+void endpoint_show_up(const struct endpoint *e); /* in metrics */
 
 void sched_pull(struct endpoint *e);
 void sched_start(struct endpoint *at, struct copy_op *o);

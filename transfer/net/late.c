@@ -3,6 +3,8 @@
 #include "transfer/net/net_impl.h"
 #include "transfer/net/slow.h"
 
+#include <stdio.h>
+
 #define LANES_MAX 256
 
 #define STUCK_US   5000000 /* all bulk lanes of a path are given up … */
@@ -39,6 +41,12 @@ static size_t lanes_that(const struct path *p, bool (*is_meant)(const struct lan
     return n;
 }
 
+/* The others' pace is the limit of time that it did not keep. */
+static void say_timeout(const char *what, uint64_t waited_us, char to[128])
+{
+    snprintf(to, 128, "timeout after %.1f s: %s", (double)waited_us / 1e6, what);
+}
+
 static void give_up_lane(struct lane *l, const char *why)
 {
     struct net *n = l->net;
@@ -68,7 +76,10 @@ static void check_lanes(struct path *p)
         lanes[i]->slow_since_us = seen[i].since_us;
     }
     if (found >= 0) {
-        give_up_lane(lanes[found], "connection was far slower than the others");
+        char why[128];
+        say_timeout("the connection was far slower than the others",
+                    p->sampled_us - lanes[found]->slow_since_us, why);
+        give_up_lane(lanes[found], why);
     }
 }
 
@@ -86,7 +97,9 @@ static void check_stuck(struct path *p)
     for (size_t i = 0; i < n; i++) {
         const struct lane *l = lanes[i];
         if (l->stuck_us >= STUCK_US && l->stuck_us >= STUCK_RTTS * (uint64_t)l->seen.rtt_us) {
-            give_up_lane(lanes[i], "nothing was acknowledged on any connection");
+            char why[128];
+            say_timeout("nothing was acknowledged on any connection", l->stuck_us, why);
+            give_up_lane(lanes[i], why);
         }
     }
 }
@@ -189,9 +202,11 @@ static void check_answers(struct net *n)
         struct net_request *r = CONTAINER_OF(node, struct net_request, active);
         struct path *p = r->host->path;
         if (is_late(r, now_us)) {
+            char why[128];
             trace_late(p, now_us - r->sent_us);
             firstbyte_missed(&p->firstbyte, p->sample.rtt_us);
-            net_give_up(n, r, REPL_ETIMEOUT, "answer did not begin in time");
+            say_timeout("the answer did not begin", now_us - r->sent_us, why);
+            net_give_up(n, r, REPL_ETIMEOUT, why);
         }
     }
 }

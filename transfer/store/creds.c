@@ -1,5 +1,6 @@
 #include "transfer/store/creds.h"
 
+#include "daemon/base/buf.h"
 #include "daemon/base/mem.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 
 #define FILE_MAX_BYTES ((size_t)1024 * 1024)
+#define PROFILE_SHOWN  64
 
 void creds_wipe(struct creds *c)
 {
@@ -52,16 +54,30 @@ static int load_env(const struct creds_source *source, struct creds *c, struct f
 
 /* ---- files: [profile] and name = value ---- */
 
-static bool is_section(struct span line, const char *profile)
+/* The profile that the line begins; absent: it begins none. */
+static struct span section_of(struct span line)
 {
     if (line.len < 2 || line.ptr[0] != '[' || line.ptr[line.len - 1] != ']') {
-        return false;
+        return (struct span){0};
     }
     struct span name = span_trim(span_of(line.ptr + 1, line.len - 2));
-    if (span_starts_with(name, span_str("profile "))) {
-        name = span_trim(span_skip(name, 8));
+    bool is_long = span_starts_with(name, span_str("profile "));
+    return is_long ? span_trim(span_skip(name, 8)) : name;
+}
+
+static bool is_section(struct span line, const char *profile)
+{
+    struct span name = section_of(line);
+    return name.ptr != NULL && span_eq_str(name, profile);
+}
+
+static struct span next_line(struct span *text)
+{
+    struct span line = span_cut(text, '\n');
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
+        line.len--;
     }
-    return span_eq_str(name, profile);
+    return span_trim(line);
 }
 
 static bool take_setting(struct span line, struct creds *c)
@@ -87,11 +103,7 @@ static bool parse_file(struct span text, const char *profile, struct creds *c, b
     bool found = false;
     *ok = true;
     while (text.len > 0) {
-        struct span line = span_cut(&text, '\n');
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
-            line.len--;
-        }
-        line = span_trim(line);
+        struct span line = next_line(&text);
         if (line.len > 0 && line.ptr[0] == '[') {
             inside = is_section(line, profile);
             found = found || inside;
@@ -100,6 +112,29 @@ static bool parse_file(struct span text, const char *profile, struct creds *c, b
         }
     }
     return found;
+}
+
+/* "[a], [b]": names of sections, and nothing else of the file. */
+static void print_profiles(struct span text, struct buf *to)
+{
+    while (text.len > 0) {
+        struct span name = section_of(next_line(&text));
+        if (name.ptr != NULL && name.len <= PROFILE_SHOWN && span_is_utf8(name)) {
+            buf_printf(to, "%s[%.*s]", to->len > 0 ? ", " : "", SPAN_ARG(name));
+        }
+    }
+}
+
+static int refuse_profile(const char *path, const char *profile, struct span text, struct fail *f)
+{
+    struct buf names = {0};
+    print_profiles(text, &names);
+    fail_set(f, REPL_ECREDENTIALS,
+             "there is no profile [%.*s] in credentials file %.160s, which has %s", PROFILE_SHOWN,
+             profile, path, names.len > 0 ? buf_cstr(&names) : "none");
+    fail_hint(f, "add the section, or name another profile");
+    buf_done(&names);
+    return f->code;
 }
 
 static int read_file(const char *path, char **ret, size_t *ret_len, struct fail *f)
@@ -128,13 +163,11 @@ static int load_file(const char *path, const char *profile, struct creds *c, str
         return r;
     }
     bool found = parse_file(span_of(text, len), profile, c, &ok);
+    r = found ? 0 : refuse_profile(path, profile, span_of(text, len), f);
     OPENSSL_cleanse(text, len);
     mem_free(text);
     if (!found) {
-        fail_set(f, REPL_ECREDENTIALS, "there is no profile [%s] in credentials file %s", profile,
-                 path);
-        fail_hint(f, "add the section, or name another profile");
-        return f->code;
+        return r;
     }
     if (!ok || c->access_key[0] == '\0' || c->secret_key[0] == '\0') {
         fail_set(f, REPL_ECREDENTIALS, "profile [%s] of %s lacks a usable key pair", profile, path);

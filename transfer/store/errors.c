@@ -125,7 +125,7 @@ const char *errors_hint(int code, const char *server_code)
     case REPL_EDENIED:
         return "the key needs the right for this action on this bucket";
     case REPL_ENOBUCKET:
-        return "create the bucket or mend its name in the rule";
+        return "create the bucket, or mend its name";
     case REPL_ECREDENTIALS:
         return "renew the endpoint's credentials";
     case REPL_ESKEW:

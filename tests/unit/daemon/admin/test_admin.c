@@ -5,6 +5,7 @@
 #include "daemon/admin/proto.h"
 #include "tests/unit/support/engine_bench.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -232,7 +233,7 @@ static void test_explain_knows_what_became_of_a_key(void **state)
         "{\"name\":\"pages\",\"source\":\"near/src/\",\"destination\":\"far/dst/\"}");
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"gone\"}\n");
     json_decref(ask(x, PROTO_WAIT, "rule=pages&timeout_ms=20000", "", 200));
-    explained(x, "gone", "skipped", "source object is gone");
+    explained(x, "gone", "skipped", "object is not at the source any more");
     explained(x, "never", "unknown", "no feed has told of it");
 }
 
@@ -354,6 +355,8 @@ static void test_reload(void **state)
     assert_int_equal(x->reloads, 1);
     x->reload_status = REPL_EBADINPUT;
     refused(x, PROTO_RELOAD, NULL, "", 400, "c.yaml:1");
+    x->reload_status = -ENOENT; /* nothing that is far away */
+    refused(x, PROTO_RELOAD, NULL, "", 409, "c.yaml:1");
 }
 
 static void test_metrics_listener_follows_a_reload(void **state)

@@ -178,12 +178,38 @@ static void test_files(void **state)
     }
 }
 
+static void test_every_bad_entry_is_named(void **state)
+{
+    (void)state;
+    static const char text[] = "rules:\n  - {name: a, source: x, destination: z/w}\n"
+                               "  - {name: b, source: x/y, destination: z/w}\n"
+                               "  - {name: c, source: x/y, destination: z/w, priority: 500}\n"
+                               "  - {name: b, source: x/y, destination: z/w}\n";
+    static const char *const wanted[] = {"f.yaml:2: source", "f.yaml:4: priority",
+                                         "f.yaml:5: rule \"b\" stands here twice"};
+    struct arena a;
+    struct rule_file file = {0};
+    struct fail f = {0};
+    arena_init(&a);
+    assert_int_equal(rule_file_parse(span_str(text), "f.yaml", &a, &file, &f), REPL_EBADINPUT);
+    assert_int_equal(file.count, 0);
+    assert_int_equal(file.fault_count, 3);
+    const struct rule_fault *fault = file.faults;
+    for (size_t i = 0; i < 3; i++, fault = fault->next) {
+        assert_memory_equal(fault->fail.text, wanted[i], strlen(wanted[i]));
+    }
+    assert_null(fault);
+    assert_string_equal(f.text, file.faults->fail.text);
+    assert_non_null(strstr(f.hint, "overseas/crawl"));
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_bad_json),   cmocka_unit_test(test_members_one_by_one),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files),      cmocka_unit_test(test_every_bad_entry_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

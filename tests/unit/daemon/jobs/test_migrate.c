@@ -115,7 +115,9 @@ static void test_second_run_copies_only_what_changed(void **state)
     assert_int_equal(end(b, &j), 0);
     assert_int_equal(fake_count(b->far, STORE_PUT), before + 1);
     assert_int_equal(j.progress.listed, OBJECTS);
-    assert_int_equal(j.progress.copied, 1); /* the run's own figures */
+    assert_int_equal(j.progress.copied, 1); /* the first job had ended */
+    assert_int_equal(j.progress.skipped, OBJECTS - 1);
+    assert_int_equal(j.progress.earlier, 0);
     check_copied(b);
 }
 
@@ -148,7 +150,10 @@ static void test_stopped_job_goes_on(void **state)
     start(b, &j, false);
     assert_int_equal(end(b, &j), 0);
     check_copied(b);
-    assert_in_range(j.progress.copied, 1, OBJECTS - 1);
+    assert_int_equal(j.progress.copied, OBJECTS); /* of the whole job */
+    assert_int_equal(j.progress.skipped, 0);
+    assert_in_range(j.progress.earlier, first, OBJECTS - 1);
+    assert_in_range(j.progress.run_bytes, 1, j.progress.sent_bytes - 1);
     assert_in_range(fake_count(b->far, STORE_PUT), OBJECTS - 15, OBJECTS + 40);
 }
 
@@ -181,6 +186,8 @@ static void test_failed_object_is_named(void **state)
     start(b, &j, false);
     assert_int_equal(end(b, &j), 0);
     check_copied(b);
+    assert_int_equal(j.progress.copied, 1); /* the run before came to its end */
+    assert_int_equal(j.progress.skipped, OBJECTS - 1);
 }
 
 static void test_silent_endpoint_ends_it(void **state)

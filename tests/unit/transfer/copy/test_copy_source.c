@@ -34,7 +34,7 @@ static void gone_source_is_skipped(void **state)
     struct bench *b = bench_near_far();
     struct bench_job *j = bench_add(b, "a", COPY_OBJECT);
     bench_run_to(b, COPY_SKIPPED);
-    assert_string_equal(j->outcome.skip_reason, "source object is gone");
+    assert_string_equal(j->outcome.skip_reason, "object is not at the source any more");
     bench_free(b);
 }
 

@@ -165,6 +165,7 @@ static void stuck_connections_go_in_an_outage(void **state)
     assert_int_equal(b->ended, 1);
     assert_int_equal(b->closed, 1); /* what follows is sent over a new connection */
     assert_int_equal(stuck->fail.code, REPL_ETIMEOUT);
+    assert_non_null(strstr(stuck->fail.text, "timeout after 5.0 s: nothing was acknowledged"));
     assert_null(stuck->lane);
     assert_non_null(waits->lane);
 }
@@ -214,6 +215,8 @@ static void one_far_behind_its_peers_is_replaced(void **state)
     check_after(b, 200);
     assert_int_equal(b->ended, 1);
     assert_int_equal(b->requests[2].fail.code, REPL_ETIMEOUT);
+    assert_non_null(
+        strstr(b->requests[2].fail.text, "timeout after 5.1 s: the connection was far"));
 }
 
 /* 8 MiB each; an idle lane has done 8 MiB a second. */
@@ -280,6 +283,7 @@ static void only_a_late_read_is_given_up(void **state)
     check_after(b, 1);
     assert_int_equal(b->ended, 1);
     assert_int_equal(b->requests[1].fail.code, REPL_ETIMEOUT);
+    assert_non_null(strstr(b->requests[1].fail.text, "timeout after 1.0 s: the answer did not"));
 }
 
 int main(void)
