@@ -352,6 +352,11 @@ def rclone_program():
         return need("rclone")
 
 
+def rclone_environment():
+    """rclone 1.60 ends when AWS_CA_BUNDLE is set."""
+    return {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+
+
 def s5cmd_program():
     return go_program("s5cmd", "github.com/peak/s5cmd/v2@latest", "REPL_S5CMD")
 
