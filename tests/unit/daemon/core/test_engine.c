@@ -142,10 +142,11 @@ static void test_dead_letter_holds_watermark_until_dropped(void **state)
     assert_int_equal(lag.blocker, LAG_FAILED_TASK);
     assert_non_null(strstr(lag.waits_for, "bad"));
     assert_true(lag.lag_ms > 60000);
-    int status = 1;
-    engine_task_drop(b->engine, RULE, span_str("bad"), span_str("not wanted"), engine_bench_done_fn,
-                     &status);
-    assert_int_equal(engine_bench_wait(b, &status), 0);
+    struct engine_bench_word w = {.status = 1};
+    engine_task_drop(b->engine, RULE, span_str("bad"), span_str("not wanted"), engine_bench_word_fn,
+                     &w);
+    assert_int_equal(engine_bench_wait(b, &w.status), 0);
+    assert_int_equal(w.count, 1);
     lag = engine_bench_lag(b, RULE);
     assert_int_equal(lag.counts.failed_objects, 0);
     assert_true(lag.lag_ms < 3000);
@@ -156,11 +157,10 @@ static void test_dead_letter_is_retried(void **state)
     struct engine_bench *b = *state;
     make_dead_letter(b);
     fake_clear_faults(b->far);
-    int status = 1;
-    engine_task_retry(b->engine, RULE, (struct span){0}, engine_bench_done_fn, &status);
-    assert_int_equal(engine_bench_wait(b, &status), 0);
+    assert_int_equal(engine_bench_retry(b, RULE), 1);
     assert_true(engine_bench_settle(b, RULE, 5000));
     assert_true(engine_bench_has(b, "bad", "1"));
+    assert_int_equal(engine_bench_retry(b, RULE), 0);
 }
 
 static void test_outage_spends_no_attempts(void **state)
@@ -739,6 +739,23 @@ static void test_limit_follows_its_timetable(void **state)
     assert_int_equal(fake_objects(b->far, "dst"), 800);
 }
 
+/* More than the journal takes at a time. */
+static void test_many_dead_letters_are_retried(void **state)
+{
+    struct engine_bench *b = *state;
+    struct fake_fault refused = {.kind = STORE_PUT, .code = REPL_EREFUSED, .http_status = 400};
+    fake_fault(b->far, &refused);
+    write_many(b, "k", 2100);
+    for (int i = 0; engine_bench_lag(b, RULE).counts.failed_objects < 2100; i++) {
+        assert_true(i < 600);
+        loop_run_for(b->loop, 1000);
+    }
+    fake_clear_faults(b->far);
+    assert_int_equal(engine_bench_retry(b, RULE), 2100);
+    assert_true(engine_bench_settle(b, RULE, 60000));
+    assert_int_equal(fake_objects(b->far, "dst"), 2100);
+}
+
 /* A reload changes the limit of an endpoint without touching the work. */
 static void test_reload_changes_a_limit(void **state)
 {
@@ -807,6 +824,7 @@ int main(void)
         ENGINE_TEST(test_history_is_trimmed),
         ENGINE_TEST(test_fresh_work_passes_a_late_backlog),
         ENGINE_TEST(test_limit_follows_its_timetable),
+        ENGINE_TEST(test_many_dead_letters_are_retried),
         ENGINE_TEST(test_reload_changes_a_limit),
         ENGINE_TEST(test_setup_without_its_token),
     };
