@@ -44,10 +44,17 @@ int run_failures_list(struct cli *c, const struct cli_args *args)
 int run_failures_retry(struct cli *c, const struct cli_args *args)
 {
     struct buf query = {0};
+    json_t *answer = NULL;
     cli_query(&query, "rule", args->words[0]);
     cli_query(&query, "key", cli_args_get(args, "key"));
-    int code = cli_call(c, PROTO_FAILURES_RETRY, buf_cstr(&query), span_str(""), NULL,
-                        "will be tried again");
+    int code = cli_call(c, PROTO_FAILURES_RETRY, buf_cstr(&query), span_str(""), &answer, NULL);
+    long long count = cli_number(answer, "count");
+    if (answer != NULL && count == 0) {
+        puts("no failures: there is nothing to try again");
+    } else if (answer != NULL) {
+        printf("%lld %s will be tried again\n", count, count == 1 ? "object" : "objects");
+    }
+    json_decref(answer);
     buf_done(&query);
     return code;
 }

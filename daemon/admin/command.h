@@ -36,6 +36,8 @@ void later_fail(struct later *l, int status, const struct fail *f);
 void later_refuse(struct later *l, int status, struct buf *body);
 /* engine_done_fn: {"done": true} or the failure. */
 void later_done(void *arg, int status, const struct fail *f);
+/* engine_word_fn: the same with "count". */
+void later_word(void *arg, int status, const struct fail *f, uint64_t count);
 
 /* Answers now; *body is emptied. */
 void reply_json(struct httpd_request *r, struct buf *body);

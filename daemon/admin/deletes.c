@@ -66,21 +66,6 @@ void command_rule_deletes(struct admin *a, struct httpd_request *r)
     ask_submit(&p->ask, run);
 }
 
-static void word_is_kept(void *arg, int status, const struct fail *f, uint64_t count)
-{
-    struct later *l = arg;
-    struct buf body = {0};
-    if (status != 0) {
-        later_fail(l, status, f);
-        return;
-    }
-    json_open(&body, NULL, '{');
-    json_bool(&body, "done", true);
-    json_int(&body, "count", (int64_t)count);
-    json_close(&body, '}');
-    later_reply(l, &body);
-}
-
 void command_rule_deletes_confirm(struct admin *a, struct httpd_request *r)
 {
     const struct rule *rule = need_rule(a, r);
@@ -94,5 +79,5 @@ void command_rule_deletes_confirm(struct admin *a, struct httpd_request *r)
     }
     struct later *l = later_new(a, r, sizeof(*l));
     const char *name = arena_strdup(&l->arena, rule->name);
-    engine_held_word(a->options.engine, name, span_str(reason), word_is_kept, l);
+    engine_held_word(a->options.engine, name, span_str(reason), later_word, l);
 }

@@ -87,7 +87,7 @@ void command_failures_retry(struct admin *a, struct httpd_request *r)
     struct later *l = later_new(a, r, sizeof(*l));
     const char *name = arena_strdup(&l->arena, rule->name);
     struct span key = arena_span(&l->arena, span_str(httpd_query(r, "key")));
-    engine_task_retry(a->options.engine, name, key, later_done, l);
+    engine_task_retry(a->options.engine, name, key, later_word, l);
 }
 
 void command_failures_drop(struct admin *a, struct httpd_request *r)
@@ -102,5 +102,5 @@ void command_failures_drop(struct admin *a, struct httpd_request *r)
     const char *name = arena_strdup(&l->arena, rule->name);
     struct span key_copy = arena_span(&l->arena, span_str(key));
     struct span reason_copy = arena_span(&l->arena, span_str(reason));
-    engine_task_drop(a->options.engine, name, key_copy, reason_copy, later_done, l);
+    engine_task_drop(a->options.engine, name, key_copy, reason_copy, later_word, l);
 }

@@ -67,6 +67,21 @@ void later_done(void *arg, int status, const struct fail *f)
     later_reply(l, &body);
 }
 
+void later_word(void *arg, int status, const struct fail *f, uint64_t count)
+{
+    struct later *l = arg;
+    struct buf body = {0};
+    if (status != 0) {
+        later_fail(l, status, f);
+        return;
+    }
+    json_open(&body, NULL, '{');
+    json_bool(&body, "done", true);
+    json_int(&body, "count", (int64_t)count);
+    json_close(&body, '}');
+    later_reply(l, &body);
+}
+
 void reply_json(struct httpd_request *r, struct buf *body)
 {
     if (buf_error(body) != 0) {

@@ -56,7 +56,7 @@ enum proto_access {
     X(FAILURES, "GET", "/v1/failures", PROTO_GROUP, "failures list", "rule after_rule after_key",  \
       "", "changes that will not go by themselves")                                                \
     X(FAILURES_RETRY, "POST", "/v1/failures/retry", PROTO_GROUP, "failures retry", "rule key", "", \
-      "tries a failed change again, or all of the rule")                                           \
+      "tries a failed change again, or all of the rule; \"count\" of them")                        \
     X(FAILURES_DROP, "POST", "/v1/failures/drop", PROTO_GROUP, "failures drop", "rule key reason", \
       "", "gives a failed change up, on the record")                                               \
     X(UPLOADS, "GET", "/v1/uploads", PROTO_GROUP, "uploads", "after_rule after_key after_id", "",  \

@@ -255,14 +255,16 @@ const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, c
 /* The endpoint of the rule that takes no work now, and why (*f stays empty when it just does not
  * answer); valid until the next turn. NULL = none. */
 const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f);
-/* Dead letters: retry or drop; key absent = all of the rule (retry only). */
-void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
+/* An operator's word about `count` tasks. */
+typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+/* Dead letters: retry or drop; key absent = all of the rule, be it none (retry only).
+ * REPL_ENOTFOUND without such a rule, or where nothing failed with this key. */
+void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_word_fn *done,
                        void *arg);
 void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
-                      engine_done_fn *done, void *arg);
+                      engine_word_fn *done, void *arg);
 /* Deletes that the brake holds: reason absent, they go; else they are discarded, on the record.
- * `count` of them; REPL_ENOTFOUND without such a rule. */
-typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+ * REPL_ENOTFOUND without such a rule. */
 void engine_held_word(struct engine *e, const char *rule, struct span reason, engine_word_fn *done,
                       void *arg);
 struct store *engine_store(struct engine *e, const char *endpoint);

@@ -119,7 +119,8 @@ void engine_rule_delete(struct engine *e, const char *name, engine_done_fn *done
     if (e->stopping) {
         status = fail_set(&f, REPL_ECLOSED, "repld is stopping");
     } else if (r == NULL) {
-        status = engine_unknown_rule(e, name, &f);
+        engine_unknown_rule(e, name, &f);
+        status = REPL_ENOTFOUND;
     } else if (r->changing) {
         status = fail_set(&f, REPL_ECONFLICT, "rule %s is being changed right now", name);
         fail_hint(&f, "repeat it when that is done");

@@ -33,7 +33,8 @@ int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, str
 {
     const struct engine_rule *r = engine_rule_by_name(e, rule);
     if (r == NULL) {
-        return engine_unknown_rule(e, rule, f);
+        engine_unknown_rule(e, rule, f);
+        return REPL_ENOTFOUND;
     }
     const struct conf_endpoint *endpoint = conf_endpoint_find(e->conf, r->rule.source.endpoint);
     const struct conf_source *source = source_of(e->conf, &r->rule);
@@ -50,12 +51,17 @@ int engine_setup_plan(struct engine *e, const char *rule, struct setup *ret, str
     return 0;
 }
 
-static void end(struct setup_run *run, int status, const struct fail *f)
+static void free_run(struct setup_run *run)
 {
-    run->done(run->arg, status, f);
     arena_done(&run->arena);
     mem_free(run->rule);
     mem_free(run);
+}
+
+static void end(struct setup_run *run, int status, const struct fail *f)
+{
+    run->done(run->arg, status, f);
+    free_run(run);
 }
 
 /* The plan as it is now: the configuration may have changed between two answers. */
@@ -136,19 +142,17 @@ static void is_read(struct store_op *op)
     engine_op_submit(put, is_put, put);
 }
 
-static void read_configuration(struct setup_run *run)
+static void read_configuration(struct setup_run *run, const struct setup *s)
 {
-    struct setup s;
-    if (plan_again(run, &s)) {
-        struct engine_op *o = new_op(run, &s, STORE_GET_NOTIFICATION);
-        engine_op_submit(o, is_read, o);
-    }
+    struct engine_op *o = new_op(run, s, STORE_GET_NOTIFICATION);
+    engine_op_submit(o, is_read, o);
 }
 
 static void topic_is_made(struct store_op *op)
 {
     struct engine_op *o = op->arg;
     struct setup_run *run = o->owner;
+    struct setup s;
     struct span arn;
     struct fail f = {0};
     explicit_bzero((char *)(uintptr_t)op->body.ptr, op->body.len);
@@ -162,25 +166,24 @@ static void topic_is_made(struct store_op *op)
         return;
     }
     run->arn = arn.ptr;
-    read_configuration(run);
+    if (plan_again(run, &s)) {
+        read_configuration(run, &s);
+    }
 }
 
-static void make_topic(struct setup_run *run)
+static void make_topic(struct setup_run *run, const struct setup *s)
 {
-    struct setup s;
     struct buf form = {0};
     struct fail f = {0};
     char token[WEBHOOK_TOKEN_MAX + 1] = "";
-    if (!plan_again(run, &s)) {
+    if (webhook_token_first(&s->source->token, token, &f) != 0) {
+        engine_done_later(run->engine, run->done, run->arg, f.code, &f);
+        free_run(run);
         return;
     }
-    if (webhook_token_first(&s.source->token, token, &f) != 0) {
-        end(run, f.code, &f);
-        return;
-    }
-    setup_topic_form(&s, token[0] != '\0' ? token : NULL, &form);
+    setup_topic_form(s, token[0] != '\0' ? token : NULL, &form);
     explicit_bzero(token, sizeof(token));
-    struct engine_op *o = new_op(run, &s, STORE_CREATE_TOPIC);
+    struct engine_op *o = new_op(run, s, STORE_CREATE_TOPIC);
     o->op.bucket = span_of("", 0);
     o->op.body = arena_span(&o->arena, buf_view(&form));
     explicit_bzero(form.data, form.cap);
@@ -237,9 +240,12 @@ void engine_setup_apply(struct engine *e, const struct engine_setup *what, engin
     buf_done(&url);
     run->done = done;
     run->arg = arg;
+    s.sender = run->sender;
+    s.arn = run->arn;
+    s.hook_url = run->hook_url;
     if (has_topic) {
-        make_topic(run);
+        make_topic(run, &s);
     } else {
-        read_configuration(run);
+        read_configuration(run, &s);
     }
 }

@@ -12,8 +12,9 @@ struct task_call {
     struct span reason;
     struct arena arena;
     int64_t now_ms;
-    uint64_t count;
-    engine_done_fn *done;
+    uint64_t count; /* of the page … */
+    uint64_t total; /* … and of all */
+    engine_word_fn *done;
     void *arg;
 };
 
@@ -26,6 +27,7 @@ static int run_retry(struct backend *b, struct journal_call *call)
 static int run_drop(struct backend *b, struct journal_call *call)
 {
     struct task_call *c = CONTAINER_OF(call, struct task_call, call);
+    c->count = 1;
     return b->ops->task_drop(b, c->rule, c->key, c->reason, c->now_ms);
 }
 
@@ -42,7 +44,7 @@ static void end_call(struct task_call *c)
         fail_set(&c->call.fail, REPL_ENOTFOUND, "nothing failed with this key");
         fail_hint(&c->call.fail, "replctl failures list shows what did");
     }
-    c->done(c->arg, c->call.status, &c->call.fail);
+    c->done(c->arg, c->call.status, &c->call.fail, c->total);
     arena_done(&c->arena);
     mem_free(c);
 }
@@ -50,6 +52,7 @@ static void end_call(struct task_call *c)
 static void retry_done(struct journal_call *call)
 {
     struct task_call *c = CONTAINER_OF(call, struct task_call, call);
+    c->total += call->status == 0 ? c->count : 0;
     if (call->status == 0 && c->count == RETRY_ROWS && !c->engine->stopping) {
         journal_submit(c->engine->journal, call); /* another page */
         return;
@@ -60,20 +63,35 @@ static void retry_done(struct journal_call *call)
 static void drop_done(struct journal_call *call)
 {
     struct task_call *c = CONTAINER_OF(call, struct task_call, call);
+    c->total = call->status == 0 ? c->count : 0;
     c->engine->uploads_swept_ms = 0; /* it may leave an upload behind */
     engine_uploads_soon(c->engine);
     end_call(c);
 }
 
+struct refusal {
+    engine_word_fn *done;
+    void *arg;
+};
+
+static void refuse(void *arg, int status, const struct fail *f)
+{
+    struct refusal *r = arg;
+    r->done(r->arg, status, f, 0);
+    mem_free(r);
+}
+
 static struct task_call *new_call(struct engine *e, const char *rule, struct span key,
-                                  engine_done_fn *done, void *arg)
+                                  engine_word_fn *done, void *arg)
 {
     struct engine_rule *r = engine_rule_by_name(e, rule);
     struct fail f;
     if (r == NULL || e->stopping) {
         int status = r == NULL ? engine_unknown_rule(e, rule, &f)
                                : fail_set(&f, REPL_ECLOSED, "repld is stopping");
-        engine_done_later(e, done, arg, status, &f);
+        struct refusal *refusal = MEM_NEW(struct refusal);
+        *refusal = (struct refusal){.done = done, .arg = arg};
+        engine_done_later(e, refuse, refusal, status, &f);
         return NULL;
     }
     struct task_call *c = MEM_NEW(struct task_call);
@@ -87,7 +105,7 @@ static struct task_call *new_call(struct engine *e, const char *rule, struct spa
     return c;
 }
 
-void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_done_fn *done,
+void engine_task_retry(struct engine *e, const char *rule, struct span key, engine_word_fn *done,
                        void *arg)
 {
     struct task_call *c = new_call(e, rule, key, done, arg);
@@ -99,7 +117,7 @@ void engine_task_retry(struct engine *e, const char *rule, struct span key, engi
 }
 
 void engine_task_drop(struct engine *e, const char *rule, struct span key, struct span reason,
-                      engine_done_fn *done, void *arg)
+                      engine_word_fn *done, void *arg)
 {
     struct task_call *c = new_call(e, rule, key, done, arg);
     if (c != NULL) {

@@ -27,7 +27,7 @@ static void schedule(struct httpd *h)
     }
 }
 
-static unsigned connection_count(const struct httpd *h)
+unsigned httpd_connection_count(const struct httpd *h)
 {
     return MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
 }
@@ -37,13 +37,13 @@ static unsigned connection_count(const struct httpd *h)
 static void run(void *arg)
 {
     struct httpd *h = arg;
-    unsigned before = connection_count(h);
+    unsigned before = httpd_connection_count(h);
     MHD_run(h->mhd);
     httpd_connections_settle(h);
-    if (connection_count(h) < before) {
+    if (httpd_connection_count(h) < before) {
         deferred_call(&h->pump);
     }
-    if (h->newer != NULL && connection_count(h) == 0) {
+    if (h->newer != NULL && httpd_connection_count(h) == 0) {
         deferred_call(&h->gone);
     }
     schedule(h);

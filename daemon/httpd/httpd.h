@@ -4,9 +4,10 @@
  * from the loop; handlers and callbacks run outside of libmicrohttpd and may do anything,
  * httpd_close() included.
  *
- * Bounded: connections (the rest waits in the kernel), 32 KiB for a head, the body, all bodies
- * together, idle time, and three idle times for a whole request. HEAD goes to the handlers of GET.
- * A request that nobody answers keeps its connection, unless httpd_on_gone() was called. */
+ * Bounded: connections (beyond three quarters of them each answer ends its own, beyond all of them
+ * one waits in the kernel), 32 KiB for a head, the body, all bodies together, idle time, and three
+ * idle times for a whole request. HEAD goes to the handlers of GET. A request that nobody answers
+ * keeps its connection, unless httpd_on_gone() was called. */
 #ifndef REPL_HTTPD_HTTPD_H
 #define REPL_HTTPD_HTTPD_H
 

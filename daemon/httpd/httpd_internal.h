@@ -79,6 +79,7 @@ void httpd_connection_notify(void *cls, struct MHD_Connection *connection, void 
                              enum MHD_ConnectionNotificationCode code);
 
 void httpd_connections_init(struct httpd *h);
+unsigned httpd_connection_count(const struct httpd *h); /* now open */
 /* To be called after each run of libmicrohttpd. */
 void httpd_connections_settle(struct httpd *h);
 /* The client is to send a request from now on, or has sent it whole. */

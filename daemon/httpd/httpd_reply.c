@@ -52,6 +52,14 @@ static struct MHD_Response *response_of(char *data, size_t len)
     return MHD_create_response_from_buffer_with_free_callback(len, data, mem_free);
 }
 
+/* Near the limit nobody keeps a connection: senders that open one for each event, and leave them
+ * open, would keep others waiting until the idle time is over. */
+static bool is_crowded(const struct httpd *h)
+{
+    unsigned most = h->options.connections_max;
+    return httpd_connection_count(h) > most - most / 4;
+}
+
 void httpd_response_head(const struct httpd_request *r, struct MHD_Response *response,
                          const char *content_type)
 {
@@ -62,7 +70,7 @@ void httpd_response_head(const struct httpd_request *r, struct MHD_Response *res
         snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
     }
-    if (r->server != NULL && r->server->newer != NULL) {
+    if (r->server != NULL && (r->server->newer != NULL || is_crowded(r->server))) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
 }

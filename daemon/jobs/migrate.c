@@ -233,9 +233,10 @@ static void rule_is_put(void *arg, int status, const struct fail *f)
     }
 }
 
-static void failed_are_ready(void *arg, int status, const struct fail *f)
+static void failed_are_ready(void *arg, int status, const struct fail *f, uint64_t count)
 {
     struct migrate *m = arg;
+    (void)count;
     if (status != 0) {
         migrate_end(m, status, f);
     } else if (!m->stopping) {

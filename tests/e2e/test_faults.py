@@ -135,9 +135,12 @@ def test_permanent_failure_is_named_and_holds_the_watermark(faulty):
     assert faulty.repld.ctl("wait", "rule", "--until", "now", "--timeout", "1",
                             check=False).returncode == 1
     faulty.destination.clear_faults()
-    faulty.repld.ctl("failures", "retry", "rule")
+    retried = faulty.repld.ctl("failures", "retry", "rule").stdout
+    assert retried == "1 object will be tried again\n"
     faulty.settle()
     assert faulty.at_destination("bad") == b"x"
+    retried = faulty.repld.ctl("failures", "retry", "rule").stdout
+    assert retried == "no failures: there is nothing to try again\n"
 
 
 @pytest.fixture

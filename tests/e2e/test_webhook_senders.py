@@ -2,7 +2,9 @@
 
 import json
 import os
+import pathlib
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +14,7 @@ from lib.process import free_port
 from lib.webhook import Hook
 from lib.world import make_world
 
-MANY = int(os.environ.get("REPL_MANY", 4000 if os.environ.get("REPL_ALL") == "1" else 2000))
+MANY = 10000 if os.environ.get("REPL_ALL") == "1" else 2000
 
 
 @pytest.fixture
@@ -49,11 +51,39 @@ def write_and_delete(world, count, kills=0):
         list(pool.map(delete, range(0, count, 5)))
 
 
-def assert_settles(world, rclone, count):
+def connections_to(port):
+    """How many are open on this host."""
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+class Pusher:
+    """RGW 16 may never learn that a push was refused, when that comes at once (ceph PR 57632): then
+    it pushes nothing any more, has no connection, and only a restart helps."""
+
+    def __init__(self, rgw, world, hook):
+        self.rgw, self.world, self.hook = rgw, world, hook
+        self.busy = time.monotonic()
+
+    def look(self):
+        if connections_to(self.hook.port) > 0 or \
+                self.world.repld.metric("repl_rule_pending_objects", rule="rule") > 0:
+            self.busy = time.monotonic()
+        elif time.monotonic() - self.busy > 30:
+            self.rgw.restart_gateway()
+            self.busy = time.monotonic()
+
+
+def assert_settles(world, rclone, count, look=lambda: None):
     left = count - -(-count // 5)
-    world.repld.wait_for(lambda: len(world.destination_keys()) == left, f"{left} objects", 900)
+
+    def has_come():
+        look()
+        return len(world.destination_keys()) == left
+
+    world.repld.wait_for(has_come, f"{left} objects", 300)
     world.repld.wait_for(
-        lambda: world.repld.metric("repl_rule_pending_objects", rule="rule") == 0, "no work", 120)
+        lambda: world.repld.metric("repl_rule_pending_objects", rule="rule") == 0, "no work", 60)
     compare.rclone_check(rclone, world.source, world.from_bucket, world.destination,
                          world.to_bucket)
 
@@ -77,11 +107,11 @@ def test_rgw_pushes_in_the_request(on_rgw, hook, rgw, rclone):
 
 
 @pytest.mark.slow
-def test_rgw_keeps_what_was_not_accepted(on_rgw, rclone):
+def test_rgw_keeps_what_was_not_accepted(on_rgw, rclone, rgw, hook):
     """Persistent, as `feed setup --apply` makes it; the daemon is killed twice meanwhile."""
     on_rgw.repld.ctl("feed", "setup", "rule", "--for", "rgw", "--apply")
     write_and_delete(on_rgw, MANY, kills=2)
-    assert_settles(on_rgw, rclone, MANY)
+    assert_settles(on_rgw, rclone, MANY, Pusher(rgw, on_rgw, hook).look)
 
 
 def test_setup_leaves_other_entries_alone(on_rgw, hook, rgw):

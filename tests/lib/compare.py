@@ -6,7 +6,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from .repld import MARKER
-from .servers import s3_client
+from .servers import rclone_environment, s3_client
 
 RESERVED = "_repl/"  # ours, at bucket level
 HEADERS = ("ContentType", "ContentEncoding", "ContentLanguage", "ContentDisposition",
@@ -85,6 +85,7 @@ def rclone_check(rclone, source, source_path, destination, destination_path):
         for server in (source, destination):
             if server.ca_file:
                 args += ["--ca-cert", server.ca_file]
-        done = subprocess.run(args, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(args, capture_output=True, text=True, timeout=600,
+                              env=rclone_environment())
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stderr

@@ -98,8 +98,7 @@ class Mover:
         raise NotImplementedError
 
     def environment(self, job):
-        # rclone 1.60 ends when this is set.
-        return {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+        return servers.rclone_environment()
 
     def run(self, job, place=HERE, limit_s=600):
         """Raises StartError when the program fails."""

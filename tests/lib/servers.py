@@ -236,12 +236,21 @@ rgw_dynamic_resharding = false
         run("radosgw-admin", "--conf", self.conf, "-n", "client.rgw", "user", "create", "--uid",
             "tests", "--display-name", "tests", "--access-key", self.access_key, "--secret-key",
             self.secret_key)
-        port = free_port()
-        self.url = f"http://{self.place.address}:{port}"
-        gateway = self.spawn(
-            "radosgw", "radosgw", "--conf", self.conf, "-f", "-n", "client.rgw",
-            f"--rgw_frontends=beast endpoint={self.place.address}:{port}")
-        gateway.wait_ready(lambda: http_status(self.url), timeout_s=90)
+        self.url = f"http://{self.place.address}:{free_port()}"
+        self._spawn_gateway()
+
+    def _spawn_gateway(self):
+        address = self.url.removeprefix("http://")
+        self._gateway = self.spawn("radosgw", "radosgw", "--conf", self.conf, "-f", "-n",
+                                   "client.rgw", f"--rgw_frontends=beast endpoint={address}")
+        self._gateway.wait_ready(lambda: http_status(self.url), timeout_s=90)
+
+    def restart_gateway(self):
+        """Where it was; what it has stored stays."""
+        self._gateway.stop()
+        self._processes.remove(self._gateway)
+        with self.place.entered():
+            self._spawn_gateway()
 
 
 def make_certificates(folder, address="127.0.0.1"):
@@ -350,6 +359,11 @@ def rclone_program():
         return go_program("rclone", "github.com/rclone/rclone@latest", "REPL_RCLONE")
     except Missing:
         return need("rclone")
+
+
+def rclone_environment():
+    """rclone 1.60 ends when AWS_CA_BUNDLE is set."""
+    return {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
 
 
 def s5cmd_program():

@@ -273,3 +273,18 @@ int engine_bench_tear_down(void **state)
     mem_free(*state);
     return 0;
 }
+
+void engine_bench_word_fn(void *arg, int status, const struct fail *f, uint64_t count)
+{
+    struct engine_bench_word *w = arg;
+    (void)f;
+    *w = (struct engine_bench_word){.status = status, .count = count};
+}
+
+uint64_t engine_bench_retry(struct engine_bench *b, const char *rule)
+{
+    struct engine_bench_word w = {.status = 1};
+    engine_task_retry(b->engine, rule, (struct span){0}, engine_bench_word_fn, &w);
+    assert_int_equal(engine_bench_wait(b, &w.status), 0);
+    return w.count;
+}

@@ -50,6 +50,14 @@ bool engine_bench_settle(struct engine_bench *b, const char *rule, uint64_t limi
 /* For callbacks that only have to come: sets *(int *)arg to the status, which starts as 1. */
 void engine_bench_done_fn(void *arg, int status, const struct fail *f);
 int engine_bench_wait(struct engine_bench *b, const int *status);
+/* The same for engine_word_fn. */
+struct engine_bench_word {
+    int status; /* starts as 1 */
+    uint64_t count;
+};
+void engine_bench_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
+/* All that failed of the rule is tried again; how many. */
+uint64_t engine_bench_retry(struct engine_bench *b, const char *rule);
 
 /* Fixture of tests that begin with an engine that runs and has
  * engine_bench_rule(ENGINE_BENCH_RULE): *state is the bench. */

@@ -305,6 +305,30 @@ static void test_apply(void **state)
     refused(x, PROTO_RULES, "rule=pages", "", 404, "no rule");
 }
 
+static long long tried_again(struct fixture *x, const char *query)
+{
+    json_t *root = ask(x, PROTO_FAILURES_RETRY, query, "", 200);
+    long long count = json_integer_value(json_object_get(root, "count"));
+    assert_true(json_is_true(json_object_get(root, "done")));
+    json_decref(root);
+    return count;
+}
+
+/* The engine tries three times, with seconds in between, before it gives up. */
+static void wait_for_failure(struct fixture *x, const char *key)
+{
+    uint64_t limit_ms = loop_now_ms(x->bench.loop) + 60000;
+    json_t *root = ask(x, PROTO_FAILURES, "rule=pages", "", 200);
+    while (json_array_size(json_object_get(root, "failures")) == 0) {
+        assert_true(loop_now_ms(x->bench.loop) < limit_ms);
+        json_decref(root);
+        root = ask(x, PROTO_FAILURES, "rule=pages", "", 200);
+    }
+    json_t *row = json_array_get(json_object_get(root, "failures"), 0);
+    assert_string_equal(text_of(row, "key"), key);
+    json_decref(root);
+}
+
 static void test_failures(void **state)
 {
     struct fixture *x = *state;
@@ -314,20 +338,15 @@ static void test_failures(void **state)
         .kind = STORE_PUT, .key = "bad", .code = REPL_EREFUSED, .http_status = 400};
     fake_fault(x->bench.far, &fault);
     say(x, PROTO_APPEND, NULL, "{\"bucket\":\"src\",\"key\":\"bad\"}\n");
-    /* The engine tries three times, with seconds in between, before it gives up. */
-    uint64_t limit_ms = loop_now_ms(x->bench.loop) + 60000;
-    json_t *root = ask(x, PROTO_FAILURES, "rule=pages", "", 200);
-    while (json_array_size(json_object_get(root, "failures")) == 0) {
-        assert_true(loop_now_ms(x->bench.loop) < limit_ms);
-        json_decref(root);
-        root = ask(x, PROTO_FAILURES, "rule=pages", "", 200);
-    }
-    json_t *row = json_array_get(json_object_get(root, "failures"), 0);
-    assert_string_equal(text_of(row, "key"), "bad");
-    json_decref(root);
+    assert_int_equal(tried_again(x, "rule=pages"), 0);
+    wait_for_failure(x, "bad");
+    assert_int_equal(tried_again(x, "rule=pages"), 1);
+    wait_for_failure(x, "bad");
+    assert_int_equal(tried_again(x, "rule=pages&key=bad"), 1);
+    wait_for_failure(x, "bad");
     refused(x, PROTO_FAILURES_DROP, "rule=pages&key=bad", "", 400, "reason");
     say(x, PROTO_FAILURES_DROP, "rule=pages&key=bad&reason=known", "");
-    root = ask(x, PROTO_FAILURES, NULL, "", 200);
+    json_t *root = ask(x, PROTO_FAILURES, NULL, "", 200);
     assert_int_equal(json_array_size(json_object_get(root, "failures")), 0);
     json_decref(root);
     explained(x, "bad", "dropped", "dropped by an operator: known");

@@ -91,23 +91,10 @@ static void remove_some(struct engine_bench *b, int count, enum change_kind kind
     assert_int_equal(engine_bench_wait(b, &status), 0);
 }
 
-struct word {
-    int status;
-    uint64_t count;
-};
-
-static void word_kept(void *arg, int status, const struct fail *f, uint64_t count)
-{
-    struct word *w = arg;
-    (void)f;
-    w->status = status;
-    w->count = count;
-}
-
 static uint64_t say(struct engine_bench *b, const char *reason)
 {
-    struct word w = {.status = 1};
-    engine_held_word(b->engine, RULE, span_str(reason), word_kept, &w);
+    struct engine_bench_word w = {.status = 1};
+    engine_held_word(b->engine, RULE, span_str(reason), engine_bench_word_fn, &w);
     assert_int_equal(engine_bench_wait(b, &w.status), 0);
     return w.count;
 }

@@ -30,10 +30,11 @@ static void test_dead_letter_holds_watermark_until_dropped(void **state)
     assert_int_equal(lag.blocker, LAG_FAILED_TASK);
     assert_non_null(strstr(lag.waits_for, "bad"));
     assert_true(lag.lag_ms > 60000);
-    int status = 1;
+    struct engine_bench_word w = {.status = 1};
     engine_task_drop(b->engine, ENGINE_BENCH_RULE, span_str("bad"), span_str("not wanted"),
-                     engine_bench_done_fn, &status);
-    assert_int_equal(engine_bench_wait(b, &status), 0);
+                     engine_bench_word_fn, &w);
+    assert_int_equal(engine_bench_wait(b, &w.status), 0);
+    assert_int_equal(w.count, 1);
     lag = engine_bench_lag(b, ENGINE_BENCH_RULE);
     assert_int_equal(lag.counts.failed_objects, 0);
     assert_true(lag.lag_ms < 3000);
@@ -44,12 +45,31 @@ static void test_dead_letter_is_retried(void **state)
     struct engine_bench *b = *state;
     make_dead_letter(b);
     fake_clear_faults(b->far);
-    int status = 1;
-    engine_task_retry(b->engine, ENGINE_BENCH_RULE, (struct span){0}, engine_bench_done_fn,
-                      &status);
-    assert_int_equal(engine_bench_wait(b, &status), 0);
+    assert_int_equal(engine_bench_retry(b, ENGINE_BENCH_RULE), 1);
     assert_true(engine_bench_settle(b, ENGINE_BENCH_RULE, 5000));
     assert_true(engine_bench_has(b, "bad", "1"));
+    assert_int_equal(engine_bench_retry(b, ENGINE_BENCH_RULE), 0);
+}
+
+/* More than the journal takes at a time. */
+static void test_many_dead_letters_are_retried(void **state)
+{
+    struct engine_bench *b = *state;
+    struct fake_fault refused = {.kind = STORE_PUT, .code = REPL_EREFUSED, .http_status = 400};
+    fake_fault(b->far, &refused);
+    for (int i = 0; i < 2100; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        engine_bench_write(b, key, "1");
+    }
+    for (int i = 0; engine_bench_lag(b, ENGINE_BENCH_RULE).counts.failed_objects < 2100; i++) {
+        assert_true(i < 600);
+        loop_run_for(b->loop, 1000);
+    }
+    fake_clear_faults(b->far);
+    assert_int_equal(engine_bench_retry(b, ENGINE_BENCH_RULE), 2100);
+    assert_true(engine_bench_settle(b, ENGINE_BENCH_RULE, 60000));
+    assert_int_equal(fake_objects(b->far, "dst"), 2100);
 }
 
 static void test_outage_spends_no_attempts(void **state)
@@ -147,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ENGINE_BENCH_TEST(test_dead_letter_holds_watermark_until_dropped),
         ENGINE_BENCH_TEST(test_dead_letter_is_retried),
+        ENGINE_BENCH_TEST(test_many_dead_letters_are_retried),
         ENGINE_BENCH_TEST(test_outage_spends_no_attempts),
         ENGINE_BENCH_TEST(test_denied_endpoint_drains_nothing),
         ENGINE_BENCH_TEST(test_outage_of_one_rule_leaves_others_alone),

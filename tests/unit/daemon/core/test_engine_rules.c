@@ -204,6 +204,22 @@ static void test_preflight_finds_the_check(void **state)
     assert_int_equal(far->features.check, STORE_CHECK_AUTO);
 }
 
+/* Refused before anything is asked of the source: the callback comes later all the same. */
+static void test_setup_without_its_token(void **state)
+{
+    struct engine_bench *b = *state;
+    struct conf_source source = {
+        .name = "s", .endpoint = "near", .path = "/s", .token = {.file = "/nowhere/token"}};
+    struct engine_setup what = {.rule = ENGINE_BENCH_RULE, .sender = SETUP_RGW};
+    int status = 1;
+    b->conf.webhook = (struct conf_webhook){
+        .url = "http://repld.example:8443", .sources = &source, .source_count = 1};
+    engine_setup_apply(b->engine, &what, engine_bench_done_fn, &status);
+    assert_int_equal(status, 1);
+    assert_int_equal(engine_bench_wait(b, &status), REPL_ECREDENTIALS);
+    b->conf.webhook = (struct conf_webhook){0};
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +231,7 @@ int main(void)
         ENGINE_BENCH_TEST(test_existing_objects_that_failed_are_told),
         ENGINE_BENCH_TEST(test_reload),
         ENGINE_BENCH_TEST(test_reload_moves_an_endpoint),
+        ENGINE_BENCH_TEST(test_setup_without_its_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

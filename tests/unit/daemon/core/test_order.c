@@ -237,10 +237,7 @@ static bool is_at_rest(struct world *w)
     for (int i = 0; i < 1 + (w->kind == WORLD_TWO_WAY); i++) {
         struct rule_lag lag = engine_bench_lag(&w->b, names[i]);
         if (lag.counts.failed_objects > 0) {
-            int status = 1;
-            engine_task_retry(w->b.engine, names[i], (struct span){0}, engine_bench_done_fn,
-                              &status);
-            engine_bench_wait(&w->b, &status);
+            engine_bench_retry(&w->b, names[i]);
         }
         if (!lag.known || lag.counts.pending_objects + lag.counts.failed_objects > 0) {
             return false;

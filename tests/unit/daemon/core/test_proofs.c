@@ -300,10 +300,8 @@ static void disturb(struct world *w)
 
 static void retry_failed(struct world *w)
 {
-    int status = 1;
     if (engine_bench_lag(&w->b, RULE).counts.failed_objects > 0) {
-        engine_task_retry(w->b.engine, RULE, (struct span){0}, engine_bench_done_fn, &status);
-        engine_bench_wait(&w->b, &status);
+        engine_bench_retry(&w->b, RULE);
     }
 }
 

@@ -302,9 +302,7 @@ static void settle(struct world *w)
         check_world(w);
         engine_lag(w->b.engine, RULE, &lag);
         if (lag.counts.failed_objects > 0) {
-            int status = 1;
-            engine_task_retry(w->b.engine, RULE, (struct span){0}, engine_bench_done_fn, &status);
-            assert_int_equal(engine_bench_wait(&w->b, &status), 0);
+            engine_bench_retry(&w->b, RULE);
         } else if (lag.counts.pending_objects == 0 && fake_uploads(w->b.far) == 0) {
             return;
         }

@@ -262,6 +262,27 @@ static void test_connections_are_limited(void **state)
     client_close(&other[2]);
 }
 
+/* Clients that stay when they have their answer keep nobody out: only the first three may. */
+static void test_near_the_limit_connections_are_not_kept(void **state)
+{
+    struct fixture *fx = *state;
+    struct httpd_options options = options_of(fx);
+    struct client stay[12];
+    httpd_close(fx->server);
+    options.connections_max = 4;
+    open_with(fx, &options);
+    for (unsigned i = 0; i < 12; i++) {
+        client_open(&stay[i], fx->loop, httpd_address(fx->server));
+        assert_int_equal(client_ask(&stay[i], "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+        assert_int_equal(client_has(&stay[i], "Connection: close"), i >= 3);
+    }
+    for (unsigned i = 0; i < 12; i++) {
+        client_turn(&stay[i]);
+        assert_int_equal(stay[i].is_eof, i >= 3);
+        client_close(&stay[i]);
+    }
+}
+
 static void test_idle_connection_is_closed(void **state)
 {
     struct fixture *fx = *state;
@@ -370,6 +391,7 @@ int main(void)
         TEST(head_of_request_is_limited),
         TEST(damaged_requests),
         TEST(connections_are_limited),
+        TEST(near_the_limit_connections_are_not_kept),
         TEST(idle_connection_is_closed),
         TEST(half_a_request_does_not_block_others),
         TEST(trickling_request_is_cut_off),
