@@ -98,21 +98,9 @@ PAIRS = {
 }
 
 
-def pytest_collection_modifyitems(config, items):
-    """Slow tests go first: nobody waits for one in the end. REPL_PAIRS, names with commas: all but
-    the smoke tests run on these pairs only."""
+def pytest_collection_modifyitems(items):
+    """Slow tests go first: nobody waits for one in the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    wanted = os.environ.get("REPL_PAIRS")
-    if wanted is None:
-        return
-    kept, left = [], []
-    for item in items:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        is_wanted = params.get("pair") in (None, *wanted.split(",")) or \
-            item.get_closest_marker("smoke")
-        (kept if is_wanted else left).append(item)
-    items[:] = kept
-    config.hook.pytest_deselected(items=left)
 
 
 def pytest_runtest_logreport(report):

@@ -5,12 +5,10 @@
 
 #include <stdio.h>
 
-#define PAGE_ROWS       4 /* aborted at a time */
-#define LOOK_EVERY_MS   5000
-#define SWEEP_EVERY_MS  600000
-#define SWEEP_ROWS      500
-#define BEGUN_SLACK_MS  2000   /* servers count in whole seconds */
-#define FOUND_WITHIN_MS 900000 /* Create was sent so long after it was intended at most */
+#define PAGE_ROWS      4 /* aborted at a time */
+#define LOOK_EVERY_MS  5000
+#define SWEEP_EVERY_MS 600000
+#define SWEEP_ROWS     500
 
 /* ---- one abort ---- */
 
@@ -143,8 +141,7 @@ static bool may_be_ours(const struct abort_job *j, const struct store_upload *u)
 {
     int64_t begun_ms = loop_wall_ms(j->engine->loop) - u->age_ms;
     return span_eq(u->key, j->upload.dest_key) &&
-           begun_ms >= j->upload.created_ms - BEGUN_SLACK_MS &&
-           begun_ms <= j->upload.intended_ms + FOUND_WITHIN_MS;
+           copy_may_have_begun(begun_ms, j->upload.created_ms, j->upload.intended_ms);
 }
 
 static void find_stray(struct abort_job *j);

@@ -36,6 +36,7 @@ static void add_upload(struct engine_work *w, struct copy_job *job)
     job->upload_intended = u->state == UPLOAD_INTENDED;
     job->upload_completing = u->state == UPLOAD_COMPLETING;
     job->upload_created_ms = u->created_ms;
+    job->upload_intended_ms = u->intended_ms;
     job->upload_etag = u->source_etag;
     job->upload_version = u->source_version;
     job->upload_mtime_ms = u->source_mtime_ms;

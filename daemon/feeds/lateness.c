@@ -93,14 +93,9 @@ static int64_t worst_of_day(const struct lateness *l, int64_t now_ms)
     return worst;
 }
 
-int64_t lateness_margin(const struct lateness *l, int64_t now_ms)
-{
-    return l->canary ? worst_of_day(l, now_ms) : l->late_ms;
-}
-
 int64_t lateness_usual(const struct lateness *l, int64_t now_ms)
 {
-    return lateness_margin(l, now_ms) + (l->canary ? 2 * LATENESS_CANARY_MS : 0);
+    return l->canary ? worst_of_day(l, now_ms) + 2 * LATENESS_CANARY_MS : l->late_ms;
 }
 
 static bool is_deaf(const struct lateness *l, int64_t now_ms)

@@ -58,8 +58,6 @@ void lateness_canary(struct lateness *l, int64_t event_ms, int64_t now_ms);
 /* Everything up to this moment has come; 0 = not known yet. May go back when a change proves it
  * wrong. */
 int64_t lateness_through(const struct lateness *l, int64_t now_ms);
-/* What is taken off: a body that came at some time can hold changes that are so much older. */
-int64_t lateness_margin(const struct lateness *l, int64_t now_ms);
 /* How far behind now through() usually is. */
 int64_t lateness_usual(const struct lateness *l, int64_t now_ms);
 /* Why through() stands still, as a sentence; "" = it moves. */

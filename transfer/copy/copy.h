@@ -57,10 +57,11 @@ struct copy_job {
 
     /* An upload to go on with; upload_id absent = none. */
     struct span upload_id;
-    bool upload_completing; /* Complete was sent in an earlier life: ask, do not assume */
-    bool upload_intended;   /* Create may have been sent in an earlier life */
-    int64_t upload_created_ms;
-    struct span upload_etag; /* the source version it was made from */
+    bool upload_completing;     /* Complete was sent in an earlier life: ask, do not assume */
+    bool upload_intended;       /* Create may have been sent in an earlier life */
+    int64_t upload_created_ms;  /* … first, and … */
+    int64_t upload_intended_ms; /* … last */
+    struct span upload_etag;    /* the source version it was made from */
     struct span upload_version;
     int64_t upload_mtime_ms;
     int64_t upload_read_ms;
@@ -79,6 +80,10 @@ enum copy_record_kind {
     COPY_ABANDONED,       /* must be aborted, by the owner, until the server says it is gone;
                            * without upload_id: whatever a Create without an answer makes */
 };
+
+/* Whether one of the Creates without an answer that were intended from first_ms to last_ms can have
+ * made an upload that was begun at begun_ms; Unix milliseconds. */
+bool copy_may_have_begun(int64_t begun_ms, int64_t first_ms, int64_t last_ms);
 
 struct copy_record {
     enum copy_record_kind kind;

@@ -193,7 +193,9 @@ struct copy {
     uint32_t next_part; /* no part before it is left to send */
     uint64_t bytes_done;
     unsigned create_attempts;
-    int64_t intended_ms;           /* wall time of the intention */
+    int64_t intended_ms;           /* wall time of the first Create that has no answer … */
+    int64_t intended_last_ms;      /* … and of the last one … */
+    uint64_t intended_at_ms;       /* … which is monotonic time */
     struct store_upload *intended; /* found, to be looked at */
     size_t intended_count;
     uint32_t verify_at;
@@ -227,6 +229,10 @@ void copy_fill(struct copy_op *o);
 void copy_result(struct copy_op *o);
 void copy_committed(struct copy *c, int status);
 void copy_cancel(struct copy *c);
+/* A Create that comes to leave long after its intention, as after an outage: would be taken for
+ * another's when its answer is lost. Frees it, and it comes again with a new intention. */
+bool copy_create_is_late(const struct copy_op *o);
+void copy_create_anew(struct copy_op *o);
 /* Nothing in flight, nothing to write: it may be stopped without losing work. */
 bool copy_is_idle(const struct copy *c);
 /* Gives up bodies that are read but not on their way; they are read again later. */

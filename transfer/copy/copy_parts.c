@@ -1,6 +1,8 @@
 /* An object in parts: Create, and every part read and sent. */
 #include "transfer/copy/copy_impl.h"
 
+#define INTENTION_MAX_MS 10000 /* its owner waits a minute for what a Create makes */
+
 uint64_t copy_part_length(const struct copy *c, uint32_t index)
 {
     return plan_part_length(c->source.size, c->plan.part_size, index);
@@ -34,10 +36,26 @@ void copy_parts_alloc(struct copy *c)
 
 void copy_create(struct copy *c)
 {
+    c->intended_last_ms = loop_wall_ms(sched_loop(c));
+    c->intended_at_ms = loop_now_ms(sched_loop(c));
     if (c->intended_ms == 0) { /* or an earlier one has no answer, and may be found still */
-        c->intended_ms = loop_wall_ms(sched_loop(c));
+        c->intended_ms = c->intended_last_ms;
     }
     copy_note(c, COPY_UPLOAD_INTENDED, 0);
+}
+
+bool copy_create_is_late(const struct copy_op *o)
+{
+    return o->step == STEP_CREATE &&
+           loop_now_ms(sched_loop(o->copy)) - o->copy->intended_at_ms > INTENTION_MAX_MS;
+}
+
+void copy_create_anew(struct copy_op *o)
+{
+    struct copy *c = o->copy;
+    copy_op_free(o);
+    copy_create(c);
+    copy_settle(c);
 }
 
 void copy_create_fill(struct copy *c, struct copy_op *o)

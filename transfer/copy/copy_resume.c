@@ -2,7 +2,8 @@
  * intention of one. */
 #include "transfer/copy/copy_impl.h"
 
-#define BEGUN_SLACK_MS 2000 /* servers count in whole seconds */
+#define BEGUN_SLACK_MS  2000   /* servers count in whole seconds */
+#define BEGUN_WITHIN_MS 900000 /* of the intention: a server may be late with a Create */
 
 static void take_upload(struct copy *c)
 {
@@ -188,11 +189,19 @@ void copy_find_fill(struct copy *c, struct copy_op *o)
     copy_fill_dest(c, &o->op, STORE_LIST_UPLOADS);
 }
 
+bool copy_may_have_begun(int64_t begun_ms, int64_t first_ms, int64_t last_ms)
+{
+    return begun_ms >= first_ms - BEGUN_SLACK_MS && begun_ms <= last_ms + BEGUN_WITHIN_MS;
+}
+
 static bool may_be_ours(const struct copy *c, const struct store_upload *upload)
 {
-    int64_t since_ms = c->intended_ms != 0 ? c->intended_ms : c->job.upload_created_ms;
+    const struct copy_job *job = &c->job;
+    bool is_of_now = c->intended_ms != 0;
+    int64_t first_ms = is_of_now ? c->intended_ms : job->upload_created_ms;
+    int64_t last_ms = is_of_now ? c->intended_last_ms : job->upload_intended_ms;
     int64_t begun_ms = loop_wall_ms(sched_loop(c)) - upload->age_ms;
-    return span_eq(upload->key, c->job.to_key) && begun_ms >= since_ms - BEGUN_SLACK_MS;
+    return span_eq(upload->key, job->to_key) && copy_may_have_begun(begun_ms, first_ms, last_ms);
 }
 
 /* Looks at the next one found. At the end the intention of an earlier life is left to the owner, as
@@ -205,7 +214,7 @@ static void look_at_next(struct copy *c)
     if (c->intended_count > 0) {
         copy_ask(c, STEP_LOOK_INTENDED);
     } else if (c->intended_ms != 0) {
-        copy_note(c, COPY_UPLOAD_INTENDED, 0);
+        copy_create(c);
     } else {
         copy_note(c, COPY_ABANDONED, 0);
     }

@@ -226,6 +226,10 @@ static void try_start(struct entry *e, struct endpoint *at)
     if (!passes(e, o) || !has_memory(e, o)) {
         return;
     }
+    if (copy_create_is_late(o)) {
+        copy_create_anew(o);
+        return;
+    }
     if (o->need > 0 && budget_buffer(&e->copy->sched->budget, &o->ticket) == NULL) {
         fail_set(&o->op.fail, -12, "no memory for a part"); /* ENOMEM */
         o->counts = false;

@@ -50,9 +50,10 @@ static void take_record(struct bench_job *j)
     const struct copy_record *rec = &j->rec;
     switch (rec->kind) {
     case COPY_UPLOAD_INTENDED:
+        j->intended_last_ms = loop_wall_ms(b->loop);
+        j->intended_ms = j->intended ? j->intended_ms : j->intended_last_ms;
         forget_upload(j);
         j->intended = true;
-        j->intended_ms = loop_wall_ms(b->loop);
         break;
     case COPY_UPLOAD_OPEN:
         j->intended = false;
@@ -302,6 +303,7 @@ static struct copy_job job_spec(struct bench_job *j)
                            .keep_version = j->keep_version};
     job.upload_intended = j->intended;
     job.upload_created_ms = j->intended_ms;
+    job.upload_intended_ms = j->intended_last_ms;
     if (j->open) {
         job.upload_id = j->upload_id;
         job.upload_completing = j->completing;

@@ -46,7 +46,7 @@ struct bench_job {
 
     /* the journal's row of its upload */
     bool intended, open, completing;
-    int64_t intended_ms;
+    int64_t intended_ms, intended_last_ms;
     struct span upload_id, etag, version;
     int64_t mtime_ms, read_ms;
     uint64_t size, part_size;

@@ -51,8 +51,11 @@ static void test_overtaken_change_counts_for_a_day(void **state)
     lateness_event(&l, T0 - 1 * MIN, T0 + 2000);
     assert_int_equal(lateness_through(&l, T0 + 3000), T0 - 2 * MIN);
     lateness_canary(&l, T0 + 23 * HOUR, T0 + 23 * HOUR);
-    assert_int_equal(lateness_margin(&l, T0 + 23 * HOUR), 2 * MIN);
-    assert_int_equal(lateness_margin(&l, T0 + 26 * HOUR), LATENESS_LEAST_MS);
+    assert_int_equal(lateness_through(&l, T0 + 23 * HOUR), T0 + 23 * HOUR - 2 * MIN);
+    assert_int_equal(lateness_usual(&l, T0 + 23 * HOUR), 2 * MIN + 2 * LATENESS_CANARY_MS);
+    assert_int_equal(lateness_through(&l, T0 + 26 * HOUR), T0 + 23 * HOUR - LATENESS_LEAST_MS);
+    assert_int_equal(lateness_usual(&l, T0 + 26 * HOUR),
+                     LATENESS_LEAST_MS + 2 * LATENESS_CANARY_MS);
 }
 
 static void test_canaries_that_nobody_hears(void **state)
@@ -156,7 +159,8 @@ static void test_hold_has_an_end(void **state)
         lateness_event(&l, T0 + 1, ms);
     }
     assert_true(lateness_through(&l, now + HOUR) > T0 - HOUR);
-    assert_true(lateness_margin(&l, now + HOUR) > 50 * MIN); /* late it is, after all */
+    assert_true(l.canary_ms - lateness_through(&l, now + HOUR) > 50 * MIN); /* late, after all */
+    assert_true(lateness_usual(&l, now + HOUR) > 50 * MIN + 2 * LATENESS_CANARY_MS);
 }
 
 static void test_unreadable_state_is_refused(void **state)

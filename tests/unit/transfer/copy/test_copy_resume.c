@@ -98,11 +98,65 @@ static void intention_aborts_only_what_can_be_ours(void **state)
     fake_create(b->to, "dst", span_str("k"));
     fake_create(b->to, "dst", span_str("k2"));
     j->intended = true;
-    j->intended_ms = loop_wall_ms(b->loop);
+    j->intended_ms = j->intended_last_ms = loop_wall_ms(b->loop);
     assert_true(bench_run(b, BENCH_HOUR_MS, false));
     assert_int_equal(j->outcome.end, COPY_DONE);
     assert_int_equal(fake_uploads(b->to), 1); /* of k2 */
     bench_free(b);
+}
+
+/* Nobody was there for an hour. What was begun soon after the last Create may be ours, what another
+ * program has begun just now is not. */
+static void upload_begun_long_after_the_intention_stays(void **state)
+{
+    (void)state;
+    struct bench *b = bench_near_far();
+    struct bench_job *j = bench_copy_one(b, "k", 30000);
+    j->intended = true;
+    j->intended_ms = loop_wall_ms(b->loop);
+    loop_run_for(b->loop, BENCH_HOUR_MS);
+    fake_create(b->to, "dst", span_str("k"));
+    j->intended_last_ms = loop_wall_ms(b->loop); /* there was a second one */
+    loop_run_for(b->loop, 60000);
+    fake_create(b->to, "dst", span_str("k"));
+    loop_run_for(b->loop, BENCH_HOUR_MS);
+    struct span theirs = fake_create(b->to, "dst", span_str("k"));
+    assert_true(bench_run(b, BENCH_HOUR_MS, false));
+    assert_int_equal(j->outcome.end, COPY_DONE);
+    assert_int_equal(fake_count(b->to, STORE_ABORT), 2);
+    assert_int_equal(fake_uploads(b->to), 1);
+    fake_part(b->to, theirs, 1, span_str("theirs"));
+    bench_free(b);
+}
+
+/* An hour passes between the intention and its Create, whose answer is lost then. It is found by
+ * this life or, when that ends there, by the next. */
+static void create_that_left_late_is_found(void **state)
+{
+    (void)state;
+    for (int lives = 1; lives <= 2; lives++) {
+        struct bench *b = bench_near_far();
+        struct bench_job *j = bench_copy_one(b, "k", 30000);
+        fake_fault(b->to, &(struct fake_fault){.kind = STORE_CREATE, .count = 1, .lost = true});
+        fake_set_slots(b->to, 0);
+        bench_start(b);
+        loop_run_for(b->loop, BENCH_HOUR_MS);
+        assert_true(j->intended);
+        assert_int_equal(fake_count(b->to, STORE_CREATE), 0);
+        fake_set_slots(b->to, 8);
+        for (int i = 0; fake_uploads(b->to) == 0; i++) {
+            assert_true(i < 10000);
+            loop_run_for(b->loop, 1);
+        }
+        if (lives == 2) {
+            bench_crash(b);
+        }
+        assert_true(bench_run(b, BENCH_HOUR_MS, false));
+        assert_int_equal(j->outcome.end, COPY_DONE);
+        assert_int_equal(fake_count(b->to, STORE_ABORT), 1);
+        assert_int_equal(fake_uploads(b->to), 0);
+        bench_free(b);
+    }
 }
 
 /* Its parts no longer fit into memory, and none is needed: Complete may be at work. */
@@ -152,6 +206,8 @@ int main(void)
         cmocka_unit_test(foreign_part_starts_again),
         cmocka_unit_test(resume_of_a_changed_source_starts_clean),
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
+        cmocka_unit_test(upload_begun_long_after_the_intention_stays),
+        cmocka_unit_test(create_that_left_late_is_found),
         cmocka_unit_test(completing_is_asked_for_whatever_the_budget),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
     };
