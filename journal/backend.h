@@ -307,8 +307,7 @@ struct backend_ops {
      * was told this very ETag. With versions: when the newest mark of its key is of this version,
      * or its replica is, or a task was told it. gone_*: keys that a listing did not show,
      * ascending, kept until it is known whether it can be believed; drop() forgets those up to and
-     * including `through`. look_again(): puts in work become ready once more when they end well, as
-     * by a newer change. */
+     * including `through`. look_again(): puts in work become ready once more if they end well. */
     int (*compare)(struct backend *b, struct arena *a, const struct compare *what,
                    struct compared *ret);
     int (*gone_put)(struct backend *b, uint32_t rule, const struct span *keys, size_t count);

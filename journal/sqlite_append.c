@@ -93,20 +93,22 @@ static int64_t next_oldest(const struct pending *p, int64_t owed_ms)
 }
 
 /* Only what the change says about times and origin: the row keeps its newest change. Whoever copies
- * it now has perhaps looked before this one happened, whatever the clocks say. */
+ * it now has perhaps looked before this one happened, whatever the clocks say. Of a listing it
+ * takes an ETag that it did not have, lest every listing brings the same object anew. */
 static int join_older(struct backend *b, const struct append_entry *e, const struct pending *p,
                       int64_t oldest_ms, uint64_t seq, int64_t now_ms)
 {
     bool again = p->state == TASK_CLAIMED && !adds_nothing(e, p);
     int64_t next_ms = again ? next_oldest(p, owed_time(&e->change, now_ms)) : p->next_oldest_ms;
     struct sql q = sql_start(b, "UPDATE tasks SET origin = ?, oldest_ms = ?, next_oldest_ms = ?,"
-                                " seq = max(seq, ?),"
+                                " seq = max(seq, ?), etag = coalesce(etag, ?),"
                                 " state = CASE state WHEN 3 THEN 0 ELSE state END"
                                 " WHERE rule = ? AND key = ?");
     sql_int(&q, p->origin == TASK_LIVE ? TASK_LIVE : e->origin);
     sql_int(&q, oldest_ms);
     sql_int(&q, next_ms);
     sql_u64(&q, again ? seq : 0);
+    sql_span(&q, e->listed && p->kind == CHANGE_PUT ? e->change.etag : (struct span){0});
     sql_int(&q, e->rule);
     sql_span(&q, e->change.key);
     return sql_run(&q);
@@ -291,30 +293,11 @@ int sequence_flush(struct backend *b)
     return sql_run(&q);
 }
 
-#define PUTS_IN_WORK " WHERE rule = ? AND origin IN (0, 1) AND state = 1 AND kind = 1"
-
-static int has_puts_in_work(struct backend *b, uint32_t rule)
-{
-    struct sql q = sql_start(b, "SELECT 1 FROM tasks" PUTS_IN_WORK " LIMIT 1");
-    sql_int(&q, rule);
-    int found = sql_step(&q);
-    int r = sql_done(&q);
-    return r < 0 ? r : found == 1;
-}
-
+/* What a copy in work owes when it ends well: see settle() in sqlite_finish.c. */
 int sqlite_look_again(struct backend *b, uint32_t rule)
 {
-    uint64_t seq = 0;
-    int r = has_puts_in_work(b, rule);
-    if (r == 1) {
-        r = take_sequence(b, 1, &seq);
-    }
-    if (r < 0 || seq == 0) {
-        return r;
-    }
-    struct sql q =
-        sql_start(b, "UPDATE tasks SET seq = ?, next_oldest_ms = oldest_ms" PUTS_IN_WORK);
-    sql_u64(&q, seq);
+    struct sql q = sql_start(b, "UPDATE tasks SET next_oldest_ms = oldest_ms WHERE rule = ?"
+                                " AND origin IN (0, 1) AND state = 1 AND kind = 1");
     sql_int(&q, rule);
     return sql_run(&q);
 }

@@ -333,7 +333,7 @@ static int settle(struct backend *b, const struct finish *in, const struct row *
     }
     count_row(d, row, row->state, row->oldest_ms, -1);
     if (is_success(in->outcome)) {
-        if (!newer) {
+        if (!newer && row->next_oldest_ms == 0) {
             ret->pending = false;
             return delete_row(b, in->rule, in->key);
         }

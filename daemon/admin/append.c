@@ -68,6 +68,16 @@ static void send_chunk(struct append *p)
     engine_append(p->later.admin->options.engine, from, n, TASK_LIVE, none, none, chunk_done, p);
 }
 
+static bool is_configured(const struct conf *conf, struct span endpoint)
+{
+    for (size_t i = 0; i < conf->endpoint_count; i++) {
+        if (span_eq_str(endpoint, conf->endpoints[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* No rule takes what an unknown endpoint tells of, now or later: a slip, which must not pass as
  * accepted. */
 static int check_endpoints(struct admin *a, const struct append_lines *lines, struct fail *f)
@@ -76,8 +86,8 @@ static int check_endpoints(struct admin *a, const struct append_lines *lines, st
         char name[80];
         struct fail unknown;
         struct span endpoint = lines->changes[i].endpoint;
-        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(endpoint));
-        if (endpoint.ptr != NULL && conf_endpoint_find(a->options.conf, name) == NULL) {
+        if (endpoint.ptr != NULL && !is_configured(a->options.conf, endpoint)) {
+            snprintf(name, sizeof(name), "%.*s", SPAN_ARG(endpoint));
             engine_unknown_endpoint(a->options.engine, name, &unknown);
             fail_set(f, REPL_EBADINPUT, "change %zu of the request: %s", i + 1, unknown.text);
             fail_hint(f, "%s", unknown.hint);

@@ -115,7 +115,7 @@ static void begin(struct scan *s, const struct rule *rule, bool unordered)
         s->state.existing_ms = s->state.started_ms;
     }
     LOG_INFO(s->log, SCAN_SUBJECT, "rule %s: scan begins", s->rule_name);
-    s->looks_again = s->state.tells_missing;
+    s->looks_again = s->state.tells_missing && rule->keep_replicas;
     save(s);
     scan_show(s);
 }
@@ -304,8 +304,8 @@ void pass_go(struct scan *s)
         drop_soon(s);
         return;
     }
-    s->compares_target = !s->state.lists_versions &&
-                         (!s->state.was_whole || rule->scan_against == RULE_SCAN_DESTINATION);
+    s->compares_target = !s->state.lists_versions && (!s->state.was_whole || !rule->keep_replicas ||
+                                                      rule->scan_against == RULE_SCAN_DESTINATION);
     switch ((enum scan_phase)s->state.phase) {
     case SCAN_IDLE:
         begin_when_due(s, rule);

@@ -45,7 +45,7 @@ def test_endpoint_that_refuses_a_listing_says_so(local):
         assert "ListObjectsV2" in endpoint(local, "src")["failure"]["text"]
         assert "ListObjectsV2" in local.repld.ctl("status").stdout
         assert "ListObjectsV2" in local.repld.ctl("scan", "status", "rule", json_out=True)["waits"]
-        assert local.repld.metric("repl_endpoint_up", endpoint="src") == 0
+        assert local.repld.metric("repl_endpoint_up", endpoint="src") == 1  # a right is missing
         local.put_all({"told": b"x"})
         local.settle()
         assert local.at_destination("told") == b"x"

@@ -4,10 +4,16 @@
 
 #define REFUSAL_MS 600000 /* one that nobody meets again is nobody's any more */
 
+/* A right that one request lacks, of one bucket perhaps, does not take the endpoint down. */
+static bool is_down(const struct endpoint *e)
+{
+    return e->state != SCHED_UP || (e->refusal.code != 0 && e->refusal.code != REPL_EDENIED);
+}
+
 void endpoint_show_up(const struct endpoint *e)
 {
     if (e->up != NULL) {
-        stat_put(e->up, e->state == SCHED_UP && e->refusal.code == 0);
+        stat_put(e->up, !is_down(e));
     }
 }
 
@@ -41,7 +47,7 @@ static void keep_refusal(struct endpoint *e, const struct store_op *op)
 static bool is_silence(struct endpoint *e, const struct store_op *op)
 {
     bool is_silent = endpoint_is_silent(op->fail.code);
-    e->lost = is_silent ? e->lost + 1 : 0;
+    e->lost += is_silent;
     return is_silent && (!e->has_answered || e->lost > 1 || op->fail.code == REPL_EUNREACHABLE);
 }
 
@@ -68,6 +74,7 @@ void endpoint_heard(struct endpoint *e, const struct store_op *op)
         return;
     }
     e->has_answered = true;
+    e->lost = 0;
     if (e->refusal.code != 0 && is_over(e, op)) {
         forget_refusal(e);
     }

@@ -68,6 +68,46 @@ static void what_went_during_its_copy_is_deleted_before_the_proof(void **state)
     assert_false(engine_bench_has(b, "k/late", "late"));
 }
 
+/* One object, whose every copy takes longer than a pass of the scan, which never rests. */
+static struct rule_counts copy_slowly(struct engine_bench *b, bool keeps_replicas, int code)
+{
+    struct rule rule = engine_bench_rule(SCAN_RULE);
+    rule.existing = true;
+    rule.keep_replicas = keeps_replicas;
+    rule.scan.mode = RULE_SCAN_CONTINUOUS;
+    scan_bench_put_rule(b, &rule);
+    loop_run_for(b->loop, 3000);
+    fake_fault(b->far, &(struct fake_fault){.kind = STORE_PUT, .code = code, .slow_ms = 5000});
+    engine_bench_write(b, "k/slow", "slow");
+    loop_run_for(b->loop, 300000);
+    return engine_bench_lag(b, SCAN_RULE).counts;
+}
+
+static void a_copy_longer_than_a_pass_ends(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule_counts counts = copy_slowly(b, true, 0);
+    assert_int_equal(counts.pending_objects, 0);
+    assert_int_equal(fake_count(b->far, STORE_PUT), 1);
+}
+
+/* The destination's listing says what is there. Once more, as the first listing that shows the
+ * object meets it in work, and nobody knows whether that has read this very one. */
+static void without_replicas_a_copy_is_not_repeated_for_ever(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule_counts counts = copy_slowly(b, false, 0);
+    assert_int_equal(counts.pending_objects, 0);
+    assert_int_equal(fake_count(b->far, STORE_PUT), 2);
+}
+
+static void a_copy_longer_than_a_pass_fails(void **state)
+{
+    struct engine_bench *b = *state;
+    struct rule_counts counts = copy_slowly(b, true, REPL_EBADINPUT);
+    assert_int_equal(counts.failed_objects, 1);
+}
+
 static void no_deletes_where_they_are_ignored(void **state)
 {
     struct engine_bench *b = *state;
@@ -154,6 +194,9 @@ int main(void)
         SCAN_TEST(a_missed_delete_is_found),
         SCAN_TEST(a_delete_that_is_found_holds_the_watermark),
         SCAN_TEST(what_went_during_its_copy_is_deleted_before_the_proof),
+        SCAN_TEST(a_copy_longer_than_a_pass_ends),
+        SCAN_TEST(without_replicas_a_copy_is_not_repeated_for_ever),
+        SCAN_TEST(a_copy_longer_than_a_pass_fails),
         SCAN_TEST(no_deletes_where_they_are_ignored),
         SCAN_TEST(what_is_there_again_is_not_deleted),
         SCAN_TEST(an_empty_listing_deletes_nothing),
