@@ -196,6 +196,7 @@ struct copy {
     int64_t intended_ms;           /* wall time of the first Create that has no answer … */
     int64_t intended_last_ms;      /* … and of the last one … */
     uint64_t intended_at_ms;       /* … which is monotonic time */
+    bool is_intended_anew;         /* that one has been put off: it leaves when it can */
     struct store_upload *intended; /* found, to be looked at */
     size_t intended_count;
     uint32_t verify_at;

@@ -38,6 +38,7 @@ void copy_create(struct copy *c)
 {
     c->intended_last_ms = loop_wall_ms(sched_loop(c));
     c->intended_at_ms = loop_now_ms(sched_loop(c));
+    c->is_intended_anew = false;
     if (c->intended_ms == 0) { /* or an earlier one has no answer, and may be found still */
         c->intended_ms = c->intended_last_ms;
     }
@@ -46,7 +47,7 @@ void copy_create(struct copy *c)
 
 bool copy_create_is_late(const struct copy_op *o)
 {
-    return o->step == STEP_CREATE &&
+    return o->step == STEP_CREATE && !o->copy->is_intended_anew &&
            loop_now_ms(sched_loop(o->copy)) - o->copy->intended_at_ms > INTENTION_MAX_MS;
 }
 
@@ -55,6 +56,7 @@ void copy_create_anew(struct copy_op *o)
     struct copy *c = o->copy;
     copy_op_free(o);
     copy_create(c);
+    c->is_intended_anew = true; /* where a slot always takes longer it would never leave */
     copy_settle(c);
 }
 
