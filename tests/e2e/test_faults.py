@@ -1,11 +1,11 @@
 """Servers that misbehave: everything arrives whole all the same, or is named as failed."""
 
-import contextlib
 import time
 
 import pytest
 
 from lib import compare
+from lib.bucketd import no_faults
 from lib.proxy import Link
 from lib.world import MIB, PART, make_world
 
@@ -20,15 +20,6 @@ def faulty(bucketd, bucketd2, bucket):
         yield world
         for server in (bucketd, bucketd2):
             server.clear_faults()
-
-
-@contextlib.contextmanager
-def no_faults(server):
-    """None are left for other tests."""
-    try:
-        yield
-    finally:
-        server.clear_faults()
 
 
 def objects(noise):

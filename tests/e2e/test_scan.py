@@ -7,16 +7,8 @@ import json
 
 import pytest
 
+from lib.bucketd import no_faults
 from lib.world import make_world
-
-
-@contextlib.contextmanager
-def no_faults(server):
-    """None are left for other tests."""
-    try:
-        yield
-    finally:
-        server.clear_faults()
 
 
 def scan(world):

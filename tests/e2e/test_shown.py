@@ -8,6 +8,7 @@ import socket
 import pytest
 import yaml
 
+from lib.bucketd import no_faults
 from lib.process import free_port
 from lib.world import make_world
 
@@ -15,15 +16,6 @@ from lib.world import make_world
 def endpoint(world, name):
     rows = world.repld.ctl("status", json_out=True)["endpoints"]
     return next(row for row in rows if row["name"] == name)
-
-
-@contextlib.contextmanager
-def no_faults(server):
-    """None are left for other tests."""
-    try:
-        yield
-    finally:
-        server.clear_faults()
 
 
 @contextlib.contextmanager

@@ -1,10 +1,20 @@
 """bucketd, our own S3 server for tests, as a Server: it also takes faults and shifts its clock."""
 
+import contextlib
 import json
 import urllib.request
 
 from .process import BUILD, StartError
 from .servers import Server
+
+
+@contextlib.contextmanager
+def no_faults(server):
+    """None are left for other tests."""
+    try:
+        yield
+    finally:
+        server.clear_faults()
 
 
 def program():

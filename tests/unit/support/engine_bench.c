@@ -224,6 +224,16 @@ void engine_bench_write(struct engine_bench *b, const char *key, const char *bod
     engine_bench_append(b, CHANGE_PUT, key);
 }
 
+void engine_bench_write_many(struct engine_bench *b, const char *prefix, int count,
+                             const char *body)
+{
+    for (int i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s%d", prefix, i);
+        engine_bench_write(b, key, body);
+    }
+}
+
 bool engine_bench_has(struct engine_bench *b, const char *key, const char *body)
 {
     struct fake_object o;

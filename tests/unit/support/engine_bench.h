@@ -43,6 +43,9 @@ struct engine_append_result engine_bench_append(struct engine_bench *b, enum cha
                                                 const char *key);
 /* Puts an object at near/src and appends it. */
 void engine_bench_write(struct engine_bench *b, const char *key, const char *body);
+/* As many objects, "PREFIX0" and so on, one after another. */
+void engine_bench_write_many(struct engine_bench *b, const char *prefix, int count,
+                             const char *body);
 bool engine_bench_has(struct engine_bench *b, const char *key, const char *body);
 struct rule_lag engine_bench_lag(struct engine_bench *b, const char *rule);
 /* Runs until nothing is pending for the rule, at most limit_ms; false when it did not come. */

@@ -57,11 +57,7 @@ static void test_many_dead_letters_are_retried(void **state)
     struct engine_bench *b = *state;
     struct fake_fault refused = {.kind = STORE_PUT, .code = REPL_EREFUSED, .http_status = 400};
     fake_fault(b->far, &refused);
-    for (int i = 0; i < 2100; i++) {
-        char key[16];
-        snprintf(key, sizeof(key), "k%d", i);
-        engine_bench_write(b, key, "1");
-    }
+    engine_bench_write_many(b, "k", 2100, "1");
     for (int i = 0; engine_bench_lag(b, ENGINE_BENCH_RULE).counts.failed_objects < 2100; i++) {
         assert_true(i < 600);
         loop_run_for(b->loop, 1000);
@@ -77,11 +73,7 @@ static void test_outage_spends_no_attempts(void **state)
     struct engine_bench *b = *state;
     uint64_t now = loop_now_ms(b->loop);
     fake_outage(b->far, now, now + 600000);
-    for (int i = 0; i < 50; i++) {
-        char key[16];
-        snprintf(key, sizeof(key), "k%d", i);
-        engine_bench_write(b, key, "1");
-    }
+    engine_bench_write_many(b, "k", 50, "1");
     loop_run_for(b->loop, 300000);
     struct rule_lag lag = engine_bench_lag(b, ENGINE_BENCH_RULE);
     assert_int_equal(lag.counts.pending_objects, 50);
@@ -125,17 +117,9 @@ static void test_outage_of_one_rule_leaves_others_alone(void **state)
     assert_int_equal(engine_bench_put_rule(b, &other, true, NULL), 0);
     uint64_t now = loop_now_ms(b->loop);
     fake_outage(b->far, now, now + 3600000);
-    for (int i = 0; i < 60; i++) {
-        char key[16];
-        snprintf(key, sizeof(key), "a/%d", i);
-        engine_bench_write(b, key, "1");
-    }
+    engine_bench_write_many(b, "a/", 60, "1");
     loop_run_for(b->loop, 20000);
-    for (int i = 0; i < 60; i++) {
-        char key[16];
-        snprintf(key, sizeof(key), "b/%d", i);
-        engine_bench_write(b, key, "1");
-    }
+    engine_bench_write_many(b, "b/", 60, "1");
     assert_true(engine_bench_settle(b, "other", 20000));
     assert_int_equal(fake_objects(b->near, "else"), 60);
     assert_int_equal(engine_bench_lag(b, ENGINE_BENCH_RULE).counts.pending_objects, 60);

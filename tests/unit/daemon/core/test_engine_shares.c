@@ -70,11 +70,7 @@ static void write_many(struct engine_bench *b, const char *prefix, int count)
     char body[1000];
     memset(body, 'x', sizeof(body) - 1);
     body[sizeof(body) - 1] = 0;
-    for (int i = 0; i < count; i++) {
-        char key[32];
-        snprintf(key, sizeof(key), "%s%d", prefix, i);
-        engine_bench_write(b, key, body);
-    }
+    engine_bench_write_many(b, prefix, count, body);
 }
 
 static uint64_t sent_in(struct engine_bench *b, uint64_t ms)

@@ -159,6 +159,34 @@ static void create_that_left_late_is_found(void **state)
     }
 }
 
+/* Where a slot always takes longer than an intention lives, it would never leave. */
+static void create_is_put_off_once(void **state)
+{
+    (void)state;
+    struct bench *b = bench_near_far();
+    struct bench_job *j = bench_copy_one(b, "k", 30000);
+    fake_set_slots(b->to, 0);
+    bench_start(b);
+    loop_run_for(b->loop, BENCH_HOUR_MS);
+    int64_t first = j->intended_last_ms;
+    fake_set_slots(b->to, 8);
+    for (int i = 0; i < 120000 && !timer_is_running(&j->commit); i++) {
+        loop_run_for(b->loop, 1);
+    }
+    assert_true(timer_is_running(&j->commit)); /* it is being intended anew */
+    fake_set_slots(b->to, 0);
+    loop_run_for(b->loop, BENCH_HOUR_MS);
+    int64_t second = j->intended_last_ms;
+    assert_true(second > first);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 0);
+    fake_set_slots(b->to, 8);
+    assert_true(bench_run(b, BENCH_HOUR_MS, false));
+    assert_int_equal(j->intended_last_ms, second);
+    assert_int_equal(j->outcome.end, COPY_DONE);
+    assert_int_equal(fake_count(b->to, STORE_CREATE), 1);
+    bench_free(b);
+}
+
 /* Its parts no longer fit into memory, and none is needed: Complete may be at work. */
 static void completing_is_asked_for_whatever_the_budget(void **state)
 {
@@ -208,6 +236,7 @@ int main(void)
         cmocka_unit_test(intention_aborts_only_what_can_be_ours),
         cmocka_unit_test(upload_begun_long_after_the_intention_stays),
         cmocka_unit_test(create_that_left_late_is_found),
+        cmocka_unit_test(create_is_put_off_once),
         cmocka_unit_test(completing_is_asked_for_whatever_the_budget),
         cmocka_unit_test(stop_lets_parts_in_flight_end),
     };
