@@ -262,7 +262,7 @@ void webhook_deliver(void *arg, struct httpd_request *r)
     struct webhook *w = arg;
     const char *rest = NULL;
     struct webhook_source *s = webhook_source_of(w, httpd_path(r), &rest);
-    if (s == NULL) { /* gone since its head was admitted */
+    if (s == NULL || s->closed != NULL) { /* or on its way out, since the head was admitted */
         httpd_retry_after(r, WEBHOOK_RETRY_S);
         httpd_reply(r, 503, "text/plain", span_str("not now\n"));
         return;

@@ -159,14 +159,26 @@ static void make_certificate(struct world *w)
 
 /* ---- world ---- */
 
+static void open_source(struct world *w, const char *name, const char *path)
+{
+    struct conf_source source = {
+        .name = name, .endpoint = "src", .path = path, .token = {.environment = "TEST_HOOK_TOKEN"}};
+    struct feed_host host = {.arg = w,
+                             .append = host_append,
+                             .quarantine = host_quarantine,
+                             .room = host_room,
+                             .now_ms = host_now_ms,
+                             .own = host_own};
+    w->feed =
+        webhook_feed_new(w->webhook, &(struct webhook_feed_options){.conf = &source, .host = host});
+}
+
 static int setup(void **state)
 {
     static const struct fetch_ops ops = {.get = web_get, .close = web_close};
     struct world *w = mem_alloc(sizeof(*w));
     struct fail f;
     struct conf_webhook conf = {.listen = "127.0.0.1:0", .max_body_bytes = 1 << 20};
-    struct conf_source source = {
-        .name = "a", .endpoint = "src", .path = "/a", .token = {.environment = "TEST_HOOK_TOKEN"}};
     setenv("TEST_HOOK_TOKEN", TOKEN, 1);
     w->loop = loop_new(1);
     w->stats = stat_set_new();
@@ -179,14 +191,7 @@ static int setup(void **state)
                                       .memory_bytes = 64 << 20,
                                       .fetch = &w->fetch};
     assert_int_equal(webhook_open(&options, &w->webhook, &f), 0);
-    struct feed_host host = {.arg = w,
-                             .append = host_append,
-                             .quarantine = host_quarantine,
-                             .room = host_room,
-                             .now_ms = host_now_ms,
-                             .own = host_own};
-    w->feed =
-        webhook_feed_new(w->webhook, &(struct webhook_feed_options){.conf = &source, .host = host});
+    open_source(w, "a", "/a");
     client_open(&w->client, w->loop, webhook_address(w->webhook));
     *state = w;
     return 0;
@@ -470,11 +475,60 @@ static void test_what_is_under_way_is_answered_before_the_end(void **state)
     assert_int_equal(answer(w), 200);
     assert_int_equal(closed, 1);
     /* For teardown: another one at its place. */
-    struct conf_source source = {
-        .name = "b", .endpoint = "src", .path = "/b", .token = {.environment = "TEST_HOOK_TOKEN"}};
-    w->feed = webhook_feed_new(w->webhook, &(struct webhook_feed_options){.conf = &source});
+    open_source(w, "b", "/b");
     post(w, "", BODY(RECORD("k")));
     assert_int_equal(answer(w), 404);
+}
+
+static void turn(struct world *w, int count)
+{
+    for (int i = 0; i < count; i++) {
+        loop_run_once(w->loop);
+    }
+}
+
+/* Whatever turn of the loop it closes in, nobody waits for a journal on behalf of a source that is
+ * gone. */
+static void test_a_request_in_the_moment_of_the_end(void **state)
+{
+    struct world *w = *state;
+    int refused = 0;
+    for (int turns = 0; turns < 8; turns++) {
+        int closed = 0;
+        post(w, "", BODY(RECORD("k")));
+        turn(w, turns);
+        feed_close(w->feed, note, &closed);
+        turn(w, 8);
+        assert_true(closed == 0 || w->waiting_count == 0);
+        host_ends(w, 0);
+        refused += answer(w) == 200 ? 0 : 1;
+        CLIENT_UNTIL(&w->client, closed == 1);
+        open_source(w, "a", "/a");
+    }
+    assert_in_range(refused, 1, 7);
+}
+
+/* Its head was admitted, its body comes too late: the sender keeps it. */
+static void test_a_body_that_comes_after_the_end_has_begun(void **state)
+{
+    struct world *w = *state;
+    struct client late;
+    int closed = 0;
+    client_open(&late, w->loop, webhook_address(w->webhook));
+    client_say(&late, "POST /a/" TOKEN " HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{");
+    post(w, "", BODY(RECORD("k")));
+    until_host_waits(w, 1);
+    feed_close(w->feed, note, &closed);
+    client_say(&late, "}");
+    CLIENT_UNTIL(&late, strstr(buf_cstr(&late.in), "\r\n\r\n") != NULL);
+    assert_int_equal(client_status(&late), 503);
+    assert_int_equal(w->quarantined, 0);
+    assert_int_equal(closed, 0);
+    host_ends(w, 0);
+    assert_int_equal(answer(w), 200);
+    CLIENT_UNTIL(&w->client, closed == 1);
+    client_close(&late);
+    open_source(w, "a", "/a");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -493,6 +547,8 @@ int main(void)
         TEST(mns_must_name_its_own_certificate),
         TEST(mns_is_answered_with_204),
         TEST(what_is_under_way_is_answered_before_the_end),
+        TEST(a_request_in_the_moment_of_the_end),
+        TEST(a_body_that_comes_after_the_end_has_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
