@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/support/folder.h"
+
 struct world {
     char folder[32];
     char path[64];
@@ -49,8 +51,7 @@ static struct journal *open_journal(struct world *w, enum journal_executor execu
 static int set_up(void **state)
 {
     struct world *w = MEM_NEW(struct world);
-    strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
+    test_folder(w->folder, sizeof(w->folder));
     snprintf(w->path, sizeof(w->path), "%s/journal.db", w->folder);
     *state = w;
     return 0;

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "tests/unit/support/folder.h"
+
 #define TABLE                                                                                      \
     "CREATE TABLE repl_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT,"                 \
     " key TEXT NOT NULL, kind TEXT DEFAULT 'put', endpoint TEXT, version_id TEXT, etag TEXT,"      \
@@ -41,8 +43,7 @@ static void open_crawler(struct world *w)
 static int set_up(void **state)
 {
     struct world *w = MEM_NEW(struct world);
-    strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
+    test_folder(w->folder, sizeof(w->folder));
     snprintf(w->path, sizeof(w->path), "%s/crawler.db", w->folder);
     struct outbox_options o = {
         .path = w->path, .endpoint = span_str("overseas"), .bucket = span_str("crawl")};

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/support/folder.h"
+
 #define CACHE ((uint64_t)1 << 20)
 
 struct backend *world_open(const struct world *w)
@@ -33,8 +35,7 @@ int world_set_up(void **state)
 {
     struct world *w = MEM_NEW(struct world);
     struct rule_record r = {.name = span_str("pages"), .text = span_str("{}")};
-    strcpy(w->folder, "/tmp/repl-unit-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
+    test_folder(w->folder, sizeof(w->folder));
     snprintf(w->path, sizeof(w->path), "%s/journal.db", w->folder);
     w->b = world_open(w);
     w->ops = w->b->ops;

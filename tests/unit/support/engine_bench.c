@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/support/folder.h"
+
 #define START_WALL_MS 1790000000000
 
 int engine_bench_store(void *bench, const struct conf_endpoint *endpoint, struct store **ret,
@@ -38,8 +40,7 @@ void engine_bench_init_on(struct engine_bench *b, struct loop *loop, uint64_t la
 {
     memset(b, 0, sizeof(*b));
     b->loop = loop;
-    snprintf(b->dir, sizeof(b->dir), "/tmp/repl-engine-XXXXXX");
-    assert_non_null(mkdtemp(b->dir));
+    test_folder(b->dir, sizeof(b->dir));
     b->near = make_fake(b, "near", latency_ms);
     b->far = make_fake(b, "far", latency_ms);
     fake_bucket(b->near, "src");
