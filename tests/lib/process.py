@@ -81,9 +81,9 @@ def wait_until(condition, timeout_s, what, step_s=0.05):
 
 
 @contextlib.contextmanager
-def work_dir(prefix):
+def work_dir(prefix, parent=None):
     """A temporary folder that is gone afterwards, also after a failure."""
-    path = tempfile.mkdtemp(prefix=f"repl-{prefix}-")
+    path = tempfile.mkdtemp(prefix=f"repl-{prefix}-", dir=parent)
     try:
         yield path
     finally:

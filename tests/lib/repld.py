@@ -25,6 +25,7 @@ import yaml
 from .process import BUILD, HERE, Process, free_port, tail, wait_until, work_dir
 
 WRAP = shlex.split(os.environ.get("REPL_WRAP", ""))
+FOLDER = os.environ.get("REPL_FOLDER") or None  # where journals and logs are; default: as Python chooses
 # Sanitizers and valgrind are slow; limits of tests are for a plain build.
 SLOW = 6 if WRAP else 3 if re.search(r"-(asan|tsan)$", str(BUILD)) else 1
 REPORT = re.compile(r"(ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer"
@@ -83,7 +84,7 @@ class Repld:
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        self.dir = pathlib.Path(self._stack.enter_context(work_dir("repld")))
+        self.dir = pathlib.Path(self._stack.enter_context(work_dir("repld", FOLDER)))
         self.socket = self.dir / "control.sock"
         self.journal_path = self.dir / "journal.db"
         self.log_path = self.dir / "repld.log"

@@ -25,5 +25,5 @@ bool seeds_run(seeds_fn *fn, void *arg, uint64_t count)
     for (uint64_t seed = 1; seed <= last; seed++) {
         run_one(fn, arg, seed);
     }
-    return true;
+    return last >= count;
 }

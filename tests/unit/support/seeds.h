@@ -9,8 +9,8 @@
 typedef void seeds_fn(void *arg, uint64_t seed);
 
 /* Runs fn(arg, seed) for the seeds 1 to count and prints each before it runs, so that one that
- * fails or hangs is known. False when SEED chose one: it alone need not reach all that the test is
- * about. */
+ * fails or hangs is known. False when the environment chose fewer: they need not reach all that the
+ * test is about. */
 bool seeds_run(seeds_fn *fn, void *arg, uint64_t count);
 
 #endif
