@@ -502,7 +502,8 @@ static void test_a_request_in_the_moment_of_the_end(void **state)
         assert_true(closed == 0 || w->waiting_count == 0);
         host_ends(w, 0);
         refused += answer(w) == 200 ? 0 : 1;
-        CLIENT_UNTIL(&w->client, closed == 1);
+        turn(w, 8);
+        assert_int_equal(closed, 1);
         open_source(w, "a", "/a");
     }
     assert_in_range(refused, 1, 7);
@@ -526,7 +527,8 @@ static void test_a_body_that_comes_after_the_end_has_begun(void **state)
     assert_int_equal(closed, 0);
     host_ends(w, 0);
     assert_int_equal(answer(w), 200);
-    CLIENT_UNTIL(&w->client, closed == 1);
+    turn(w, 8);
+    assert_int_equal(closed, 1);
     client_close(&late);
     open_source(w, "a", "/a");
 }
