@@ -25,7 +25,7 @@ import yaml
 from .process import BUILD, HERE, Process, free_port, tail, wait_until, work_dir
 
 WRAP = shlex.split(os.environ.get("REPL_WRAP", ""))
-FOLDER = os.environ.get("REPL_FOLDER") or None  # where journals and logs are; default: as Python chooses
+FOLDER = os.environ.get("REPL_FOLDER") or None  # of journals and logs; None: as Python chooses
 # Sanitizers and valgrind are slow; limits of tests are for a plain build.
 SLOW = 6 if WRAP else 3 if re.search(r"-(asan|tsan)$", str(BUILD)) else 1
 REPORT = re.compile(r"(ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer"

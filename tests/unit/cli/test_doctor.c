@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/support/folder.h"
+
 #define IPV4 "/proc/sys/net/ipv4/"
 #define GIB  ((uint64_t)1 << 30)
 
@@ -42,8 +44,7 @@ static int set_up(void **state)
     struct bench *b = MEM_NEW(struct bench);
     struct conf *conf = NULL;
     struct fail f = {0};
-    snprintf(b->root, sizeof(b->root), "/tmp/doctor-XXXXXX");
-    assert_non_null(mkdtemp(b->root));
+    test_folder(b->root, sizeof(b->root));
     assert_int_equal(
         conf_parse(span_str("journal: {path: /data/repld/journal.db}\n"), "c.yaml", &conf, &f), 0);
     b->d = (struct doctor){.root = b->root, .conf = conf, .journal = conf->journal_path};

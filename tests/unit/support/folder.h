@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Makes a folder of its own and writes its path: in memory where there is room for it, as journals
- * sync with every commit and nothing here outlives a loss of power. The caller removes it. */
+/* Makes a folder of its own and writes its path: in the folder that REPL_FOLDER names, or in /tmp.
+ * The caller removes it. */
 void test_folder(char *ret_path, size_t size);
 
 #endif

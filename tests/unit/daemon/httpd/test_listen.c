@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "client.h"
+#include "tests/unit/support/folder.h"
 
 struct fixture {
     struct loop *loop;
@@ -37,8 +38,7 @@ static int setup(void **state)
 {
     struct fixture *fx = MEM_NEW(struct fixture);
     fx->loop = loop_new(1);
-    strcpy(fx->dir, "/tmp/repl-httpd-XXXXXX");
-    assert_non_null(mkdtemp(fx->dir));
+    test_folder(fx->dir, sizeof(fx->dir));
     snprintf(fx->path, sizeof(fx->path), "%s/admin.sock", fx->dir);
     *state = fx;
     return 0;
