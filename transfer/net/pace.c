@@ -81,31 +81,45 @@ void pace_enter(struct pace *p, enum pace_state state)
 
 /* ---- states ---- */
 
-/* True when a slice has brought not much more than the one before; nor, of lanes that begin too
- * fast, much less. */
-static bool is_flat(struct pace *p, const struct pace_sample *s, uint64_t span_us)
+static bool slice_ends(struct pace *p, const struct pace_sample *s, uint64_t span_us,
+                       struct pace_seen *slice)
 {
     meter_add(&p->slice, s, span_us);
     if (p->slice.time_us < pace_span(p, 0.4, 3)) {
         return false;
     }
-    double before = p->slice_goodput;
-    p->slice_goodput = meter_read(&p->slice).goodput;
+    *slice = meter_read(&p->slice);
     meter_clear(&p->slice);
-    bool falls = !p->is_bbr && p->slice_goodput < before * FALLING;
-    return before > 0 && p->slice_goodput <= before * RISING && !falls;
+    return true;
+}
+
+/* True when a slice has brought not much more than the one before; nor, of lanes that begin too
+ * fast, much less. */
+static bool is_flat(struct pace *p, const struct pace_seen *slice)
+{
+    double before = p->slice_goodput;
+    p->slice_goodput = slice->goodput;
+    bool falls = !p->is_bbr && slice->goodput < before * FALLING;
+    return before > 0 && slice->goodput <= before * RISING && !falls;
 }
 
 /* With few of the lanes at work, it is the work that is measured. */
-static bool are_at_work(const struct pace *p, const struct pace_sample *s)
+bool pace_are_at_work(const struct pace *p, const struct pace_sample *s)
 {
     return s->lanes * 5 >= p->wanted * 4;
 }
 
 static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
+    struct pace_seen slice;
+    bool flat = false;
+    if (slice_ends(p, s, span_us, &slice)) {
+        if (pace_push(p, s, &slice)) {
+            return;
+        }
+        flat = is_flat(p, &slice);
+    }
     uint64_t passed = p->now_us - p->state_us;
-    bool flat = is_flat(p, s, span_us);
     if (p->move == PACE_FRESH) {
         if (passed >= settle_us(p)) {
             pace_undo(p, PACE_FRESH_OVER);
@@ -114,8 +128,9 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
     }
     uint64_t most_us = (p->is_bbr ? SETTLE_MAX : COME_DOWN) * settle_us(p);
     if ((flat && passed >= settle_us(p)) || passed >= most_us) {
+        p->is_pushing = false;
         pace_enter(p, PACE_MEASURING);
-        if (p->move == PACE_GROW && !are_at_work(p, s)) {
+        if (p->move == PACE_GROW && !pace_are_at_work(p, s)) {
             pace_cut_step(p, s->lanes);
         }
     }
@@ -123,7 +138,7 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
 
 static bool is_usable(const struct pace *p, const struct pace_sample *s)
 {
-    return !s->is_starved && are_at_work(p, s);
+    return !s->is_starved && pace_are_at_work(p, s);
 }
 
 static void epoch_ends(struct pace *p)
@@ -164,6 +179,7 @@ void pace_init(struct pace *p, bool is_bbr, unsigned limit)
         .wanted = start < limit ? start : limit,
         .is_bbr = is_bbr,
         .is_young = true,
+        .is_pushing = true,
         .limit = limit,
         .own_loss = -1,
         .own_loss_next = -1,
@@ -238,6 +254,7 @@ const char *pace_reason_text(enum pace_reason reason)
 {
     static const char *const texts[] = {
         [PACE_STARTED] = "started",
+        [PACE_HELD_BY_LOSS] = "more lanes: loss holds each, no queue",
         [PACE_TRIES_MORE] = "tries more lanes",
         [PACE_PEER_WINDOW] = "tries more lanes: peer window",
         [PACE_PAID] = "more lanes paid, tries more",

@@ -48,6 +48,7 @@ enum pace_move {
 /* Of the last decision. */
 enum pace_reason {
     PACE_STARTED,
+    PACE_HELD_BY_LOSS, /* more, without BBR: it is not the path that is full */
     PACE_TRIES_MORE,
     PACE_PEER_WINDOW,   /* more, since the peer's window holds those that are */
     PACE_PAID,          /* more were worth it, and more are tried */
@@ -100,6 +101,12 @@ struct pace_seen {
     double held;
 };
 
+/* Before a step of the first seconds: how many lanes, and what they did. */
+struct pace_push {
+    unsigned lanes; /* 0: there was no such step */
+    struct pace_seen seen;
+};
+
 /* The owner reads wanted, reason, state and base; the rest is private. */
 struct pace {
     unsigned wanted; /* lanes */
@@ -121,6 +128,10 @@ struct pace {
     struct pace_meter meter;
     struct pace_meter slice; /* while settling: still rising? */
     double slice_goodput;
+
+    bool is_pushing;            /* the first lanes have not settled yet */
+    struct pace_push pushed[2]; /* what was before the last step, and before that before it */
+    unsigned push_slices;       /* since the last step */
 
     unsigned steady;   /* lanes before the move */
     unsigned base_of;  /* epochs in base */

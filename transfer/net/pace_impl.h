@@ -1,5 +1,6 @@
 /* pace_impl: what the files of pace share. pace.c reads samples and keeps time, pace_climb.c begins
- * moves and judges them, pace_path.c watches what the path does by itself. */
+ * moves and judges them, pace_path.c watches what the path does by itself, pace_push.c hastens the
+ * start without BBR. */
 #ifndef REPL_NET_PACE_IMPL_H
 #define REPL_NET_PACE_IMPL_H
 
@@ -10,6 +11,8 @@
 /* ---- pace.c ---- */
 
 void pace_enter(struct pace *p, enum pace_state state);
+/* With few of the lanes at work, it is the work that is measured. */
+bool pace_are_at_work(const struct pace *p, const struct pace_sample *s);
 /* max(least seconds, so many round trips), in microseconds. */
 uint64_t pace_span(const struct pace *p, double seconds, unsigned rtts);
 void meter_clear(struct pace_meter *m);
@@ -30,6 +33,12 @@ void pace_cut_step(struct pace *p, unsigned lanes);
 void pace_undo(struct pace *p, enum pace_reason reason);
 /* What was learnt of the goodput is of another time. */
 void pace_forget(struct pace *p);
+
+/* ---- pace_push.c ---- */
+
+/* A slice of the time in which the first lanes settle is over. True: they have not settled, as it
+ * has doubled them, or is to see what that brings. */
+bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice);
 
 /* ---- pace_path.c ---- */
 

@@ -1,0 +1,193 @@
+/* The first seconds without BBR: lanes are doubled while loss holds each of them, and nothing else.
+ */
+#include "tests/unit/support/pace_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static double one_in_a_hundred(unsigned lanes)
+{
+    (void)lanes;
+    return 0.01;
+}
+
+static void init(struct pace_bench *b, bool is_bbr, pace_fn *goodput)
+{
+    pace_bench_init(b, is_bbr, goodput);
+    b->repeats = one_in_a_hundred;
+}
+
+/* 0.4 s until the first look, then 0.8 s a doubling. */
+static void loss_without_a_queue_doubles_the_lanes(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+    pace_bench_run(&b, 3);
+    assert_int_equal(b.pace.wanted, PACE_MOST);
+    assert_int_equal(b.pace.reason, PACE_HELD_BY_LOSS);
+    pace_bench_run(&b, 60);
+    assert_int_equal(b.pace.wanted, PACE_MOST);
+}
+
+static void each_step_has_time_to_connect(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    for (int i = 0; i < 7; i++) {
+        pace_bench_sample(&b);
+        assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+    }
+    pace_bench_sample(&b);
+    assert_int_equal(b.pace.wanted, 4 * PACE_OTHER_START);
+}
+
+/* No step is begun before the lanes have settled, as where there is no such start. */
+static void assert_waits(struct pace_bench *b)
+{
+    unsigned start = b->pace.wanted;
+    for (int i = 0; i < 12; i++) {
+        pace_bench_sample(b);
+        assert_int_equal(b->pace.wanted, start);
+        assert_int_equal(b->pace.reason, PACE_STARTED);
+    }
+}
+
+static void a_queue_holds_lanes_by_itself(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    b.sample.rtt_us = PACE_RTT_US * 6 / 5;
+    assert_waits(&b);
+}
+
+static void without_loss_it_is_not_loss(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    b.repeats = pace_nothing;
+    assert_waits(&b);
+}
+
+static void bbr_is_not_held_by_loss(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, true, pace_one_each);
+    assert_waits(&b);
+}
+
+static void a_source_that_starves_says_nothing(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    b.sample.is_starved = true;
+    assert_waits(&b);
+}
+
+/* A policer: 2 % with the lanes that there are first. */
+static double four_times_with_each_doubling(unsigned lanes)
+{
+    return 0.02 * lanes * lanes / (PACE_OTHER_START * PACE_OTHER_START);
+}
+
+static void more_repeated_ends_it(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    b.repeats = four_times_with_each_doubling;
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+    pace_bench_run_until(&b, PACE_ENOUGH);
+    while (b.pace.state == PACE_SETTLING) {
+        pace_bench_sample(&b);
+        assert_int_equal(b.pace.wanted, PACE_OTHER_START);
+    }
+}
+
+/* A server that takes no more, however many lanes there are. */
+static void two_steps_without_gain_are_undone(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_full_at_40);
+    unsigned most = 0;
+    while (b.pace.reason != PACE_NO_GAIN) {
+        pace_bench_sample(&b);
+        most = b.pace.wanted > most ? b.pace.wanted : most;
+    }
+    assert_int_equal(most, 4 * PACE_OTHER_START);
+    while (b.pace.state == PACE_SETTLING) {
+        assert_int_equal(b.pace.wanted, PACE_OTHER_START);
+        pace_bench_sample(&b);
+    }
+}
+
+/* One step without gain: lanes at their start have more than is left to them later. */
+static void one_step_without_gain_is_no_end(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    b.scale = 0.4;
+    while (b.pace.wanted == 2 * PACE_OTHER_START) {
+        pace_bench_sample(&b);
+    }
+    assert_int_equal(b.pace.wanted, 4 * PACE_OTHER_START);
+}
+
+/* Memory holds no more bodies. */
+static void a_step_is_cut_to_the_work(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    b.work = 50;
+    pace_bench_run_until(&b, PACE_LIMITED);
+    assert_int_equal(b.pace.wanted, 50);
+}
+
+/* The limit falls while a step is open: what it takes back is within the limit, too. */
+static void a_lower_limit_holds(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    b.sample.limit = 5;
+    b.goodput = pace_full_at_40;
+    for (int i = 0; i < 30; i++) {
+        pace_bench_sample(&b);
+        assert_in_range(b.pace.wanted, 1, 5);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loss_without_a_queue_doubles_the_lanes),
+        cmocka_unit_test(each_step_has_time_to_connect),
+        cmocka_unit_test(a_queue_holds_lanes_by_itself),
+        cmocka_unit_test(without_loss_it_is_not_loss),
+        cmocka_unit_test(bbr_is_not_held_by_loss),
+        cmocka_unit_test(a_source_that_starves_says_nothing),
+        cmocka_unit_test(more_repeated_ends_it),
+        cmocka_unit_test(two_steps_without_gain_are_undone),
+        cmocka_unit_test(one_step_without_gain_is_no_end),
+        cmocka_unit_test(a_step_is_cut_to_the_work),
+        cmocka_unit_test(a_lower_limit_holds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
