@@ -136,9 +136,16 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
     }
 }
 
+/* A lane that is one too many goes when its part is over, on a slow path after half a minute. Until
+ * then goodput is that of more lanes, and nothing to judge growth by. */
+static bool are_too_many(const struct pace *p, const struct pace_sample *s)
+{
+    return p->move == PACE_NO_MOVE && s->lanes * 4 > p->wanted * 5;
+}
+
 static bool is_usable(const struct pace *p, const struct pace_sample *s)
 {
-    return !s->is_starved && pace_are_at_work(p, s);
+    return !s->is_starved && pace_are_at_work(p, s) && !are_too_many(p, s);
 }
 
 static void epoch_ends(struct pace *p)

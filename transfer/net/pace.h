@@ -132,6 +132,7 @@ struct pace {
     bool is_pushing;            /* the first lanes have not settled yet */
     struct pace_push pushed[2]; /* what was before the last step, and before that before it */
     unsigned push_slices;       /* since the last step */
+    bool is_judged;             /* that step */
 
     unsigned steady;   /* lanes before the move */
     unsigned base_of;  /* epochs in base */

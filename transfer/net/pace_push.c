@@ -12,7 +12,8 @@
 #define MORE     1.25 /* × the goodput before two steps */
 #define CROWDED  2    /* × what was repeated before … */
 #define NOISE    0.01 /* … and so much: of the first slices, a loss or two */
-#define SLICES   2    /* after a step: new lanes connect first */
+#define SLICES   2    /* after a step: new lanes connect first … */
+#define PATIENCE 8 /* … and when their bodies have not been read by then, memory holds no more */
 
 static bool is_held_by_loss(const struct pace *p, const struct pace_sample *s,
                             const struct pace_seen *slice)
@@ -26,6 +27,7 @@ static void step(struct pace *p, const struct pace_seen *slice)
     p->pushed[1] = p->pushed[0];
     p->pushed[0] = (struct pace_push){.lanes = p->wanted, .seen = *slice};
     p->push_slices = 0;
+    p->is_judged = false;
     p->wanted = 2 * p->wanted < pace_most(p) ? 2 * p->wanted : pace_most(p);
     p->reason = PACE_HELD_BY_LOSS;
     pace_enter(p, PACE_SETTLING);
@@ -38,17 +40,24 @@ static void end(struct pace *p, unsigned lanes, enum pace_reason reason)
     p->reason = reason;
 }
 
-/* The last step has shown what it brings. */
-static void judge(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
+/* The last step has shown what it brings; false: not yet. */
+static bool judge(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
 {
     const struct pace_push *last = &p->pushed[0], *first = &p->pushed[1];
-    if (!pace_are_at_work(p, s)) { /* memory, or the work */
+    bool at_work = pace_are_at_work(p, s);
+    p->push_slices++;
+    if (p->push_slices < SLICES || (!at_work && p->push_slices < PATIENCE)) {
+        return false;
+    }
+    p->is_judged = true;
+    if (!at_work) {
         end(p, s->lanes > last->lanes ? s->lanes : last->lanes, PACE_LIMITED);
     } else if (slice->repeats > CROWDED * last->seen.repeats + NOISE) {
         end(p, last->lanes, PACE_ENOUGH);
     } else if (slice->goodput < MORE * first->seen.goodput) {
         end(p, first->lanes, PACE_NO_GAIN);
     }
+    return true;
 }
 
 bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
@@ -56,14 +65,8 @@ bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_se
     if (!p->is_pushing || p->is_bbr || p->move != PACE_NO_MOVE) {
         return false;
     }
-    if (p->pushed[0].lanes > 0) {
-        p->push_slices++;
-        if (p->push_slices < SLICES) {
-            return true;
-        }
-        if (p->push_slices == SLICES) {
-            judge(p, s, slice);
-        }
+    if (p->pushed[0].lanes > 0 && !p->is_judged && !judge(p, s, slice)) {
+        return true;
     }
     if (!p->is_pushing || s->is_starved || !is_held_by_loss(p, s, slice) ||
         p->wanted == pace_most(p)) {

@@ -145,6 +145,28 @@ static void nothing_is_judged_while_lanes_come_down(void **state)
     assert_true(b.pace.base.goodput < 1.1 * PACE_OTHER_START * PACE_MB);
 }
 
+/* On a slow path they have half a minute of their parts before them. */
+static void lanes_that_are_too_many_are_not_measured(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    pace_bench_init(&b, false, pace_full_at_40);
+    pace_bench_run_until(&b, PACE_NO_GAIN);
+    double base = b.pace.base.goodput;
+    struct pace_sample s = b.sample;
+    for (int i = 0; i < 400; i++) {
+        s.now_us += PACE_SAMPLE_US;
+        s.lanes = 2 * b.pace.wanted;
+        s.moved_bytes = 2 * b.sample.moved_bytes;
+        pace_sample(&b.pace, &s);
+        assert_true(b.pace.base.goodput == base);
+    }
+    b.sample.now_us = s.now_us;
+    b.scale = 1.2;
+    pace_bench_run(&b, 5);
+    assert_true(b.pace.base.goodput > base);
+}
+
 static void linear_gain_makes_long_steps(void **state)
 {
     (void)state;
@@ -306,6 +328,7 @@ int main(void)
         cmocka_unit_test(nothing_is_tried_while_goodput_rises),
         cmocka_unit_test(nothing_is_tried_while_repeats_abate),
         cmocka_unit_test(nothing_is_judged_while_lanes_come_down),
+        cmocka_unit_test(lanes_that_are_too_many_are_not_measured),
         cmocka_unit_test(linear_gain_makes_long_steps),
         cmocka_unit_test(a_step_is_cut_to_the_work),
         cmocka_unit_test(a_step_too_far_is_trimmed),
