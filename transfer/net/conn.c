@@ -205,6 +205,12 @@ struct conn *conn_open(const struct conn_options *o)
     return c;
 }
 
+void conn_adopt(struct conn *c, const struct conn_events *events_of, void *arg)
+{
+    c->events = events_of;
+    c->arg = arg;
+}
+
 static void on_closed(void *arg)
 {
     struct conn *c = arg;

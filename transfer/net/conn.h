@@ -36,6 +36,10 @@ struct conn *conn_open(const struct conn_options *options);
  */
 void conn_close(struct conn *c, loop_fn *closed, void *arg);
 
+/* Another owner from now on, which gets the events to come; inside ready() the rest of its turn's.
+ */
+void conn_adopt(struct conn *c, const struct conn_events *events, void *arg);
+
 /* After ready(). The bytes are copied once, into their TLS record. False: it has enough; what comes
  * before the next writable() is kept all the same. */
 bool conn_write(struct conn *c, struct span plain);

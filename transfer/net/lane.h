@@ -8,6 +8,7 @@
 #include "transfer/net/sock.h"
 #include "transfer/net/tcpinfo.h"
 
+struct conn;
 struct lane;
 struct tls_context;
 
@@ -73,6 +74,9 @@ struct lane_common {
 struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const union addr *addr);
 
 struct lane *lane_h2_new(struct host *h, const struct lane_common *common, const union addr *addr);
+/* Over a connection that stands, and that speaks h2. */
+struct lane *lane_h2_adopt(struct host *h, const struct lane_common *common, const union addr *addr,
+                           struct conn *conn, const struct sock_grant *grant);
 
 /* Of the pool, for hosts and lanes. There are addresses now, or the failure to find any. */
 void net_resolved(struct host *h);

@@ -276,8 +276,9 @@ static void on_tune(void *arg, int fd)
 static const struct conn_events events = {
     .ready = on_ready, .came = on_came, .writable = on_writable, .lost = on_lost};
 
-struct lane *lane_h2_new(struct host *host, const struct lane_common *common,
-                         const union addr *addr)
+/* Without its connection. */
+static struct lane_h2 *new_lane(struct host *host, const struct lane_common *common,
+                                const union addr *addr)
 {
     static const struct lane_ops ops = {.kind = "h2",
                                         .start = h2_start,
@@ -298,6 +299,27 @@ struct lane *lane_h2_new(struct host *host, const struct lane_common *common,
     timer_init(&l->tick, common->loop, on_tick, l);
     deferred_init(&l->ended, common->loop, on_ended, l);
     net_handle_opened(l->base.net);
+    return l;
+}
+
+struct lane *lane_h2_adopt(struct host *host, const struct lane_common *common,
+                           const union addr *addr, struct conn *conn,
+                           const struct sock_grant *grant)
+{
+    struct lane_h2 *l = new_lane(host, common, addr);
+    l->conn = conn;
+    l->is_ready = true;
+    l->base.fd = conn_fd(conn);
+    l->base.grant = *grant;
+    conn_adopt(conn, &events, l);
+    net_socket_opened(&l->base);
+    return &l->base;
+}
+
+struct lane *lane_h2_new(struct host *host, const struct lane_common *common,
+                         const union addr *addr)
+{
+    struct lane_h2 *l = new_lane(host, common, addr);
     l->conn = conn_open(&(struct conn_options){.loop = common->loop,
                                                .tls = net_tls(host->path->net),
                                                .address = addr,

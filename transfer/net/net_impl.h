@@ -74,7 +74,8 @@ struct host {
     uint64_t held_us;           /* of that: held by the host's window */
     uint64_t probed_ms;         /* when that was learnt */
     struct probe *probe;        /* under way, or NULL */
-    struct probe_result probed; /* the newest */
+    struct probe_result probed; /* the newest; its connection has gone, or is a lane's */
+    struct sock_grant probe_grant;
 };
 
 struct net {
@@ -173,6 +174,8 @@ void late_check(struct net *n);
 
 /* A lane that takes the request now, opened where it must be; NULL: none for now. */
 struct lane *pool_lane(const struct net_request *r);
+/* What a probe has opened becomes a lane; false: there is no room for it. */
+bool pool_adopt(struct host *h, const struct probe_result *r, const struct sock_grant *grant);
 /* The lane has this request more, or less: the latter may close it. */
 void pool_taken(struct lane *l);
 void pool_left(struct lane *l, const struct net_request *r);

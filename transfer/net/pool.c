@@ -32,6 +32,28 @@ static struct lane *least_used(struct net *n)
     return oldest;
 }
 
+static struct lane *add_lane(struct host *h, struct lane *l, bool is_h2, enum net_class class)
+{
+    l->is_h2 = is_h2;
+    l->class = class;
+    list_push_front(&h->lanes, &l->link);
+    h->path->lanes++;
+    h->path->net->lanes++;
+    return l;
+}
+
+bool pool_adopt(struct host *h, const struct probe_result *r, const struct sock_grant *grant)
+{
+    struct net *n = h->path->net;
+    if (n->closing || n->lanes >= n->lane_limit) {
+        return false;
+    }
+    struct lane *l = lane_h2_adopt(h, &n->common, &r->addr, r->conn, grant);
+    l->idle_ms = loop_now_ms(n->common.loop);
+    add_lane(h, l, true, NET_SMALL);
+    return true;
+}
+
 /* At the limit, an idle lane, of another host perhaps, makes room. */
 static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avoid)
 {
@@ -52,13 +74,8 @@ static struct lane *open_lane(struct host *h, enum net_class class, uint64_t avo
         close_lane(in_the_way);
     }
     bool is_h2 = host_speaks_h2(h, class);
-    struct lane *l = is_h2 ? lane_h2_new(h, &n->common, addr) : lane_h1_new(h, &n->common, addr);
-    l->is_h2 = is_h2;
-    l->class = class;
-    list_push_front(&h->lanes, &l->link);
-    h->path->lanes++;
-    n->lanes++;
-    return l;
+    return add_lane(h, is_h2 ? lane_h2_new(h, &n->common, addr) : lane_h1_new(h, &n->common, addr),
+                    is_h2, class);
 }
 
 static bool takes(const struct lane *l, enum net_class class, uint64_t avoid)

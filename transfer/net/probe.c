@@ -36,8 +36,12 @@ static void finish(struct probe *p)
     r->rtt_us = conn_connect_us(p->conn);
     snprintf(r->alpn, sizeof(r->alpn), "%s", tls_alpn(t));
     snprintf(r->version, sizeof(r->version), "%s", tls_version(t));
-    conn_close(p->conn, on_closed, p);
-    p->done(p->arg, r);
+    r->conn = r->fail.code == 0 ? p->conn : NULL;
+    if (p->done(p->arg, r)) {
+        on_closed(p);
+    } else {
+        conn_close(p->conn, on_closed, p);
+    }
 }
 
 static void on_ready(void *arg)

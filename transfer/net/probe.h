@@ -1,6 +1,6 @@
-/* probe: one connection to a TLS server, to learn what it speaks. Offers "h2, http/1.1" and closes
- * again after the handshake; what the server gave to resume later connections stays in the
- * context. */
+/* probe: one connection to a TLS server, to learn what it speaks. Offers "h2, http/1.1". After the
+ * handshake it is closed, unless somebody has a use for it; what the server gave to resume later
+ * connections stays in the context. */
 #ifndef REPL_NET_PROBE_H
 #define REPL_NET_PROBE_H
 
@@ -9,17 +9,20 @@
 #include "transfer/net/addr.h"
 #include "transfer/net/tls.h"
 
+struct conn;
 struct probe;
 
 struct probe_result {
-    struct fail fail; /* code 0: the handshake was good */
-    char alpn[16];    /* what the server chose; "" when it knows no ALPN: HTTP/1.1 */
-    char version[16]; /* of TLS: "TLSv1.3" */
-    uint64_t rtt_us;  /* what connect() took; 0: it failed */
-    union addr addr;  /* that was asked */
+    struct fail fail;  /* code 0: the handshake was good */
+    char alpn[16];     /* what the server chose; "" when it knows no ALPN: HTTP/1.1 */
+    char version[16];  /* of TLS: "TLSv1.3" */
+    uint64_t rtt_us;   /* what connect() took; 0: it failed */
+    union addr addr;   /* that was asked */
+    struct conn *conn; /* open, or NULL; who takes it inside done() makes it its own */
 };
 
-typedef void probe_done_fn(void *arg, const struct probe_result *result);
+/* True: the connection was taken, see conn_adopt(). */
+typedef bool probe_done_fn(void *arg, const struct probe_result *result);
 
 struct probe_options {
     struct loop *loop;

@@ -25,7 +25,7 @@ static void many_requests_share_a_connection(void **state)
         net_bench_assert_put(&b->requests[i]);
         assert_int_equal(net_bench_counts(b)->far.times[i], 1);
     }
-    assert_int_equal(net_bench_counts(b)->connections, 2); /* with the probe */
+    assert_int_equal(net_bench_counts(b)->connections, 1); /* the probe's */
     assert_int_equal(net_bench_counts(b)->far.most, 100);  /* what the server allows */
     assert_string_equal(net_bench_lane(b)->ops->kind, "h2");
 }
@@ -63,6 +63,26 @@ static void host_is_known_after_the_probe(void **state)
     assert_int_equal(net_bench_host(b)->http, HOST_HTTP_2);
 }
 
+/* What the probe has opened is a lane like others, whoever comes first. */
+static void lane_of_the_probe_waits_for_requests(void **state)
+{
+    struct net_bench *b = *state;
+    net_bench_open_plainly(b);
+    struct net_request *r = net_bench_submit(b, "PUT", "/put", 10);
+    NET_UNTIL(b, net_bench_host(b)->probe != NULL);
+    net_cancel(b->net, r);
+    NET_UNTIL(b, net_bench_host(b)->http == HOST_HTTP_2);
+    assert_int_equal(b->net->lanes, 1);
+    struct lane *l = net_bench_lane(b);
+    assert_int_equal(l->active, 0);
+    assert_true(l->idle_ms > 0);
+    assert_true(l->fd >= 0);
+    assert_string_not_equal(l->grant.congestion, "");
+    net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
+    assert_ptr_equal(net_bench_lane(b), l);
+    assert_int_equal(net_bench_counts(b)->connections, 1);
+}
+
 static void cancelled_request_leaves_the_connection(void **state)
 {
     struct net_bench *b = *state;
@@ -77,7 +97,7 @@ static void cancelled_request_leaves_the_connection(void **state)
     NET_UNTIL(b, net_bench_counts(b)->far.resets == 1);
     assert_int_equal(net_bench_fetch(b, "GET", "/get/10", 0)->fail.code, 0);
     assert_int_equal(net_bench_counts(b)->far.times[1], 0);
-    assert_int_equal(net_bench_counts(b)->connections, 2);
+    assert_int_equal(net_bench_counts(b)->connections, 1);
 }
 
 /* ---- ends ---- */
@@ -105,7 +125,7 @@ static void goodbye_loses_nothing_and_doubles_nothing(void **state)
     for (int i = 0; i < 60; i++) {
         assert_int_equal(net_bench_counts(b)->far.times[i], 1);
     }
-    assert_int_equal(net_bench_counts(b)->connections, 3);
+    assert_int_equal(net_bench_counts(b)->connections, 2);
 }
 
 static void closed_connection_ends_its_requests(void **state)
@@ -192,6 +212,7 @@ int main(void)
         NET_TEST(many_requests_share_a_connection),
         NET_TEST(large_bodies_go_both_ways),
         NET_TEST(host_is_known_after_the_probe),
+        NET_TEST(lane_of_the_probe_waits_for_requests),
         NET_TEST(cancelled_request_leaves_the_connection),
         NET_TEST(goodbye_loses_nothing_and_doubles_nothing),
         NET_TEST(closed_connection_ends_its_requests),
