@@ -42,8 +42,8 @@ unsigned gradient_add(struct gradient *g, uint64_t now_us, uint32_t latency_us, 
 /* Answers of this window have waited for us as well: a rise in it lowers nothing. Nothing is gained
  * by more then, either. */
 void gradient_was_busy(struct gradient *g);
-/* A request was answered whose latency says nothing: it was the first one of its connection, whose
- * congestion window is still small. */
+/* A request was answered whose latency says nothing: it was one of the first of its connection,
+ * whose congestion window is still small. */
 void gradient_answered(struct gradient *g, unsigned in_flight);
 unsigned gradient_limit(const struct gradient *g);
 /* The path is another, or was away: the usual latency is to be learnt anew. */

@@ -36,6 +36,7 @@ struct lane {
     bool is_h2;
     bool is_spent;           /* takes no more: closed when its requests have ended */
     bool is_proven;          /* has brought an answer */
+    unsigned answers;        /* to requests; counted while it is young */
     union addr addr;         /* with port: where its connection goes */
     int fd;                  /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */

@@ -226,7 +226,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
-    r->is_first = !l->is_proven;
+    r->is_early = pool_is_young(l);
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }

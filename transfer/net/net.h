@@ -107,7 +107,7 @@ struct net_request {
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */
-    bool is_first;       /* the lane had brought no answer then */
+    bool is_early;       /* the lane was young then */
     struct deferred failed;
 };
 

@@ -230,7 +230,7 @@ static void learn_latency(struct path *p, const struct net_request *r)
     if (r->class != NET_SMALL || r->status >= 400 || r->sent_us == 0 || r->first_us <= r->sent_us) {
         return;
     }
-    if (r->is_first) {
+    if (r->is_early) {
         gradient_answered(&p->gradient, in_flight);
         return;
     }

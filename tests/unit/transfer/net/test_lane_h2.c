@@ -83,6 +83,20 @@ static void lane_of_the_probe_waits_for_requests(void **state)
     assert_int_equal(net_bench_counts(b)->connections, 1);
 }
 
+static void latency_of_a_young_connection_says_nothing(void **state)
+{
+    struct net_bench *b = *state;
+    net_bench_open_plainly(b);
+    net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
+    const struct gradient *g = &net_bench_host(b)->path->gradient;
+    for (int i = 1; i < 8; i++) {
+        net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
+        assert_int_equal(g->count, 0);
+    }
+    net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
+    assert_int_equal(g->count, 1);
+}
+
 static void cancelled_request_leaves_the_connection(void **state)
 {
     struct net_bench *b = *state;
@@ -213,6 +227,7 @@ int main(void)
         NET_TEST(large_bodies_go_both_ways),
         NET_TEST(host_is_known_after_the_probe),
         NET_TEST(lane_of_the_probe_waits_for_requests),
+        NET_TEST(latency_of_a_young_connection_says_nothing),
         NET_TEST(cancelled_request_leaves_the_connection),
         NET_TEST(goodbye_loses_nothing_and_doubles_nothing),
         NET_TEST(closed_connection_ends_its_requests),
