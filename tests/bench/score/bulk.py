@@ -9,7 +9,7 @@ from .peer import beside_peers
 from .reference import iperf
 
 BULK = Load(8, 256 * MIB)
-BEST_PEER = 1.5
+CUBIC = Load(16, 256 * MIB)  # more than the time is enough for: its end would have few lanes
 CUBIC_LIMIT_S = 90
 CUBIC_LANES_MAX = 256
 
@@ -35,7 +35,7 @@ def cubic(row, options, whole, peer, memory="512MiB", **path):
     """Where BBR is not allowed the number of connections is all there is, and memory, which holds a
     part for each, is what bounds it. The reference has as many flows as we had."""
     limit_s = min(CUBIC_LIMIT_S, options.limit)
-    with Bed(BULK.scaled(options.scale), options.server, congestion="cubic", **path) as bed:
+    with Bed(CUBIC.scaled(options.scale), options.server, congestion="cubic", **path) as bed:
         run = bed.run(Replctl(memory=memory, congestion="cubic"), limit_s)
         flows = min(CUBIC_LANES_MAX, max(1, run.course.peak_connections))
         reference = iperf(bed.wan, flows=flows, seconds=2 * options.iperf)

@@ -20,7 +20,7 @@ ROWS = {
     "bulk-1%": Row("8 x 256 MiB, 1 % loss", bulk.lossy, {**FULL, "loss": "1%"}),
     "bulk-5%": Row("8 x 256 MiB, 5 % loss", bulk.lossy,
                    {"whole": 0.78, "retransmitted": 3, "loss": "5%"}),
-    "cubic-1%": Row("the same without BBR, 90 s, beside as many flows of iperf3 as our lanes",
+    "cubic-1%": Row("16 x 256 MiB, no BBR, 90 s, beside as many flows of iperf3 as our lanes",
                     bulk.cubic, {"whole": 0.9, "peer": 1.5, "loss": "1%"}),
     "cubic-1%-2GiB": Row("the same with a budget of 2 GiB, which the peers take", bulk.cubic,
                          {"whole": 0.9, "peer": 1.5, "loss": "1%", "memory": "2GiB"}),
