@@ -389,11 +389,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_sns_may_name_its_places),
         cmocka_unit_test(the_place_of_mns_is_one),
-        cmocka_unit_test_setup_teardown(a_certificate_must_be_valid_now, setup, teardown),
-        cmocka_unit_test_setup_teardown(sns_signatures_fit_or_not, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_confirmation_signs_its_url, setup, teardown),
-        cmocka_unit_test_setup_teardown(mns_signatures_fit_or_not, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_key_is_fetched_once_and_kept_a_day, setup, teardown),
+        cmocka_unit_test(a_certificate_must_be_valid_now),
+        cmocka_unit_test(sns_signatures_fit_or_not),
+        cmocka_unit_test(a_confirmation_signs_its_url),
+        cmocka_unit_test(mns_signatures_fit_or_not),
+        cmocka_unit_test(a_key_is_fetched_once_and_kept_a_day),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown); /* one key: they take long to make */
 }
