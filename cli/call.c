@@ -153,6 +153,14 @@ void cli_print(const json_t *answer)
     fflush(stdout);
 }
 
+void cli_warn(const json_t *answer)
+{
+    const char *warning = json_string_value(json_object_get(answer, "warning"));
+    if (warning != NULL) {
+        fprintf(stderr, "replctl: warning: %s\n", warning);
+    }
+}
+
 int cli_call(const struct cli *c, enum proto_id id, const char *query, struct span body,
              json_t **ret_answer, const char *said)
 {
@@ -164,6 +172,7 @@ int cli_call(const struct cli *c, enum proto_id id, const char *query, struct sp
     if (cli_ask(c, id, query, body, &answer, &f) != 0) {
         return cli_fail(c, &f);
     }
+    cli_warn(answer);
     if (c->json) {
         cli_print(answer);
         json_decref(answer);

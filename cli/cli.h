@@ -54,6 +54,8 @@ int cli_fail(const struct cli *c, const struct fail *f);
 int cli_misused(const struct cli *c, const struct fail *f);
 int cli_usage(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The daemon's "warning", on standard error. */
+void cli_warn(const json_t *answer);
 /* A command of proto.h. query: "rule=x&…" or NULL. On success *ret_answer is the parsed answer (the
  * caller's, json_decref) unless it was printed already because of --json, then NULL; ret_answer
  * NULL: not wanted, `said` is printed instead. Otherwise the failure is told. Returns the exit

@@ -125,6 +125,7 @@ int run_wait(struct cli *c, const struct cli_args *args)
     if (wait_for(&w, timeout, &answer, &f) != 0) {
         return cli_fail(c, &f);
     }
+    cli_warn(answer);
     if (c->json) {
         cli_print(answer);
     } else {

@@ -60,6 +60,8 @@ void limit_members(struct admin *a, const struct limit *bandwidth, const struct 
 void brake_members(const struct rule_lag *lag, struct buf *to);
 /* The members of rule_lag, without brackets. */
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to);
+/* "warning", where nothing has ever told of changes in its source. */
+void untold_member(struct admin *a, const char *rule, struct buf *to);
 
 typedef void command_fn(struct admin *a, struct httpd_request *r);
 command_fn command_version, command_status, command_lag, command_wait, command_explain,

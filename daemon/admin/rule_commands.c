@@ -55,11 +55,33 @@ static int check_mode(struct admin *a, const char *mode, const char *name, struc
     return 0;
 }
 
+struct put_later {
+    struct later later;
+    const char *name;
+};
+
+static void rule_is_put(void *arg, int status, const struct fail *f)
+{
+    struct later *l = arg;
+    struct put_later *p = CONTAINER_OF(l, struct put_later, later);
+    struct buf body = {0};
+    if (status != 0) {
+        later_fail(l, status, f);
+        return;
+    }
+    json_open(&body, NULL, '{');
+    json_bool(&body, "done", true);
+    untold_member(l->admin, p->name, &body);
+    json_close(&body, '}');
+    later_reply(l, &body);
+}
+
 void command_rule_put(struct admin *a, struct httpd_request *r)
 {
     struct fail f = {0};
     struct rule rule = {0};
-    struct later *l = later_new(a, r, sizeof(*l));
+    struct put_later *p = later_new(a, r, sizeof(*p));
+    struct later *l = &p->later;
     int status = rule_from_json(httpd_body(r), &l->arena, &rule, &f);
     if (status == 0) {
         status = check_mode(a, httpd_query(r, "mode"), rule.name, &f);
@@ -68,7 +90,8 @@ void command_rule_put(struct admin *a, struct httpd_request *r)
         later_fail(l, status, &f);
         return;
     }
-    engine_rule_put(a->options.engine, &rule, query_flag(r, "no_preflight"), later_done, l);
+    p->name = rule.name;
+    engine_rule_put(a->options.engine, &rule, query_flag(r, "no_preflight"), rule_is_put, l);
 }
 
 void command_rule_delete(struct admin *a, struct httpd_request *r)

@@ -102,6 +102,15 @@ static int64_t left_objects(struct admin *a, const struct rule *rule)
     return scanned && !rule->existing ? (int64_t)scan.state.left : 0;
 }
 
+void untold_member(struct admin *a, const char *rule, struct buf *to)
+{
+    if (engine_rule_untold(a->options.engine, rule)) {
+        json_str(to, "warning",
+                 "nothing tells of changes in the rule's source yet, so it copies none: add an "
+                 "outbox or a webhook (replctl feed setup), or give it a scan");
+    }
+}
+
 void lag_members(struct admin *a, const struct rule *rule, struct buf *to)
 {
     struct rule_lag lag = {0};
@@ -369,6 +378,7 @@ static void wait_ended(void *arg, int status, const struct fail *f)
     json_bool(&body, "done", true);
     if (rule != NULL) {
         lag_members(a, rule, &body);
+        untold_member(a, rule->name, &body);
     }
     json_close(&body, '}');
     later_reply(&w->later, &body);

@@ -255,6 +255,9 @@ const char *engine_copy_text(struct engine *e, uint32_t rule, struct span key, c
 /* The endpoint of the rule that takes no work now, and why (*f stays empty when it just does not
  * answer); valid until the next turn. NULL = none. */
 const char *engine_blocked_by(struct engine *e, const char *rule, struct fail *f);
+/* Nothing serves the source of the rule, and nothing was ever appended or found: that its watermark
+ * is now means little. */
+bool engine_rule_untold(struct engine *e, const char *rule);
 /* An operator's word about `count` tasks. */
 typedef void engine_word_fn(void *arg, int status, const struct fail *f, uint64_t count);
 /* Dead letters: retry or drop; key absent = all of the rule, be it none (retry only).

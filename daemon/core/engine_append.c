@@ -149,8 +149,11 @@ static void match_change(struct append_call *c, const struct change *change,
     bool matched = false;
     LIST_FOR (link, &e->rules) {
         struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
-        if (r->deleting || (only_rule != 0 && r->rule.number != only_rule) ||
-            !rules_matches(&r->rule, change)) {
+        if (r->deleting || (only_rule != 0 && r->rule.number != only_rule)) {
+            continue;
+        }
+        r->is_told = r->is_told || (only_rule == 0 && rules_has_source(&r->rule, change));
+        if (!rules_matches(&r->rule, change)) {
             continue;
         }
         matched = true;

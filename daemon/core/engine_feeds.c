@@ -279,14 +279,23 @@ int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_ru
                                           : ef->feed->status.complete_through_ms;
 }
 
+static bool is_scan_read(const struct engine_rule *r)
+{
+    return r->scan != NULL && !r->scan->closing && r->scan->feed != NULL &&
+           r->scan->feed->status.state != FEED_STARTING;
+}
+
+static bool is_scanned_again(const struct engine_rule *r)
+{
+    return r->rule.scan.mode == RULE_SCAN_EVERY || r->rule.scan.mode == RULE_SCAN_CONTINUOUS ||
+           (is_scan_read(r) && r->scan->feed->status.is_fed);
+}
+
 /* Whether the rule lives by scans, or has: while its cursor is not read that cannot be ruled out.
  */
 static bool is_scanned(const struct engine_rule *r)
 {
-    bool is_read = r->scan != NULL && !r->scan->closing && r->scan->feed != NULL &&
-                   r->scan->feed->status.state != FEED_STARTING;
-    return r->rule.scan.mode == RULE_SCAN_EVERY || r->rule.scan.mode == RULE_SCAN_CONTINUOUS ||
-           !is_read || r->scan->feed->status.is_fed;
+    return is_scanned_again(r) || !is_scan_read(r);
 }
 
 /* Where nothing else tells of changes, all is known that the last complete scan saw; and no more
@@ -299,6 +308,16 @@ static bool is_only_scanned(const struct engine *e, const struct engine_rule *r)
         }
     }
     return e->run_feeds && is_scanned(r);
+}
+
+bool engine_is_served(const struct engine *e, const struct engine_rule *r)
+{
+    LIST_FOR (link, &e->feeds) {
+        if (engine_feed_serves(CONTAINER_OF(link, struct engine_feed, link), r)) {
+            return true;
+        }
+    }
+    return r->is_told || is_scanned_again(r);
 }
 
 int64_t engine_complete_through(struct engine *e, const struct engine_rule *r,

@@ -77,6 +77,7 @@ struct engine_rule {
     bool changing; /* a put or delete is asked for */
     bool storing;  /* a put is on its way through the journal */
     bool purging;
+    bool is_told; /* a change in its source was appended since the start, whatever came of it */
     struct timer purge_timer;
 
     /* Claiming. */
@@ -360,6 +361,8 @@ struct engine_feed *engine_feed_named(struct engine *e, const char *name); /* "w
 bool engine_feed_serves(const struct engine_feed *ef, const struct engine_rule *r);
 /* Of a feed and a rule that it serves. */
 int64_t engine_feed_through(const struct engine_feed *ef, const struct engine_rule *r);
+/* Somebody tells of changes in the rule's source, or has. */
+bool engine_is_served(const struct engine *e, const struct engine_rule *r);
 /* The least complete_through of the feeds that serve the rule (wall ms); where there is none, the
  * start of the last scan of a rule that is scanned again and again, else just before now.
  * *ret_feed, which may be NULL: whose it is, or NULL. */

@@ -172,6 +172,30 @@ static bool text_of_decision(const struct engine_rule *r, const struct engine_ol
     return true;
 }
 
+static bool has_ever_had_work(const struct engine_rule *r)
+{
+    const struct rule_counts *c = &r->counts;
+    return r->oldest.any || c->pending_objects + c->backfill_objects + c->failed_objects +
+                                    c->held_objects + c->done_objects + c->deleted_objects +
+                                    c->skipped_objects + r->skipped_here + c->replicas >
+                                0;
+}
+
+bool engine_rule_untold(struct engine *e, const char *rule)
+{
+    const struct engine_rule *r = engine_rule_by_name(e, rule);
+    return r != NULL && !engine_is_served(e, r) && !has_ever_had_work(r);
+}
+
+/* The watermark is "now": all that was told is there. That is little where nobody tells. */
+static void text_of_untold(const struct engine_rule *r, struct rule_lag *lag)
+{
+    snprintf(lag->waits_for, sizeof(lag->waits_for),
+             "nothing tells of changes in %.100s/%.100s: no outbox, webhook, queue or scan serves "
+             "it, and nothing was appended; see replctl feed setup, or give the rule a scan",
+             r->rule.source.endpoint, r->rule.source.bucket);
+}
+
 void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, int64_t until_ms,
                      struct rule_lag *lag)
 {
@@ -195,6 +219,8 @@ void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, int64
     } else if (through == 0) {
         lag->blocker = LAG_FEED;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "its scan is being opened anew");
+    } else if (engine_rule_untold(r->engine, r->rule.name)) {
+        text_of_untold(r, lag);
     }
 }
 

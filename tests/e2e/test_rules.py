@@ -44,6 +44,22 @@ def test_existing_objects_are_waited_for_when_asked(local):
 
 
 @pytest.mark.smoke
+def test_rule_of_which_nobody_tells(local):
+    """No feed, no scan, nothing appended: its watermark is now, and that says nothing."""
+    local.put("unseen", b"x")
+    told = "nothing tells of changes"
+    assert told in local.add_rule().stderr
+    done = local.repld.ctl("wait", "rule", "--until", "now", "--timeout", "60")
+    assert told in done.stderr and done.stdout != ""
+    assert told in local.repld.ctl("status").stdout
+    local.announce(["unseen"])
+    local.settle()
+    assert told not in local.repld.ctl("wait", "rule", "--until", "now").stderr
+    assert told not in local.repld.ctl("status").stdout
+    local.repld.ctl("rule", "delete", "rule")
+    assert told not in local.add_rule("--scan", "every 1h", name="scanned").stderr
+
+
 def test_pause_and_resume(local):
     local.add_rule()
     local.repld.ctl("rule", "pause", "rule")
