@@ -64,15 +64,9 @@ static bool on_done(void *arg, const struct probe_result *r)
     learn(h, is_h2 ? HOST_HTTP_2 : HOST_HTTP_1);
     LOG_INFO(n->common.log, "net", "endpoint %s: %s speaks HTTP/%s over %s, round trip %.1f ms",
              n->name, h->name, is_h2 ? "2" : "1.1", r->version, (double)r->rtt_us / 1000);
-    bool is_taken = is_h2 && pool_adopt(h, r, &h->probe_grant);
+    bool is_taken = is_h2 && pool_adopt(h, r);
     net_host_known(h);
     return is_taken;
-}
-
-static void on_tune(void *arg, int fd)
-{
-    struct host *h = arg;
-    sock_tune(fd, h->path->net->common.congestion, false, &h->probe_grant);
 }
 
 static void on_closed(void *arg)
@@ -91,7 +85,6 @@ void host_ask(struct host *h, const union addr *addr)
                                                    .host = h->name,
                                                    .port = h->port,
                                                    .timeout_ms = host_patience_ms(h),
-                                                   .tune = on_tune,
                                                    .done = on_done,
                                                    .closed = on_closed,
                                                    .arg = h});

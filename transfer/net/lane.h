@@ -77,7 +77,7 @@ struct lane *lane_h1_new(struct host *h, const struct lane_common *common, const
 struct lane *lane_h2_new(struct host *h, const struct lane_common *common, const union addr *addr);
 /* Over a connection that stands, and that speaks h2. */
 struct lane *lane_h2_adopt(struct host *h, const struct lane_common *common, const union addr *addr,
-                           struct conn *conn, const struct sock_grant *grant);
+                           struct conn *conn);
 
 /* Of the pool, for hosts and lanes. There are addresses now, or the failure to find any. */
 void net_resolved(struct host *h);

@@ -303,16 +303,16 @@ static struct lane_h2 *new_lane(struct host *host, const struct lane_common *com
 }
 
 struct lane *lane_h2_adopt(struct host *host, const struct lane_common *common,
-                           const union addr *addr, struct conn *conn,
-                           const struct sock_grant *grant)
+                           const union addr *addr, struct conn *conn)
 {
     struct lane_h2 *l = new_lane(host, common, addr);
     l->conn = conn;
     l->is_ready = true;
     l->base.fd = conn_fd(conn);
-    l->base.grant = *grant;
     conn_adopt(conn, &events, l);
+    sock_tune(l->base.fd, common->congestion, false, &l->base.grant);
     net_socket_opened(&l->base);
+    pump(l);
     return &l->base;
 }
 

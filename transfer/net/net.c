@@ -71,6 +71,13 @@ static void make_paths(struct net *n, const struct net_options *o)
     }
 }
 
+void net_watch(struct net *n)
+{
+    if (!timer_is_running(&n->tick)) {
+        timer_start(&n->tick, QUIET_MS);
+    }
+}
+
 /* Without a CA file nothing can fail, and an endpoint without TLS need not read the system's. */
 struct tls_context *net_tls(struct net *n)
 {
@@ -226,6 +233,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
+    r->is_first = !l->is_proven;
     r->is_early = pool_is_young(l);
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);

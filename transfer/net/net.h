@@ -107,7 +107,8 @@ struct net_request {
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */
-    bool is_early;       /* the lane was young then */
+    bool is_first;       /* the lane had brought no answer then */
+    bool is_early;       /* it was young then */
     struct deferred failed;
 };
 

@@ -75,7 +75,6 @@ struct host {
     uint64_t probed_ms;         /* when that was learnt */
     struct probe *probe;        /* under way, or NULL */
     struct probe_result probed; /* the newest; its connection has gone, or is a lane's */
-    struct sock_grant probe_grant;
 };
 
 struct net {
@@ -109,6 +108,8 @@ struct net {
 
 /* Takes a request out of its lane; it ends with this failure. */
 void net_give_up(struct net *n, struct net_request *r, int code, const char *why);
+/* A lane was opened without a request: it is looked after. */
+void net_watch(struct net *n);
 /* What the TLS connections of the endpoint share. */
 struct tls_context *net_tls(struct net *n);
 /* It is known what the host speaks; or it cannot be reached, and those that wait for it fail. */
@@ -130,6 +131,8 @@ void path_ease(struct path *p, bool is_bbr);
 bool path_is_loss(const struct net_request *r);
 /* Whether all that the path, or a host of it, knows is this one address. */
 bool path_is_only(const struct path *p, uint64_t tag);
+/* Whether the latency of an answer is that of its connection's window, which is still small. */
+bool path_is_slow_start(const struct net_request *r, uint32_t min_rtt_us);
 /* A request goes, or has ended. */
 void path_started(struct path *p, const struct net_request *r);
 void path_ended(struct path *p, const struct net_request *r);
@@ -175,7 +178,7 @@ void late_check(struct net *n);
 /* A lane that takes the request now, opened where it must be; NULL: none for now. */
 struct lane *pool_lane(const struct net_request *r);
 /* What a probe has opened becomes a lane; false: there is no room for it. */
-bool pool_adopt(struct host *h, const struct probe_result *r, const struct sock_grant *grant);
+bool pool_adopt(struct host *h, const struct probe_result *r);
 /* Its congestion window is still smaller than what it is given: latency is of that. */
 bool pool_is_young(const struct lane *l);
 /* The lane has this request more, or less: the latter may close it. */

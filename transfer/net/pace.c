@@ -109,6 +109,13 @@ bool pace_are_at_work(const struct pace *p, const struct pace_sample *s)
     return s->lanes * 5 >= p->wanted * 4;
 }
 
+/* A lane that is one too many goes when its part is over, on a slow path after half a minute. Until
+ * then goodput is that of more lanes, and nothing to judge by; the others settle after that. */
+static bool are_too_many(const struct pace *p, const struct pace_sample *s)
+{
+    return p->move != PACE_FRESH && s->lanes * 4 > p->wanted * 5;
+}
+
 static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
     struct pace_seen slice;
@@ -126,9 +133,13 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
         }
         return;
     }
+    if (are_too_many(p, s)) {
+        p->state_us = p->now_us;
+        return;
+    }
     uint64_t most_us = (p->is_bbr ? SETTLE_MAX : COME_DOWN) * settle_us(p);
     if ((flat && passed >= settle_us(p)) || passed >= most_us) {
-        p->is_pushing = false;
+        pace_push_ends(p, s);
         pace_enter(p, PACE_MEASURING);
         if (p->move == PACE_GROW && !pace_are_at_work(p, s)) {
             pace_cut_step(p, s->lanes);
@@ -136,16 +147,9 @@ static void settle(struct pace *p, const struct pace_sample *s, uint64_t span_us
     }
 }
 
-/* A lane that is one too many goes when its part is over, on a slow path after half a minute. Until
- * then goodput is that of more lanes, and nothing to judge growth by. */
-static bool are_too_many(const struct pace *p, const struct pace_sample *s)
-{
-    return p->move == PACE_NO_MOVE && s->lanes * 4 > p->wanted * 5;
-}
-
 static bool is_usable(const struct pace *p, const struct pace_sample *s)
 {
-    return !s->is_starved && pace_are_at_work(p, s) && !are_too_many(p, s);
+    return !s->is_starved && pace_are_at_work(p, s);
 }
 
 static void epoch_ends(struct pace *p)
@@ -163,6 +167,10 @@ static void epoch_ends(struct pace *p)
 static void measure(struct pace *p, const struct pace_sample *s, uint64_t span_us)
 {
     uint64_t wanted_us = epoch_us(p) * (p->move == PACE_NO_MOVE ? 1 : p->judged + 1);
+    if (are_too_many(p, s)) {
+        pace_enter(p, PACE_SETTLING);
+        return;
+    }
     if (is_usable(p, s)) {
         meter_add(&p->meter, s, span_us);
     }
@@ -224,6 +232,7 @@ static void set_limit(struct pace *p, unsigned limit)
 static void rest(struct pace *p)
 {
     p->quiet_us = 0;
+    p->is_pushing = false;
     if (p->move != PACE_NO_MOVE) {
         pace_undo(p, PACE_NOT_JUDGED);
     } else if (p->state != PACE_SILENT) {

@@ -357,8 +357,9 @@ void pace_steady(struct pace *p, const struct pace_seen *seen)
     bool abates = p->base_of > 0 && seen->repeats < p->base.repeats - CROWDED;
     update_base(p, seen);
     /* Lanes that find their rate by themselves would look like the gain of more, and so would what
-     * they repeat less once their start is over. */
-    if (!p->is_bbr || (!rises && !abates && p->base_of > 1)) {
+     * they repeat less once their start is over; of CUBIC's those that had too many beside them. */
+    bool is_found = !p->is_bbr && p->pushed[0].lanes == 0;
+    if (is_found || (!rises && !abates && p->base_of > 1)) {
         choose_move(p, is_settled);
     }
 }

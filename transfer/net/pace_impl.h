@@ -39,6 +39,9 @@ void pace_forget(struct pace *p);
 /* A slice of the time in which the first lanes settle is over. True: they have not settled, as it
  * has doubled them, or is to see what that brings. */
 bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice);
+/* They have: no more of that. A step that could not be judged is cut to the lanes that have work.
+ */
+void pace_push_ends(struct pace *p, const struct pace_sample *s);
 
 /* ---- pace_path.c ---- */
 

@@ -46,7 +46,8 @@ static bool judge(struct pace *p, const struct pace_sample *s, const struct pace
     const struct pace_push *last = &p->pushed[0], *first = &p->pushed[1];
     bool at_work = pace_are_at_work(p, s);
     p->push_slices++;
-    if (p->push_slices < SLICES || (!at_work && p->push_slices < PATIENCE)) {
+    bool is_late = !at_work && p->push_slices < PATIENCE;
+    if (p->push_slices < SLICES || is_late || p->quiet_us > 0) {
         return false;
     }
     p->is_judged = true;
@@ -60,6 +61,22 @@ static bool judge(struct pace *p, const struct pace_sample *s, const struct pace
     return true;
 }
 
+void pace_push_ends(struct pace *p, const struct pace_sample *s)
+{
+    const struct pace_push *last = &p->pushed[0];
+    if (p->is_pushing && last->lanes > 0 && !p->is_judged && !pace_are_at_work(p, s)) {
+        end(p, s->lanes > last->lanes ? s->lanes : last->lanes, PACE_LIMITED);
+    }
+    p->is_pushing = false;
+}
+
+/* The first step needs a base of lanes that are past their first round trips. */
+static bool is_at_start(const struct pace *p, const struct pace_seen *slice)
+{
+    return p->pushed[0].lanes == 0 &&
+           (p->slice_goodput == 0 || slice->goodput > MORE * p->slice_goodput);
+}
+
 bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
 {
     if (!p->is_pushing || p->is_bbr || p->move != PACE_NO_MOVE) {
@@ -68,7 +85,7 @@ bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_se
     if (p->pushed[0].lanes > 0 && !p->is_judged && !judge(p, s, slice)) {
         return true;
     }
-    if (!p->is_pushing || s->is_starved || !is_held_by_loss(p, s, slice) ||
+    if (!p->is_pushing || s->is_starved || is_at_start(p, slice) || !is_held_by_loss(p, s, slice) ||
         p->wanted == pace_most(p)) {
         return false;
     }

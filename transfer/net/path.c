@@ -1,9 +1,10 @@
 /* A way to the endpoint: its hosts, what it is worth, and what is counted of it. */
 #include "transfer/net/net_impl.h"
 
-#define FIRST_ANSWERS 32 /* to learn from how long an answer takes */
-#define HTTPS_PORT    443
-#define HTTP_PORT     80
+#define FIRST_ANSWERS   32 /* to learn from how long an answer takes */
+#define SLOW_START_RTTS 3  /* what a window that doubles needs for four objects of 16 KiB */
+#define HTTPS_PORT      443
+#define HTTP_PORT       80
 
 /* ---- hosts ---- */
 
@@ -223,6 +224,13 @@ static void trace_limit(const struct path *p)
               p->sample.rtt_us / 1e3);
 }
 
+/* More than a small window explains is the server's, however young the connection is. */
+bool path_is_slow_start(const struct net_request *r, uint32_t min_rtt_us)
+{
+    uint64_t latency = r->first_us - r->sent_us;
+    return r->is_first || (r->is_early && latency < SLOW_START_RTTS * (uint64_t)min_rtt_us);
+}
+
 /* Refusals come faster than answers: they say nothing. */
 static void learn_latency(struct path *p, const struct net_request *r)
 {
@@ -230,11 +238,11 @@ static void learn_latency(struct path *p, const struct net_request *r)
     if (r->class != NET_SMALL || r->status >= 400 || r->sent_us == 0 || r->first_us <= r->sent_us) {
         return;
     }
-    if (r->is_early) {
+    uint64_t latency = r->first_us - r->sent_us;
+    if (path_is_slow_start(r, p->sample.min_rtt_us)) {
         gradient_answered(&p->gradient, in_flight);
         return;
     }
-    uint64_t latency = r->first_us - r->sent_us;
     uint32_t us = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
     unsigned before = gradient_limit(&p->gradient), windows = p->gradient.windows;
     if (p->net->is_short_of_cpu) {

@@ -42,15 +42,16 @@ static struct lane *add_lane(struct host *h, struct lane *l, bool is_h2, enum ne
     return l;
 }
 
-bool pool_adopt(struct host *h, const struct probe_result *r, const struct sock_grant *grant)
+bool pool_adopt(struct host *h, const struct probe_result *r)
 {
     struct net *n = h->path->net;
     if (n->closing || n->lanes >= n->lane_limit) {
         return false;
     }
-    struct lane *l = lane_h2_adopt(h, &n->common, &r->addr, r->conn, grant);
+    struct lane *l = lane_h2_adopt(h, &n->common, &r->addr, r->conn);
     l->idle_ms = loop_now_ms(n->common.loop);
     add_lane(h, l, true, NET_SMALL);
+    net_watch(n);
     return true;
 }
 

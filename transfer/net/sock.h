@@ -31,8 +31,8 @@ struct sock_grant {
 /* The algorithm that a wish asks for: "auto" (also NULL) is bbr, everything else names one. */
 const char *sock_congestion(const char *wish);
 
-/* Before connect(). Asks for the congestion control, and leaves the kernel's default where it is
- * refused; TCP_NODELAY, SO_LINGER, keepalive, and sock_set_bulk(). */
+/* Before connect(), or of a connection that stands. Asks for the congestion control, and leaves the
+ * kernel's default where it is refused; TCP_NODELAY, SO_LINGER, keepalive, and sock_set_bulk(). */
 void sock_tune(int fd, const char *wish, bool bulk, struct sock_grant *ret);
 /* Before a body of so many bytes, when nothing else is under way. BBR paces a connection at what it
  * delivers in a round trip; where that is one small request, the next one takes a whole round trip

@@ -78,23 +78,32 @@ static void lane_of_the_probe_waits_for_requests(void **state)
     assert_true(l->idle_ms > 0);
     assert_true(l->fd >= 0);
     assert_string_not_equal(l->grant.congestion, "");
+    assert_true(timer_is_running(&b->net->tick)); /* it would be closed some time */
     net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
     assert_ptr_equal(net_bench_lane(b), l);
     assert_int_equal(net_bench_counts(b)->connections, 1);
 }
 
-static void latency_of_a_young_connection_says_nothing(void **state)
+static void latency_of_a_young_connection_is_its_window(void **state)
 {
     struct net_bench *b = *state;
     net_bench_open_plainly(b);
-    net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
-    const struct gradient *g = &net_bench_host(b)->path->gradient;
-    for (int i = 1; i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
-        assert_int_equal(g->count, 0);
+        assert_int_equal(b->requests[i].is_first, i == 0);
+        assert_true(b->requests[i].is_early);
     }
     net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
-    assert_int_equal(g->count, 1);
+    assert_false(b->requests[8].is_early);
+    struct net_request r = {.sent_us = 1000, .first_us = 300999, .is_early = true};
+    assert_true(path_is_slow_start(&r, 100000));
+    r.first_us = 301000; /* the server's */
+    assert_false(path_is_slow_start(&r, 100000));
+    assert_false(path_is_slow_start(&r, 0));
+    r.is_first = true;
+    assert_true(path_is_slow_start(&r, 100000));
+    r = (struct net_request){.sent_us = 1000, .first_us = 2000};
+    assert_false(path_is_slow_start(&r, 100000));
 }
 
 static void cancelled_request_leaves_the_connection(void **state)
@@ -227,7 +236,7 @@ int main(void)
         NET_TEST(large_bodies_go_both_ways),
         NET_TEST(host_is_known_after_the_probe),
         NET_TEST(lane_of_the_probe_waits_for_requests),
-        NET_TEST(latency_of_a_young_connection_says_nothing),
+        NET_TEST(latency_of_a_young_connection_is_its_window),
         NET_TEST(cancelled_request_leaves_the_connection),
         NET_TEST(goodbye_loses_nothing_and_doubles_nothing),
         NET_TEST(closed_connection_ends_its_requests),

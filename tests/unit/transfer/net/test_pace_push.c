@@ -20,7 +20,7 @@ static void init(struct pace_bench *b, bool is_bbr, pace_fn *goodput)
     b->repeats = one_in_a_hundred;
 }
 
-/* 0.4 s until the first look, then 0.8 s a doubling. */
+/* 0.8 s until there is a base, then 0.8 s a doubling. */
 static void loss_without_a_queue_doubles_the_lanes(void **state)
 {
     (void)state;
@@ -159,6 +159,54 @@ static void a_step_is_cut_to_the_work(void **state)
     assert_int_equal(b.pace.wanted, 50);
 }
 
+/* The same where the time to settle is over before that is known: samples come slowly. */
+static void a_step_that_nobody_judged_is_cut(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    struct pace_sample s = b.sample;
+    for (int i = 0; i < 80; i++) {
+        s.now_us += 250000;
+        s.lanes = 18;
+        pace_sample(&b.pace, &s);
+    }
+    assert_int_equal(b.pace.wanted, 18);
+    assert_true(b.pace.base.goodput > 0);
+}
+
+/* Lanes at their start bring more in each slice than in the one before: that is no base. */
+static void the_first_slice_is_no_base(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    for (int i = 0; i < 19; i++) {
+        b.scale = 0.1 * (i + 1);
+        pace_bench_sample(&b);
+        assert_int_equal(b.pace.wanted, PACE_OTHER_START);
+    }
+}
+
+/* Nothing arrives any more while a step is open: the number stays, and no other step is begun. */
+static void silence_is_no_verdict(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    init(&b, false, pace_one_each);
+    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    b.goodput = pace_nothing;
+    for (int i = 0; i < 50; i++) {
+        pace_bench_sample(&b);
+        assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+    }
+    assert_int_equal(b.pace.reason, PACE_OUTAGE);
+    b.goodput = pace_one_each;
+    pace_bench_run_until(&b, PACE_OUTAGE_OVER);
+    assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+}
+
 /* The limit falls while a step is open: what it takes back is within the limit, too. */
 static void a_lower_limit_holds(void **state)
 {
@@ -187,6 +235,9 @@ int main(void)
         cmocka_unit_test(two_steps_without_gain_are_undone),
         cmocka_unit_test(one_step_without_gain_is_no_end),
         cmocka_unit_test(a_step_is_cut_to_the_work),
+        cmocka_unit_test(a_step_that_nobody_judged_is_cut),
+        cmocka_unit_test(the_first_slice_is_no_base),
+        cmocka_unit_test(silence_is_no_verdict),
         cmocka_unit_test(a_lower_limit_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
