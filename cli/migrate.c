@@ -36,6 +36,7 @@ static void figures(const struct migrate_progress *p, bool dry_run, struct buf *
         if (p->earlier > 0) {
             buf_str(to, "; ");
             text_count(p->earlier, to);
+            buf_str(to, p->earlier == 1 ? " object" : " objects");
             buf_str(to, " of them by earlier runs");
         }
         buf_str(to, "), ");
