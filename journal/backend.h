@@ -256,6 +256,9 @@ struct backend;
 struct backend_ops {
     const char *name;
     void (*close)(struct backend *b);
+    /* Right after a call that answered REPL_EJOURNAL: what it ran into, with the file and a hint.
+     * `doing`: "reading its rules". Returns REPL_EJOURNAL. */
+    int (*failure)(struct backend *b, struct fail *f, const char *doing);
 
     /* Transactions. begin() on a writer takes the write lock; on a reader it makes a snapshot.
      * save() marks a point, around one call of a group; then either release() keeps what came after
@@ -460,8 +463,10 @@ enum backend_mode { BACKEND_WRITER, BACKEND_READER };
 
 /* SQLite in WAL mode, synchronous=FULL. The file is made with mode 0600, its schema migrated step
  * by step (writer). cache_bytes bounds the pages that it keeps in memory. REPL_ESCHEMA for a newer
- * schema than ours. */
+ * schema than ours; REPL_EBADINPUT for a database of another program, which stays as it is. */
 int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
                         struct backend **ret, struct fail *f);
+/* Whether a writer may be opened on what is at `path`, without making or changing anything. */
+int backend_look_sqlite(const char *path, struct fail *f);
 
 #endif

@@ -275,17 +275,14 @@ static int take_lease(struct journal *j, struct backend *b, const char *owner, s
 {
     int r = b->ops->begin(b);
     if (r < 0) {
-        return fail_set(f, r, "the journal is locked by another program");
+        return b->ops->failure(b, f, "beginning to write");
     }
     r = b->ops->lease_take(b, span_str(owner), loop_wall_ms(j->loop), j->lease_ms, &j->epoch, f);
-    if (r == 0) {
-        r = b->ops->commit(b);
+    if (r == 0 && b->ops->commit(b) < 0) {
+        r = b->ops->failure(b, f, "writing its lease");
     }
     if (r < 0) {
         b->ops->rollback(b);
-        if (f->code == 0) {
-            fail_set(f, r, "the journal's lease could not be taken");
-        }
     }
     return r;
 }
@@ -348,8 +345,8 @@ int journal_open(const struct journal_options *o, struct journal **ret, struct f
 {
     int lock;
     fail_clear(f);
-    int r = lock_take(o->path, o->owner, &lock, f);
-    if (r < 0) {
+    int r = backend_look_sqlite(o->path, f); /* before a lock file lies beside another's database */
+    if (r < 0 || (r = lock_take(o->path, o->owner, &lock, f)) < 0) {
         return r;
     }
     struct journal *j = make(o);

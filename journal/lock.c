@@ -1,6 +1,7 @@
 #include "journal/lock.h"
 
 #include "daemon/base/mem.h"
+#include "journal/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,28 +28,21 @@ static int refuse(const char *path, int fd, struct fail *f)
     return REPL_EOWNED;
 }
 
-static int fail_open(const char *path, int error, struct fail *f)
-{
-    fail_set(f, -error, "journal %s: its lock: %s", path, strerror(error));
-    fail_hint(f, "the folder must exist and belong to the user that runs repld");
-    return -error;
-}
-
 int lock_take(const char *path, const char *owner, int *ret_fd, struct fail *f)
 {
     char *name = mem_printf("%s-lock", path);
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = fd < 0 ? errno : 0;
-    mem_free(name);
-    if (fd < 0) {
-        return fail_open(path, error, f);
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        error = errno;
-        int r = error == EWOULDBLOCK ? refuse(path, fd, f) : fail_open(path, error, f);
-        close(fd);
+    int error = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+    if (error != 0) {
+        bool held = fd >= 0 && error == EWOULDBLOCK;
+        int r = held ? refuse(path, fd, f) : place_fail(path, name, error, f);
+        if (fd >= 0) {
+            close(fd);
+        }
+        mem_free(name);
         return r;
     }
+    mem_free(name);
     if (ftruncate(fd, 0) == 0) {
         dprintf(fd, "%d %s\n", (int)getpid(), owner);
     }

@@ -1,22 +1,20 @@
 /* SQLite backend: open and close, transactions, statements. */
 #include "journal/sqlite_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define BUSY_MS 10000
+/* For the operator: what is lost with the file, and how to get it back. */
+#define DAMAGED                                                                                    \
+    "move it away with its -wal and -shm files, or restore a backup of it; repld then makes a new" \
+    " journal, which has no rules and does not know what was waiting or is copied: add the rules"  \
+    " again, with --existing, which copies what is missing (replctl migrate compares anew)"
 
-int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing)
+int sqlite_error(sqlite3 *db, const char *path, int rc, struct fail *f, const char *doing)
 {
-    struct fail scratch;
     int code = REPL_EJOURNAL;
-    if (f == NULL) {
-        f = &scratch;
-    }
-    fail_set(f, code, "%s: %s", doing, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    fail_set(f, code, "journal %s: %s: %s", path, doing,
+             db != NULL && sqlite3_errcode(db) != SQLITE_OK ? sqlite3_errmsg(db)
+                                                            : sqlite3_errstr(rc));
     switch (rc & 0xff) {
     case SQLITE_FULL:
         fail_hint(f, "free space on the journal's file system");
@@ -28,12 +26,24 @@ int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing)
         break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        fail_hint(f, "move the file away or restore a backup; repld makes a new one");
+        fail_hint(f, DAMAGED);
         break;
     default:
         break;
     }
     return code;
+}
+
+int sqlite_read_int(sqlite3 *db, const char *text, int *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, text, -1, &stmt, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        *ret = sqlite3_column_int(stmt, 0);
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(stmt);
+    return rc;
 }
 
 /* ---- statements ---- */
@@ -56,7 +66,7 @@ struct sql sql_start(struct backend *b, const char *text)
         int rc = sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->statements[at],
                                     NULL);
         if (rc != SQLITE_OK) {
-            q.error = sqlite_error(s->db, rc, NULL, text);
+            q.error = REPL_EJOURNAL;
             return q;
         }
         s->texts[at] = text;
@@ -247,12 +257,21 @@ static void close_sqlite(struct backend *b)
         sqlite3_finalize(s->statements[i]);
     }
     sqlite3_close_v2(s->db);
+    mem_free(s->path);
     mem_free(s);
+}
+
+static int failure(struct backend *b, struct fail *f, const char *doing)
+{
+    struct sqlite_backend *s = sqlite_of(b);
+    int rc = sqlite3_errcode(s->db);
+    return sqlite_error(s->db, s->path, rc != SQLITE_OK ? rc : SQLITE_ERROR, f, doing);
 }
 
 static const struct backend_ops sqlite_ops = {
     .name = "sqlite",
     .close = close_sqlite,
+    .failure = failure,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
@@ -324,33 +343,12 @@ static const struct backend_ops sqlite_ops = {
     .quarantine_words = sqlite_quarantine_words,
 };
 
-/* SQLite gives its -wal and -shm files the mode of the database, so it is enough to make that. */
-static int make_file(const char *path, struct fail *f)
-{
-    struct stat st;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        int error = errno;
-        fail_set(f, -error, "journal %s: %s", path, strerror(error));
-        fail_hint(f, "the folder must exist and belong to the user that runs repld");
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -error;
-    }
-    if ((st.st_mode & 077) != 0) {
-        fchmod(fd, 0600);
-    }
-    close(fd);
-    return 0;
-}
-
 static int configure(struct sqlite_backend *s, uint64_t cache_bytes)
 {
     char cache[64];
     snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%llu",
              (unsigned long long)cache_bytes / 1024);
-    sqlite3_busy_timeout(s->db, BUSY_MS);
+    sqlite3_busy_timeout(s->db, SQLITE_BUSY_MS);
     int rc = sqlite3_exec(s->db, cache, NULL, NULL, NULL);
     return rc != SQLITE_OK ? rc
                            : sqlite3_exec(s->db,
@@ -359,25 +357,41 @@ static int configure(struct sqlite_backend *s, uint64_t cache_bytes)
                                           NULL, NULL, NULL);
 }
 
-int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
-                        struct backend **ret, struct fail *f)
+/* A new file is marked before it has a log, so that its header tells from the first moment what it
+ * is; one from before there were marks, when it is known that this program can read it. */
+static int set_up(struct sqlite_backend *s, enum sqlite_file file, uint64_t cache_bytes,
+                  struct fail *f)
 {
-    int r = mode == BACKEND_WRITER ? make_file(path, f) : 0;
-    if (r < 0) {
-        return r;
-    }
-    struct sqlite_backend *s = MEM_NEW(struct sqlite_backend);
-    s->base.ops = &sqlite_ops;
-    s->mode = mode;
-    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = file == SQLITE_FILE_NEW ? sqlite_file_mark(s->db) : SQLITE_OK;
     if (rc == SQLITE_OK) {
         rc = configure(s, cache_bytes);
     }
     if (rc != SQLITE_OK) {
-        r = sqlite_error(s->db, rc, f, path);
-    } else {
-        r = sqlite_migrate(s->db, mode, f);
+        return sqlite_error(s->db, s->path, rc, f, "opening it");
     }
+    int r = sqlite_migrate(s->db, s->path, s->mode, f);
+    if (r == 0 && file == SQLITE_FILE_UNMARKED && (rc = sqlite_file_mark(s->db)) != SQLITE_OK) {
+        r = sqlite_error(s->db, s->path, rc, f, "marking it");
+    }
+    return r;
+}
+
+int backend_open_sqlite(const char *path, enum backend_mode mode, uint64_t cache_bytes,
+                        struct backend **ret, struct fail *f)
+{
+    enum sqlite_file file = SQLITE_FILE_MARKED;
+    int r = 0;
+    if (mode == BACKEND_WRITER &&
+        ((r = sqlite_file_look(path, &file, f)) < 0 || (r = sqlite_file_make(path, f)) < 0)) {
+        return r;
+    }
+    struct sqlite_backend *s = MEM_NEW(struct sqlite_backend);
+    s->base.ops = &sqlite_ops;
+    s->path = mem_strdup(path);
+    s->mode = mode;
+    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    r = rc == SQLITE_OK ? set_up(s, file, cache_bytes, f)
+                        : sqlite_error(s->db, path, rc, f, "opening it");
     if (r < 0) {
         close_sqlite(&s->base);
         return r;

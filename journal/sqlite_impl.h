@@ -8,6 +8,10 @@
 #include <sqlite3.h>
 
 #define SQLITE_STATEMENTS 128 /* slots of the statement cache; a power of two */
+#define SQLITE_BUSY_MS    10000
+
+/* "repl" in ASCII: what tells a journal from other SQLite files, for file(1) too. */
+#define SQLITE_APPLICATION_ID 0x7265706c
 
 /* What makes a commit durable, and what bounds the log's size. */
 #define SQLITE_WRITER_PRAGMAS                                                                      \
@@ -35,6 +39,7 @@ struct unwritten {
 
 struct sqlite_backend {
     struct backend base;
+    char *path;
     sqlite3 *db;
     enum backend_mode mode;
     struct unwritten unwritten;
@@ -75,12 +80,25 @@ int sql_run(struct sql *q);
 /* Runs such statements in turn, each with the rule as its only parameter, until one fails. */
 int sqlite_run_each(struct backend *b, const char *const *texts, size_t count, uint32_t rule);
 
-/* SQLite's result as a code of ours; *f may be NULL. */
-int sqlite_error(sqlite3 *db, int rc, struct fail *f, const char *doing);
+/* SQLite's result as a code of ours, with the file and what to do. */
+int sqlite_error(sqlite3 *db, const char *path, int rc, struct fail *f, const char *doing);
+/* The first column of the first row, on a connection that is no backend yet: SQLite's result. */
+int sqlite_read_int(sqlite3 *db, const char *text, int *ret);
+
+/* sqlite_file.c */
+enum sqlite_file {
+    SQLITE_FILE_NEW,      /* absent or empty */
+    SQLITE_FILE_MARKED,   /* with our application_id */
+    SQLITE_FILE_UNMARKED, /* a journal from before there was one, or a database without content */
+};
+/* Changes nothing. REPL_EBADINPUT for a database of another program. */
+int sqlite_file_look(const char *path, enum sqlite_file *ret, struct fail *f);
+int sqlite_file_make(const char *path, struct fail *f);
+int sqlite_file_mark(sqlite3 *db);
 uint64_t sqlite_changes(struct backend *b);
 
 /* sqlite_schema.c: brings the schema up to date (writer) or checks it (reader). */
-int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f);
+int sqlite_migrate(sqlite3 *db, const char *path, enum backend_mode mode, struct fail *f);
 
 /* A failure as one blob and back. */
 struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size);

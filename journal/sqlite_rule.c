@@ -17,9 +17,12 @@ int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int6
                       uint64_t *ret_epoch, struct fail *f)
 {
     struct sql q = sql_start(b, "SELECT owner, epoch, expires_ms FROM lease");
-    if (sql_step(&q) != 1) {
+    int r = sql_step(&q);
+    if (r != 1) {
+        struct sqlite_backend *s = sqlite_of(b);
+        int rc = r < 0 ? sqlite3_errcode(s->db) : SQLITE_CORRUPT;
         sql_done(&q);
-        return fail_set(f, REPL_EJOURNAL, "the journal's lease cannot be read");
+        return sqlite_error(s->db, s->path, rc, f, "reading its lease");
     }
     struct span holder = sql_get_span(&q, NULL);
     uint64_t epoch = sql_get_u64(&q);
@@ -31,10 +34,7 @@ int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int6
         sql_done(&q);
         return REPL_EOWNED;
     }
-    int r = sql_done(&q);
-    if (r < 0) {
-        return r;
-    }
+    sql_done(&q);
     q = sql_start(b, "UPDATE lease SET owner = ?, epoch = ?, expires_ms = ?");
     sql_span(&q, owner);
     sql_u64(&q, epoch + 1);
@@ -42,7 +42,7 @@ int sqlite_lease_take(struct backend *b, struct span owner, int64_t now_ms, int6
     if ((r = sql_run(&q)) == 0 && (r = release_claims(b)) == 0) {
         *ret_epoch = epoch + 1;
     }
-    return r;
+    return r < 0 ? b->ops->failure(b, f, "taking its lease") : 0;
 }
 
 int sqlite_lease_check(struct backend *b, uint64_t epoch)

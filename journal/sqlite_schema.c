@@ -132,18 +132,6 @@ static const char *const steps[] = {
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
 
-static int read_version(sqlite3 *db, int *ret)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        *ret = sqlite3_column_int(stmt, 0);
-        rc = SQLITE_OK;
-    }
-    sqlite3_finalize(stmt);
-    return rc;
-}
-
 static int apply_step(sqlite3 *db, int number)
 {
     char version[48];
@@ -153,12 +141,12 @@ static int apply_step(sqlite3 *db, int number)
 }
 
 /* All steps that are missing in one transaction: a crash leaves the old schema. */
-static int apply_steps(sqlite3 *db, struct fail *f)
+static int apply_steps(sqlite3 *db, const char *path, struct fail *f)
 {
     int have = 0;
     int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc == SQLITE_OK) {
-        rc = read_version(db, &have);
+        rc = sqlite_read_int(db, "PRAGMA user_version", &have);
     }
     while (rc == SQLITE_OK && have < SCHEMA_VERSION) {
         rc = apply_step(db, ++have);
@@ -167,29 +155,29 @@ static int apply_steps(sqlite3 *db, struct fail *f)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     }
     if (rc != SQLITE_OK) {
-        int r = sqlite_error(db, rc, f, "migrating the journal's schema");
+        int r = sqlite_error(db, path, rc, f, "migrating its schema");
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         return r;
     }
     return 0;
 }
 
-int sqlite_migrate(sqlite3 *db, enum backend_mode mode, struct fail *f)
+int sqlite_migrate(sqlite3 *db, const char *path, enum backend_mode mode, struct fail *f)
 {
     int have = 0;
-    int rc = read_version(db, &have);
+    int rc = sqlite_read_int(db, "PRAGMA user_version", &have);
     if (rc != SQLITE_OK) {
-        return sqlite_error(db, rc, f, "reading the journal's schema version");
+        return sqlite_error(db, path, rc, f, "reading its schema version");
     }
     if (have > SCHEMA_VERSION) {
-        fail_set(f, REPL_ESCHEMA, "the journal has schema version %d, this program knows %d", have,
-                 SCHEMA_VERSION);
+        fail_set(f, REPL_ESCHEMA, "journal %s has schema version %d, this program knows %d", path,
+                 have, SCHEMA_VERSION);
         fail_hint(f, "run the newer repld that wrote it, or restore the backup made before it");
         return REPL_ESCHEMA;
     }
     if (have < SCHEMA_VERSION && mode == BACKEND_READER) {
-        return fail_set(f, REPL_ESCHEMA, "the journal has schema version %d, %d is needed", have,
-                        SCHEMA_VERSION);
+        return fail_set(f, REPL_ESCHEMA, "journal %s has schema version %d, %d is needed", path,
+                        have, SCHEMA_VERSION);
     }
-    return have < SCHEMA_VERSION ? apply_steps(db, f) : 0;
+    return have < SCHEMA_VERSION ? apply_steps(db, path, f) : 0;
 }

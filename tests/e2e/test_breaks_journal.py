@@ -24,14 +24,14 @@ def no_faults(*used):
 
 # --- 3: one daemon at a time
 
-def second_daemon(repld):
+def second_daemon(repld, *options):
     """Another daemon with the configuration of the first, but for its addresses: how it ended."""
     conf = repld.conf_path.read_text().replace(
         str(repld.socket), str(repld.dir / "second.sock")).replace(
         f"127.0.0.1:{repld.metrics_port}", f"127.0.0.1:{free_port()}")
     path = repld.dir / "second.yaml"
     path.write_text(conf)
-    return command("repld", "--config", path, timeout=30)
+    return command("repld", "--config", path, *options, timeout=30)
 
 
 def test_a_second_daemon_on_the_journal_is_refused(local):
@@ -63,6 +63,50 @@ def test_a_daemon_that_lost_its_lease_ends(local, bucketd2):
     repld.start()
     local.settle()
     assert local.at_destination("k") == b"old"
+
+
+# --- whose database it is
+
+def crawlers_database(path, version):
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.executescript(f"""CREATE TABLE pages (url TEXT); INSERT INTO pages VALUES ('x');
+                             PRAGMA user_version = {version};""")
+    path.chmod(0o644)
+    return path
+
+
+def all_of(folder):
+    return {p.name: (p.stat().st_mode, p.read_bytes()) for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("version", [0, 7])
+def test_a_database_of_another_program_is_refused(local, tmp_path, version):
+    """By the daemon and by a migration, and it stays as it is."""
+    path = crawlers_database(tmp_path / "crawler.db", version)
+    before = all_of(tmp_path)
+    repld = second_daemon(local.repld, "--journal", path)
+    job = command("replctl", "migrate", f"src/{local.from_bucket}/", f"dst/{local.to_bucket}/",
+                  "--config", local.repld.conf_path, "--journal", path)
+    for done in (repld, job):
+        assert done.returncode == 1
+        assert f"{path} is a SQLite database of another program" in done.stderr
+        assert "hint: name another file (journal.path or --journal)" in done.stderr
+    assert all_of(tmp_path) == before
+
+
+def test_a_journal_from_before_there_was_a_mark_goes_on(local):
+    """It gets the mark, and keeps its rules."""
+    repld = local.repld
+    local.add_rule()
+    repld.stop()
+    with contextlib.closing(sqlite3.connect(repld.journal_path)) as db, db:
+        assert db.execute("PRAGMA application_id").fetchone() == (0x7265706c,)
+        db.execute("PRAGMA application_id = 0")
+    repld.start()
+    local.put_all({"k": b"1"})
+    local.settle()
+    with contextlib.closing(sqlite3.connect(repld.journal_path)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (0x7265706c,)
 
 
 # --- 2: clocks go backwards
