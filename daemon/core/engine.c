@@ -189,16 +189,14 @@ static int load_state(struct engine *e, struct fail *f)
         return status;
     }
     status = b->ops->begin(b);
-    if (status != 0) {
-        fail_set(f, status, "journal cannot be read");
-    } else {
-        status = engine_id_load(e, b) == 0 ? load_features(e, b, f)
-                                           : fail_set(f, REPL_EJOURNAL, "journal cannot be read");
-        if (status == 0) {
-            status = engine_rules_load(e, b, f);
-        }
-        b->ops->rollback(b);
+    if (status == 0 && (status = engine_id_load(e, b)) == 0 &&
+        (status = load_features(e, b, f)) == 0) {
+        status = engine_rules_load(e, b, f);
     }
+    if (status == REPL_EJOURNAL) {
+        b->ops->failure(b, f, "reading the rules");
+    }
+    b->ops->rollback(b);
     b->ops->close(b);
     return status;
 }

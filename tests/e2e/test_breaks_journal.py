@@ -109,6 +109,22 @@ def test_a_journal_from_before_there_was_a_mark_goes_on(local):
         assert db.execute("PRAGMA application_id").fetchone() == (0x7265706c,)
 
 
+def test_a_damaged_journal_is_named(local, tmp_path):
+    """With what to do, and what that costs."""
+    path = tmp_path / "journal.db"
+    with contextlib.closing(sqlite3.connect(local.repld.journal_path)) as db:
+        db.execute("VACUUM INTO ?", (str(path),))
+    data = bytearray(path.read_bytes())
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        root, = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'rules'").fetchone()
+    data[(root - 1) * 4096:root * 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+    done = second_daemon(local.repld, "--journal", path)
+    assert done.returncode == 1
+    assert f"journal {path}: " in done.stderr and "malformed" in done.stderr
+    assert "hint: move it away" in done.stderr and "--existing" in done.stderr
+
+
 # --- 2: clocks go backwards
 
 CLOCK = """
