@@ -224,13 +224,15 @@ int run_feed_setup(struct cli *c, const struct cli_args *args)
     cli_query(&query, "rule", args->words[0]);
     cli_query(&query, "sender", cli_args_get(args, "for"));
     cli_query(&query, "arn", cli_args_get(args, "arn"));
-    int code = apply ? cli_call(c, PROTO_FEED_SETUP_APPLY, buf_cstr(&query), span_str(""), NULL,
-                                "the source bucket sends its notifications to the webhook")
-                     : cli_call(c, PROTO_FEED_SETUP, buf_cstr(&query), span_str(""), &answer, NULL);
-    if (answer != NULL) {
+    int code = cli_call(c, apply ? PROTO_FEED_SETUP_APPLY : PROTO_FEED_SETUP, buf_cstr(&query),
+                        span_str(""), &answer, NULL);
+    if (answer != NULL && apply) {
+        puts("the source bucket sends its notifications to the webhook");
+        cli_say("replctl scan start %s finds what was written before", args->words[0]);
+    } else if (answer != NULL) {
         fputs(cli_text(answer, "commands"), stdout);
-        json_decref(answer);
     }
+    json_decref(answer);
     buf_done(&query);
     return code;
 }
