@@ -33,6 +33,14 @@ static void feed_row(struct table *t, const json_t *feed)
     table_cell(t, TABLE_RED, cli_text(json_object_get(feed, "failure"), "text"));
 }
 
+static void feed_hint(const json_t *feed)
+{
+    const char *hint = cli_text(json_object_get(feed, "failure"), "hint");
+    if (hint[0] != '\0') {
+        cli_say("hint for %s: %s", cli_text(feed, "feed"), hint);
+    }
+}
+
 static const char *const feed_headings[] = {"FEED",    "OF",      "STATE", "QUARANTINE",
                                             "NO RULE", "FAILURE", NULL};
 
@@ -56,6 +64,10 @@ int run_feed_list(struct cli *c, const struct cli_args *args)
         table_print(&t, c->terminal);
     } else {
         puts("no feeds: changes come by replctl journal append only");
+    }
+    json_array_foreach(json_object_get(answer, "feeds"), i, feed)
+    {
+        feed_hint(feed);
     }
     if (cli_text(answer, "webhook")[0] != '\0') {
         printf("webhook listens on %s\n", cli_text(answer, "webhook"));
@@ -212,13 +224,15 @@ int run_feed_setup(struct cli *c, const struct cli_args *args)
     cli_query(&query, "rule", args->words[0]);
     cli_query(&query, "sender", cli_args_get(args, "for"));
     cli_query(&query, "arn", cli_args_get(args, "arn"));
-    int code = apply ? cli_call(c, PROTO_FEED_SETUP_APPLY, buf_cstr(&query), span_str(""), NULL,
-                                "the source bucket sends its notifications to the webhook")
-                     : cli_call(c, PROTO_FEED_SETUP, buf_cstr(&query), span_str(""), &answer, NULL);
-    if (answer != NULL) {
+    int code = cli_call(c, apply ? PROTO_FEED_SETUP_APPLY : PROTO_FEED_SETUP, buf_cstr(&query),
+                        span_str(""), &answer, NULL);
+    if (answer != NULL && apply) {
+        puts("the source bucket sends its notifications to the webhook");
+        cli_say("replctl scan start %s finds what was written before", args->words[0]);
+    } else if (answer != NULL) {
         fputs(cli_text(answer, "commands"), stdout);
-        json_decref(answer);
     }
+    json_decref(answer);
     buf_done(&query);
     return code;
 }

@@ -350,6 +350,9 @@ static void hint_of_wait(const struct wait *w, struct fail *f)
         [LAG_BRAKE] = {"replctl rule deletes", "shows what the brake holds"},
     };
     struct rule_lag lag = {.blocker = LAG_FAILED_TASK};
+    if (f->hint[0] != '\0') {
+        return;
+    }
     if (f->code == -ETIMEDOUT && engine_lag(w->later.admin->options.engine, w->rule, &lag) != 0) {
         return;
     }

@@ -104,7 +104,7 @@ struct feed_report {
     const char *kind;     /* "webhook" */
     const char *endpoint; /* NULL = of any */
     const char *bucket;
-    const char *state; /* "starting", "up", "down": fail says why, "removed" */
+    const char *state; /* "starting", "up", "down" or "deaf": fail says why, "removed" */
     bool is_up;        /* "up" */
     struct fail fail;
     uint64_t astray; /* changes of places that no rule copies from */
@@ -185,14 +185,17 @@ struct lag_late {
     int64_t accepted_ms;
 };
 
+#define ENGINE_HINT_MAX 256
+
 struct rule_lag {
     int64_t watermark_ms; /* 0 = none yet */
     int64_t proven_ms;    /* the same, confirmed by a complete scan; never after the watermark */
     int64_t lag_ms;       /* now − watermark */
     enum lag_blocker blocker;
-    char waits_for[480]; /* a sentence: what the watermark waits for */
-    char proof[200];     /* a sentence: what proven waits for */
-    int64_t oldest_ms;   /* event time of the oldest pending change; 0 = none */
+    char waits_for[480];        /* a sentence: what the watermark waits for */
+    char hint[ENGINE_HINT_MAX]; /* what may mend it, where more is known than the blocker */
+    char proof[200];            /* a sentence: what proven waits for */
+    int64_t oldest_ms;          /* event time of the oldest pending change; 0 = none */
     struct rule_counts counts;
     struct lag_late last_late;
     double latency_p50_s, latency_p90_s, latency_p99_s;

@@ -24,6 +24,7 @@ struct engine_arrivals {
     struct fail fail; /* why the last canary could not be written */
     uint64_t next_ms; /* canary; monotonic */
     bool unsaved;     /* another version */
+    bool deaf;        /* which the log was told */
     int64_t saved_ms;
 };
 
@@ -251,6 +252,38 @@ static void look_after(struct engine_arrivals *a, const struct engine_feed *ef, 
     }
 }
 
+static void print_hint(const struct engine_arrivals *a, const struct engine_rule *r, char *to,
+                       size_t size)
+{
+    snprintf(to, size, "replctl feed setup %s shows what the sender's side needs%s", r->rule.name,
+             a->lateness.canary
+                 ? ", do it again: the notification must cover " CANARY_PREFIX " too"
+                 : "; canary: true would tell a webhook that is deaf from a bucket that is quiet");
+}
+
+/* Once when it begins, once when it ends. A webhook that is down has said so. */
+static void tell_deaf(struct engine_arrivals *a, const struct engine_feed *ef,
+                      const struct engine_rule *r)
+{
+    struct engine *e = a->engine;
+    int64_t now_ms = engine_now_ms(e);
+    bool deaf = lateness_is_deaf(&a->lateness, now_ms);
+    char why[160], hint[ENGINE_HINT_MAX];
+    if (deaf == a->deaf || (deaf && ef->feed->status.state == FEED_DOWN)) {
+        return;
+    }
+    a->deaf = deaf;
+    if (deaf) {
+        lateness_why(&a->lateness, now_ms, why, sizeof(why));
+        print_hint(a, r, hint, sizeof(hint));
+        LOG_WARNING(e->log, ENGINE_SUBJECT, "%s: bucket %s: %s, the watermark stands; hint: %s",
+                    a->feed, a->bucket, why, hint);
+    } else {
+        LOG_NOTICE(e->log, ENGINE_SUBJECT, "%s: bucket %s: no longer thought deaf", a->feed,
+                   a->bucket);
+    }
+}
+
 void engine_arrivals_tick(struct engine *e)
 {
     LIST_FOR (feed_link, &e->feeds) {
@@ -266,6 +299,7 @@ void engine_arrivals_tick(struct engine *e)
             if (!a->wanted) {
                 a->wanted = true;
                 look_after(a, ef, r->from->store);
+                tell_deaf(a, ef, r);
             }
         }
     }
@@ -345,4 +379,33 @@ void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule 
     } else {
         lateness_why(&a->lateness, engine_now_ms(ef->engine), to, size);
     }
+}
+
+void engine_arrivals_hint(const struct engine_feed *ef, const struct engine_rule *r, char *to,
+                          size_t size)
+{
+    const struct engine_arrivals *a = of_rule(ef, r);
+    to[0] = 0;
+    if (a != NULL && lateness_is_unheard(&a->lateness, engine_now_ms(ef->engine))) {
+        print_hint(a, r, to, size);
+    }
+}
+
+bool engine_arrivals_deaf(const struct engine_feed *ef, struct fail *ret)
+{
+    struct engine *e = ef->engine;
+    char why[160], hint[ENGINE_HINT_MAX];
+    LIST_FOR (link, &e->rules) {
+        const struct engine_rule *r = CONTAINER_OF(link, struct engine_rule, link);
+        const struct engine_arrivals *a = engine_feed_serves(ef, r) ? of_rule(ef, r) : NULL;
+        if (a == NULL || r->deleting || !lateness_is_deaf(&a->lateness, engine_now_ms(e))) {
+            continue;
+        }
+        lateness_why(&a->lateness, engine_now_ms(e), why, sizeof(why));
+        print_hint(a, r, hint, sizeof(hint));
+        fail_set(ret, REPL_ETIMEOUT, "bucket %s: %s", a->bucket, why);
+        fail_hint(ret, "%s", hint);
+        return true;
+    }
+    return false;
 }

@@ -249,6 +249,11 @@ bool engine_feed_report(struct engine *e, size_t at, struct feed_report *ret)
                                         .fail = ef->feed->status.fail,
                                         .astray = ef->astray,
                                         .quarantined = ef->quarantined};
+            if (ef->feed->kind == FEED_WEBHOOK && ret->is_up &&
+                engine_arrivals_deaf(ef, &ret->fail)) {
+                ret->state = "deaf";
+                ret->is_up = false;
+            }
             return true;
         }
     }

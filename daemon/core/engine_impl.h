@@ -386,6 +386,11 @@ int64_t engine_arrivals_through(const struct engine_feed *ef, const struct engin
 int64_t engine_arrivals_usual(const struct engine_feed *ef, const struct engine_rule *r);
 void engine_arrivals_why(const struct engine_feed *ef, const struct engine_rule *r, char *to,
                          size_t size);
+/* What may mend one that brings nothing; "" = it brings something. */
+void engine_arrivals_hint(const struct engine_feed *ef, const struct engine_rule *r, char *to,
+                          size_t size);
+/* Whether a rule thinks this webhook deaf; why, and what may mend it, in *ret. */
+bool engine_arrivals_deaf(const struct engine_feed *ef, struct fail *ret);
 
 /* engine_webhook.c: on failure nothing has changed. */
 int engine_webhook_start(struct engine *e, struct fail *f);

@@ -64,17 +64,26 @@ static void end(struct setup_run *run, int status, const struct fail *f)
     free_run(run);
 }
 
-/* The plan as it is now: the configuration may have changed between two answers. */
+/* As it is now: the configuration may have changed between two answers. */
+static int plan(const struct setup_run *run, struct setup *ret, struct fail *f)
+{
+    int status = engine_setup_plan(run->engine, run->rule, ret, f);
+    if (status == 0) {
+        ret->sender = run->sender;
+        ret->arn = run->arn;
+        ret->hook_url = run->hook_url;
+    }
+    return status;
+}
+
+/* Ends the run where there is none any more. */
 static bool plan_again(struct setup_run *run, struct setup *ret)
 {
     struct fail f = {0};
-    if (engine_setup_plan(run->engine, run->rule, ret, &f) != 0) {
+    if (plan(run, ret, &f) != 0) {
         end(run, f.code, &f);
         return false;
     }
-    ret->sender = run->sender;
-    ret->arn = run->arn;
-    ret->hook_url = run->hook_url;
     return true;
 }
 
@@ -107,6 +116,11 @@ static void is_put(struct store_op *op)
 {
     struct engine_op *o = op->arg;
     struct setup_run *run = o->owner;
+    struct setup s;
+    struct fail gone;
+    if (op->fail.code != 0 && plan(run, &s, &gone) == 0) {
+        setup_explain(&s, &op->fail);
+    }
     if (has_failed(o)) {
         return;
     }

@@ -135,6 +135,7 @@ static void text_of_feed(const struct engine_feed *ef, const struct engine_rule 
         why = text;
     } else if (ef->feed->kind == FEED_WEBHOOK) {
         why_webhook(ef, r, text, sizeof(text));
+        engine_arrivals_hint(ef, r, lag->hint, sizeof(lag->hint));
         why = text;
     } else if (s->waiting_for[0] != 0) {
         why = s->waiting_for;
@@ -204,6 +205,7 @@ void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, int64
     bool behind = feed != NULL && through < until_ms;
     lag->blocker = LAG_NONE;
     lag->waits_for[0] = 0;
+    lag->hint[0] = 0;
     if (!r->rule.enabled) {
         lag->blocker = LAG_PAUSED;
         snprintf(lag->waits_for, sizeof(lag->waits_for),

@@ -66,15 +66,24 @@ static void say_to_come(const struct engine_wait *w, const char *besides, struct
              besides[0] != 0 ? "; besides, the rule waits: " : "", besides);
 }
 
+static void say_how_to_mend(const struct engine_wait *w, const struct rule_lag *lag, struct fail *f)
+{
+    if (lag->hint[0] != 0) {
+        fail_hint(f, "%s; replctl scan start %s looks without it", lag->hint, w->rule);
+    }
+}
+
 static void say_what_is_missing(const struct engine_wait *w, struct rule_lag *lag, struct fail *f)
 {
     if (is_to_come(w)) {
         (void)watermark_is_missing(w, lag);
         say_to_come(w, lag->waits_for, f);
+        say_how_to_mend(w, lag, f);
     } else if (w->proven) {
         fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not proven so far yet: %s", w->rule, lag->proof);
     } else if (watermark_is_missing(w, lag)) {
         fail_set(f, UV_ETIMEDOUT, "rule \"%s\" is not there yet: %s", w->rule, lag->waits_for);
+        say_how_to_mend(w, lag, f);
     } else {
         fail_set(f, UV_ETIMEDOUT, "rule \"%s\": existing objects are not there yet: %s", w->rule,
                  lag->existing);

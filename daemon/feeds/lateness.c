@@ -98,9 +98,15 @@ int64_t lateness_usual(const struct lateness *l, int64_t now_ms)
     return l->canary ? worst_of_day(l, now_ms) + 2 * LATENESS_CANARY_MS : l->late_ms;
 }
 
-static bool is_deaf(const struct lateness *l, int64_t now_ms)
+bool lateness_is_deaf(const struct lateness *l, int64_t now_ms)
 {
-    return l->canary ? l->unheard >= DEAF_UNHEARD : now_ms - l->heard_ms > l->late_ms;
+    return l->canary ? l->unheard >= DEAF_UNHEARD
+                     : l->heard_ms > 0 && now_ms - l->heard_ms > l->late_ms;
+}
+
+bool lateness_is_unheard(const struct lateness *l, int64_t now_ms)
+{
+    return lateness_is_deaf(l, now_ms) || (!l->canary && l->heard_ms == 0);
 }
 
 /* Through as the events of this life have it. */
@@ -112,7 +118,7 @@ static int64_t heard_through(const struct lateness *l, int64_t now_ms)
     if (l->heard_ms == 0) {
         return l->held_ms;
     }
-    return is_deaf(l, now_ms) ? l->heard_ms : now_ms - l->late_ms;
+    return lateness_is_deaf(l, now_ms) ? l->heard_ms : now_ms - l->late_ms;
 }
 
 int64_t lateness_through(const struct lateness *l, int64_t now_ms)
@@ -142,7 +148,7 @@ void lateness_why(const struct lateness *l, int64_t now_ms, char *to, size_t siz
     to[0] = 0;
     if (!l->canary && l->heard_ms == 0) {
         snprintf(to, size, "no event has come yet, so nobody knows whether any would");
-    } else if (is_deaf(l, now_ms)) {
+    } else if (lateness_is_deaf(l, now_ms)) {
         why_deaf(l, to, size);
     } else if (l->canary && l->first_ms == 0) {
         snprintf(to, size, "waits for the event of its first canary");

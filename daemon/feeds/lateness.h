@@ -60,6 +60,11 @@ void lateness_canary(struct lateness *l, int64_t event_ms, int64_t now_ms);
 int64_t lateness_through(const struct lateness *l, int64_t now_ms);
 /* How far behind now through() usually is. */
 int64_t lateness_usual(const struct lateness *l, int64_t now_ms);
+/* Thought deaf: canaries in a row were not heard of, or nothing within `late` of what had come. */
+bool lateness_is_deaf(const struct lateness *l, int64_t now_ms);
+/* It stands until something comes that may never: it is deaf, or nothing has come yet and no canary
+ * asks for it. */
+bool lateness_is_unheard(const struct lateness *l, int64_t now_ms);
 /* Why through() stands still, as a sentence; "" = it moves. */
 void lateness_why(const struct lateness *l, int64_t now_ms, char *to, size_t size);
 

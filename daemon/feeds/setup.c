@@ -100,20 +100,41 @@ static void push_url(const struct setup *s, struct buf *to)
     buf_printf(to, "%s%s%s", s->hook_url, s->source->path, has_token(s) ? "/$TOKEN" : "");
 }
 
+static const char *arn_of(const struct setup *s)
+{
+    return s->arn != NULL ? s->arn : MINIO_ARN;
+}
+
 static bool wants_deletes(const struct setup *s)
 {
     return s->rule->deletes != RULE_DELETES_IGNORE;
 }
 
+/* Canaries are outside of a prefix. */
+static bool wants_canary_entry(const struct setup *s)
+{
+    return s->source->canary && s->rule->source.prefix[0] != '\0';
+}
+
+static void minio_event(const struct setup *s, const char *events, const char *prefix,
+                        struct buf *to)
+{
+    buf_printf(to, "mc event add -p ALIAS/%s " MINIO_ARN " --event %s", s->rule->source.bucket,
+               events);
+    if (prefix[0] != '\0') {
+        buf_printf(to, " --prefix '%s'", prefix);
+    }
+    buf_char(to, '\n');
+}
+
 static void minio_commands(const struct setup *s, struct buf *to)
 {
-    const char *bucket = s->rule->source.bucket;
     const char *auth = has_token(s) ? " auth_token=\"$TOKEN\"" : "";
     buf_printf(to,
                "# MinIO: without queue_dir events are lost while repld is away.\n"
                "mc admin config set ALIAS notify_webhook:REPLD endpoint=%s%s%s"
                " queue_dir=/var/lib/minio/repld-queue queue_limit=1000000\n"
-               "mc admin service restart ALIAS\n"
+               "mc admin service restart ALIAS --json; sleep 5; mc ready ALIAS\n"
                "# The same by the environment of every server:\n"
                "#   MINIO_NOTIFY_WEBHOOK_ENABLE_REPLD=on\n"
                "#   MINIO_NOTIFY_WEBHOOK_ENDPOINT_REPLD=%s%s\n"
@@ -121,12 +142,11 @@ static void minio_commands(const struct setup *s, struct buf *to)
                "#   MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_REPLD=/var/lib/minio/repld-queue\n"
                "#   MINIO_NOTIFY_WEBHOOK_QUEUE_LIMIT_REPLD=1000000\n",
                s->hook_url, s->source->path, auth, s->hook_url, s->source->path);
-    buf_printf(to, "mc event add ALIAS/%s " MINIO_ARN " --event put%s", bucket,
-               wants_deletes(s) ? ",delete,ilm" : "");
-    if (s->rule->source.prefix[0] != '\0') {
-        buf_printf(to, " --prefix '%s'", s->rule->source.prefix);
+    minio_event(s, wants_deletes(s) ? "put,delete,ilm" : "put", s->rule->source.prefix, to);
+    if (wants_canary_entry(s)) {
+        minio_event(s, "put", CANARY_PREFIX, to);
     }
-    buf_printf(to, "\n# or, instead of the last line: replctl feed setup %s --for minio --apply\n",
+    buf_printf(to, "# or, instead of mc event add: replctl feed setup %s --for minio --apply\n",
                s->rule->name);
 }
 
@@ -182,9 +202,10 @@ static void oss_commands(const struct setup *s, struct buf *to)
     buf_printf(
         to,
         "# OSS by MNS/SMQ: a topic with an HTTP subscription to the URL below, then an event\n"
-        "# notification rule of bucket %s to that topic%s%s.\n#   ",
+        "# notification rule of bucket %s to that topic%s%s%s.\n#   ",
         s->rule->source.bucket, s->rule->source.prefix[0] != '\0' ? ", prefix " : "",
-        s->rule->source.prefix);
+        s->rule->source.prefix,
+        wants_canary_entry(s) ? ",\n# and another one, prefix " CANARY_PREFIX : "");
     push_url(s, to);
     buf_str(to, "\n# Events: ObjectCreated:PutObject, PostObject, CopyObject, AppendObject,\n"
                 "#   CompleteMultipartUpload");
@@ -210,6 +231,24 @@ void setup_commands(const struct setup *s, struct buf *to)
             buf_str(to, "\n");
             senders[i].write(&one, to);
         }
+    }
+    buf_str(to, "\n# Objects that were written before events came are found by a scan");
+    if (!s->rule->existing) {
+        buf_printf(to,
+                   "; those older than the\n# rule only after replctl rule update %s --existing",
+                   s->rule->name);
+    }
+    buf_printf(to, ":\nreplctl scan start %s\n", s->rule->name);
+}
+
+void setup_explain(const struct setup *s, struct fail *f)
+{
+    if (s->sender == SETUP_MINIO && strstr(f->text, "destination ARN") != NULL) {
+        fail_hint(
+            f,
+            "MinIO has no target %s yet: the first two mc commands that replctl feed setup %s "
+            "--for minio prints make it",
+            arn_of(s), s->rule->name);
     }
 }
 
@@ -329,11 +368,6 @@ static void merge_end(void *arg, const char *path, struct span text)
     }
 }
 
-static const char *arn_of(const struct setup *s)
-{
-    return s->arn != NULL ? s->arn : MINIO_ARN;
-}
-
 static void add_entry(const struct setup *s, const char *id_tail, const char *prefix,
                       struct buf *to)
 {
@@ -373,8 +407,7 @@ int setup_merge(const struct setup *s, struct span now, struct buf *to, struct f
         status = fail_set(f, REPL_EPROTO, "the bucket's notification configuration is no XML");
     }
     add_entry(s, "", prefix, to);
-    /* Canaries are outside of a prefix. */
-    if (s->source->canary && prefix[0] != '\0') {
+    if (wants_canary_entry(s)) {
         add_entry(s, "-canary", CANARY_PREFIX, to);
     }
     buf_str(to, "</NotificationConfiguration>");

@@ -32,6 +32,8 @@ int setup_hook_url(const struct conf_webhook *conf, const char *address, struct 
                    struct fail *f);
 /* Commands, a line each, with comments. */
 void setup_commands(const struct setup *s, struct buf *to);
+/* Adds what mends it to the refusal of a bucket's configuration, where that is known. */
+void setup_explain(const struct setup *s, struct fail *f);
 /* Parameters of CreateTopic, as a form. The token is that of the source, NULL = it has none. */
 void setup_topic_form(const struct setup *s, const char *token, struct buf *to);
 /* The TopicArn of its answer; REPL_EPROTO when there is none. */

@@ -130,6 +130,13 @@ def test_what_is_wrong_besides_is_said_too(deaf):
     assert "still to come" not in wait_a_moment(deaf)
 
 
+def test_webhook_that_has_heard_nothing_may_not_be_set_up(deaf):
+    deaf.add_rule()
+    said = wait_a_moment(deaf)
+    assert "no event has come yet" in said and "hint: replctl feed setup rule " in said
+    assert "feed list" not in said and "replctl scan start rule" in said
+
+
 # --- feeds ---
 
 @pytest.mark.parametrize("command", [["show", "w", "--id", "77"],

@@ -101,6 +101,26 @@ def test_missing_token_lets_nobody_in(bucketd, bucketd2, bucket, hook):
         assert not shown["up"] and "sender.token" in shown["failure"]["text"]
 
 
+def test_deaf_webhook_is_shown(bucketd, bucketd2, bucket, hook):
+    with make_world(bucketd, bucketd2, bucket, webhook=hook.conf(late="2s")) as world:
+        world.add_rule()
+        assert feed(world)["state"] == "up"
+        world.repld.wait_for(lambda: "no event" in world.repld.ctl("lag", "rule").stdout, "an ear")
+        hook.post(minio_body(world.from_bucket, "k"))
+        world.repld.wait_for(lambda: feed(world)["state"] == "deaf", "silence to be noticed")
+        shown = feed(world)
+        assert not shown["up"] and "thought deaf: no event has come" in shown["failure"]["text"]
+        assert "replctl feed setup rule " in shown["failure"]["hint"]
+        table = world.repld.ctl("feed", "list").stdout
+        assert "deaf" in table and "hint for webhook:sender: replctl feed setup rule " in table
+        world.repld.wait_for(lambda: world.repld.logs().count("thought deaf:") == 1, "its line")
+        waited = world.repld.ctl("wait", "rule", "--timeout", "1", check=False)
+        assert waited.returncode == 1 and "hint: replctl feed setup rule " in waited.stderr
+        assert "replctl scan start rule" in waited.stderr
+        hook.post(minio_body(world.from_bucket, "k", sequencer="17A5B0C3D2E1F001"))
+        world.repld.wait_for(lambda: "no longer thought deaf" in world.repld.logs(), "its end")
+
+
 def test_unreadable_body_is_kept_apart(world, hook):
     world.put("good", b"x")
     assert hook.post(GARBAGE)[0] == 200

@@ -183,8 +183,29 @@ def on_minio(rgw, bucket, hook):
         pytest.skip(str(reason))
 
 
+def test_minio_without_the_target_says_how_to_make_it(bucket, hook):
+    def make_bucket(server):
+        servers.s3_client(server).create_bucket(Bucket=f"crawl-{len(made)}")
+        made.append(f"crawl-{len(made)}")
+        return made[-1]
+
+    made = []
+    try:
+        with servers.Minio() as minio, \
+                make_world(minio, minio, make_bucket, webhook=hook.conf(canary=True)) as world:
+            world.add_rule()
+            done = world.repld.ctl("feed", "setup", "rule", "--for", "minio", "--apply",
+                                   check=False)
+            assert done.returncode == 1 and "destination ARN" in done.stderr
+            assert "hint: MinIO has no target" in done.stderr
+            assert "replctl feed setup rule --for minio" in done.stderr
+    except servers.Missing as reason:
+        pytest.skip(str(reason))
+
+
 def test_minio_pushes_from_its_queue(on_minio, rclone):
-    on_minio.repld.ctl("feed", "setup", "rule", "--for", "minio", "--apply")
+    done = on_minio.repld.ctl("feed", "setup", "rule", "--for", "minio", "--apply")
+    assert "replctl scan start rule" in done.stdout
     write_and_delete(on_minio, MANY, kills=1)
     assert_settles(on_minio, rclone, MANY)
     assert on_minio.repld.metric("repl_webhook_requests_total", outcome="quarantined") == 0

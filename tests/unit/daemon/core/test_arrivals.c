@@ -18,7 +18,24 @@ struct arrivals_bench {
     struct engine_bench b;
     struct hand_feed *feed;
     bool relay; /* the source tells of canaries as they are written */
+    int deaf;   /* lines of the log */
+    int heard;
+    char line[400]; /* the last one of deaf */
 };
+
+static void log_line(void *arg, enum log_level level, const char *subject, const char *text)
+{
+    struct arrivals_bench *a = arg;
+    (void)subject;
+    if (strstr(text, "no longer thought deaf") != NULL) {
+        assert_int_equal(level, LOG_LEVEL_NOTICE);
+        a->heard++;
+    } else if (strstr(text, "thought deaf") != NULL) {
+        assert_int_equal(level, LOG_LEVEL_WARNING);
+        a->deaf++;
+        snprintf(a->line, sizeof(a->line), "%s", text);
+    }
+}
 
 static void at_source(void *arg, struct fake *f, const struct store_op *op)
 {
@@ -49,6 +66,8 @@ static int set_up(void **state)
 {
     struct arrivals_bench *a = MEM_NEW(struct arrivals_bench);
     engine_bench_init(&a->b, 7, 5);
+    a->b.log = log_new(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    log_set_sink(a->b.log, log_line, a);
     fake_hook(a->b.near, at_source, a);
     *state = a;
     return 0;
@@ -58,6 +77,7 @@ static int tear_down(void **state)
 {
     struct arrivals_bench *a = *state;
     engine_bench_done(&a->b);
+    log_free(a->b.log);
     mem_free(a);
     return 0;
 }
@@ -105,6 +125,57 @@ static void test_deaf_webhook_holds(void **state)
     assert_true(watermark(a) > before + 270000);
 }
 
+static struct feed_report report(struct arrivals_bench *a)
+{
+    struct feed_report r;
+    assert_true(engine_feed_report(a->b.engine, 0, &r));
+    return r;
+}
+
+static void test_deaf_webhook_is_told(void **state)
+{
+    struct arrivals_bench *a = make(state, true, 0);
+    struct rule again = engine_bench_rule("again"); /* of the same bucket: nothing is told twice */
+    again.destination.bucket = "dst2";
+    fake_bucket(a->b.far, "dst2");
+    assert_int_equal(engine_bench_put_rule(&a->b, &again, true, NULL), 0);
+    loop_run_for(a->b.loop, 60000);
+    assert_string_equal(report(a).state, "up");
+    a->relay = false;
+    loop_run_for(a->b.loop, 300000);
+    struct feed_report r = report(a);
+    assert_string_equal(r.state, "deaf");
+    assert_false(r.is_up);
+    assert_non_null(strstr(r.fail.text, "bucket src: thought deaf"));
+    assert_non_null(strstr(r.fail.hint, "replctl feed setup pages "));
+    assert_non_null(strstr(r.fail.hint, "_repl/canary/"));
+    struct rule_lag lag = engine_bench_lag(&a->b, "again");
+    assert_non_null(strstr(lag.hint, "replctl feed setup again "));
+    assert_int_equal(a->deaf, 1);
+    assert_non_null(strstr(a->line, "webhook:hand: bucket src: thought deaf"));
+    assert_non_null(strstr(a->line, r.fail.hint));
+    a->relay = true;
+    loop_run_for(a->b.loop, 120000);
+    r = report(a);
+    assert_string_equal(r.state, "up");
+    assert_int_equal(r.fail.code, 0);
+    assert_int_equal(engine_bench_lag(&a->b, RULE).hint[0], 0);
+    assert_int_equal(a->deaf, 1);
+    assert_int_equal(a->heard, 1);
+}
+
+static void test_webhook_that_is_down_says_only_that(void **state)
+{
+    struct arrivals_bench *a = make(state, true, 0);
+    a->relay = false;
+    a->feed->feed.status.state = FEED_DOWN;
+    fail_set(&a->feed->feed.status.fail, REPL_EDENIED, "no token");
+    loop_run_for(a->b.loop, 120000);
+    assert_string_equal(report(a).state, "down");
+    assert_string_equal(report(a).fail.text, "no token");
+    assert_int_equal(a->deaf, 0);
+}
+
 static void test_refused_canary_is_said(void **state)
 {
     struct arrivals_bench *a = *state;
@@ -130,6 +201,9 @@ static void test_late_needs_events(void **state)
     struct arrivals_bench *a = make(state, false, 60000);
     loop_run_for(a->b.loop, 5000);
     assert_true(waits_for(a, "no event has come yet"));
+    assert_string_equal(report(a).state, "up"); /* it may be quiet */
+    assert_non_null(strstr(engine_bench_lag(&a->b, RULE).hint, "replctl feed setup pages "));
+    assert_null(strstr(engine_bench_lag(&a->b, RULE).hint, "_repl/"));
     fake_put(a->b.near, "src", span_str("k"), span_str("1"), NULL);
     hand_feed_tell(a->feed, CHANGE_PUT, "k", loop_wall_ms(a->b.loop));
     int64_t told = loop_wall_ms(a->b.loop);
@@ -138,6 +212,8 @@ static void test_late_needs_events(void **state)
     loop_run_for(a->b.loop, 120000);
     assert_in_range(watermark(a), told - 1500, told);
     assert_true(waits_for(a, "thought deaf: no event has come since"));
+    assert_string_equal(report(a).state, "deaf");
+    assert_int_equal(a->deaf, 1);
     assert_int_equal(fake_count(a->b.near, STORE_PUT), 0); /* no canary */
 }
 
@@ -182,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_watermark_follows_canaries),
         TEST(test_deaf_webhook_holds),
+        TEST(test_deaf_webhook_is_told),
+        TEST(test_webhook_that_is_down_says_only_that),
         TEST(test_refused_canary_is_said),
         TEST(test_rule_of_another_bucket_is_not_held),
         TEST(test_late_needs_events),

@@ -69,6 +69,7 @@ static void test_canaries_that_nobody_hears(void **state)
         lateness_written(&l, T0 + i * LATENESS_CANARY_MS);
     }
     assert_true(says(&l, T0 + MIN, "thought deaf: 4 canaries"));
+    assert_true(lateness_is_deaf(&l, T0 + MIN));
     assert_int_equal(lateness_through(&l, T0 + MIN), T0 - 5000);
     lateness_canary(&l, T0 + 15000, T0 + 2 * MIN); /* one of them is enough */
     assert_true(says(&l, T0 + 2 * MIN, ""));

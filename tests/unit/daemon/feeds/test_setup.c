@@ -98,6 +98,79 @@ static void canaries_are_told_beside_a_prefix(void **state)
     buf_done(&second);
 }
 
+static const char *commands(enum setup_sender sender, struct buf *to)
+{
+    struct setup s = setup_of(sender);
+    buf_reset(to);
+    setup_commands(&s, to);
+    return buf_cstr(to);
+}
+
+#define EVENT_ADD "\nmc event add -p ALIAS/crawl arn:minio:sqs::REPLD:webhook --event "
+
+static void commands_tell_of_canaries_too(void **state)
+{
+    struct buf to = {0};
+    (void)state;
+    assert_null(strstr(commands(SETUP_MINIO, &to), "canary"));
+    assert_null(strstr(commands(SETUP_OSS, &to), "canary"));
+    source.canary = true;
+    const char *text = commands(SETUP_MINIO, &to);
+    assert_non_null(strstr(text, EVENT_ADD "put,delete,ilm --prefix 'raw/'" EVENT_ADD
+                                           "put --prefix '_repl/canary/'\n"));
+    text = commands(SETUP_OSS, &to);
+    assert_non_null(strstr(text, "prefix raw/,\n# and another one, prefix _repl/canary/."));
+    rule.source.prefix = ""; /* covers them */
+    assert_null(strstr(commands(SETUP_MINIO, &to), "canary"));
+    assert_null(strstr(commands(SETUP_OSS, &to), "canary"));
+    rule.source.prefix = "raw/";
+    source.canary = false;
+    buf_done(&to);
+}
+
+static void commands_work_without_a_terminal(void **state)
+{
+    struct buf to = {0};
+    (void)state;
+    assert_non_null(
+        strstr(commands(SETUP_MINIO, &to), "\nmc admin service restart ALIAS --json; "));
+    buf_done(&to);
+}
+
+static void the_last_command_finds_what_was_before(void **state)
+{
+    static const char last[] = ":\nreplctl scan start pages\n";
+    struct buf to = {0};
+    (void)state;
+    for (enum setup_sender s = SETUP_UNKNOWN; s <= SETUP_OSS; s++) {
+        const char *text = commands(s, &to);
+        assert_non_null(strstr(text, "replctl rule update pages --existing"));
+        assert_string_equal(text + to.len - strlen(last), last);
+    }
+    rule.existing = true;
+    assert_null(strstr(commands(SETUP_MINIO, &to), "rule update"));
+    rule.existing = false;
+    buf_done(&to);
+}
+
+static void refusal_of_an_unknown_target_is_explained(void **state)
+{
+    static const char text[] = "PutBucketNotificationConfiguration: A specified destination ARN "
+                               "does not exist or is not well-formed.";
+    struct setup minio = setup_of(SETUP_MINIO), aws = setup_of(SETUP_AWS);
+    struct fail f;
+    (void)state;
+    fail_set(&f, REPL_EREFUSED, "%s", text);
+    setup_explain(&aws, &f);
+    assert_string_equal(f.hint, "");
+    setup_explain(&minio, &f);
+    assert_non_null(strstr(f.hint, "arn:minio:sqs::REPLD:webhook"));
+    assert_non_null(strstr(f.hint, "replctl feed setup pages --for minio"));
+    fail_set(&f, REPL_EDENIED, "access denied");
+    setup_explain(&minio, &f);
+    assert_string_equal(f.hint, "");
+}
+
 static void broken_xml_is_not_written_back(void **state)
 {
     static const char *const broken[] = {"<NotificationConfiguration>", "<html>", "{}",
@@ -184,6 +257,10 @@ int main(void)
         cmocka_unit_test(others_are_left_alone),
         cmocka_unit_test(what_is_not_there_is_made),
         cmocka_unit_test(canaries_are_told_beside_a_prefix),
+        cmocka_unit_test(commands_tell_of_canaries_too),
+        cmocka_unit_test(commands_work_without_a_terminal),
+        cmocka_unit_test(the_last_command_finds_what_was_before),
+        cmocka_unit_test(refusal_of_an_unknown_target_is_explained),
         cmocka_unit_test(broken_xml_is_not_written_back),
         cmocka_unit_test(a_topic_holds_the_token_encoded),
         cmocka_unit_test(the_answer_names_the_topic),
