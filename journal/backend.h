@@ -180,6 +180,7 @@ struct frontier {
     int64_t oldest_ms; /* its oldest event time */
     struct span key;   /* whose */
     enum task_state state;
+    struct span why;      /* its last attempt since its newest change failed; absent: none did */
     int64_t watermark_ms; /* last stored; 0 = none yet */
     int64_t proven_ms;    /* the same */
     /* Dead letters of existing objects, which hold nothing; at most FRONTIER_FAILED_MAX counted. */
@@ -197,6 +198,7 @@ struct prefix_lag {
     int64_t oldest_ms;
     struct span key;
     enum task_state state;
+    struct span why;
     int64_t unfinished_ms; /* oldest event time of either origin; INT64_MAX = all is finished */
 };
 

@@ -42,6 +42,13 @@ void sqlite_fail_unpack(struct span packed, struct fail *ret)
     }
 }
 
+struct span sqlite_fail_text(struct span packed, struct arena *a)
+{
+    struct fail f;
+    sqlite_fail_unpack(packed, &f);
+    return f.code == 0 ? span_of(NULL, 0) : arena_span(a, span_str(f.text));
+}
+
 /* ---- history and replicas ---- */
 
 int sqlite_history_put(struct backend *b, const struct history_entry *h)

@@ -103,6 +103,9 @@ int sqlite_migrate(sqlite3 *db, const char *path, enum backend_mode mode, struct
 /* A failure as one blob and back. */
 struct span sqlite_fail_pack(const struct fail *f, char *to, size_t size);
 void sqlite_fail_unpack(struct span packed, struct fail *ret);
+struct span sqlite_fail_text(struct span packed, struct arena *a); /* of none: absent */
+/* Column of a task: its last failure, packed, unless a change has come after it. */
+#define SQLITE_FAIL_NOW "CASE WHEN attempts > 0 THEN fail END"
 
 int counts_begin(struct backend *b, uint32_t rule, struct counts_delta *ret);
 struct counted { /* of a task */

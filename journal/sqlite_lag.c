@@ -7,7 +7,8 @@
 static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, enum task_state state,
                            struct frontier *ret)
 {
-    struct sql q = sql_start(b, "SELECT oldest_ms, key FROM tasks WHERE rule = ? AND origin = 0"
+    struct sql q = sql_start(b, "SELECT oldest_ms, key, " SQLITE_FAIL_NOW
+                                " FROM tasks WHERE rule = ? AND origin = 0"
                                 " AND state = ? ORDER BY oldest_ms LIMIT 1");
     sql_int(&q, rule);
     sql_int(&q, state);
@@ -17,6 +18,7 @@ static int oldest_in_state(struct backend *b, struct arena *a, uint32_t rule, en
             ret->any = true;
             ret->oldest_ms = oldest_ms;
             ret->key = sql_get_span(&q, a);
+            ret->why = sqlite_fail_text(sql_get_span(&q, NULL), a);
             ret->state = state;
         }
     }

@@ -181,7 +181,8 @@ static int oldest_of_mark(struct backend *b, struct arena *a, uint32_t rule, siz
                           int origin, struct prefix_lag *ret)
 {
     for (int state = TASK_READY; state <= TASK_HELD; state++) {
-        struct sql q = sql_start(b, "SELECT oldest_ms, key FROM tasks WHERE rule = ? AND mark = ?"
+        struct sql q = sql_start(b, "SELECT oldest_ms, key, " SQLITE_FAIL_NOW
+                                    " FROM tasks WHERE rule = ? AND mark = ?"
                                     " AND mark > 0 AND origin = ? AND state = ?"
                                     " ORDER BY oldest_ms LIMIT 1");
         sql_int(&q, rule);
@@ -195,6 +196,7 @@ static int oldest_of_mark(struct backend *b, struct arena *a, uint32_t rule, siz
                 ret->any = true;
                 ret->oldest_ms = ms;
                 ret->key = sql_get_span(&q, a);
+                ret->why = sqlite_fail_text(sql_get_span(&q, NULL), a);
                 ret->state = (enum task_state)state;
             }
         }
@@ -219,6 +221,7 @@ static void add_inner(struct prefix_lag *list, size_t n)
                 p->any = true;
                 p->oldest_ms = in->oldest_ms;
                 p->key = in->key;
+                p->why = in->why;
                 p->state = in->state;
             }
         }

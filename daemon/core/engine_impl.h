@@ -56,6 +56,7 @@ struct engine_oldest {
     int64_t ms; /* its event time */
     enum task_state state;
     char key[160];
+    char why[200]; /* the last attempt failed; "" = none did */
 };
 
 struct engine_prefix {

@@ -169,6 +169,7 @@ static int refresh_row(struct backend *b, struct arena *a, struct lag_row *row)
     row->oldest = (struct engine_oldest){
         .any = row->frontier.any, .ms = row->frontier.oldest_ms, .state = row->frontier.state};
     engine_print_key(row->frontier.key, row->oldest.key, sizeof(row->oldest.key));
+    engine_print_key(row->frontier.why, row->oldest.why, sizeof(row->oldest.why));
     row->watermark_ms = row->frontier.watermark_ms;
     int64_t t = reached(row);
     if (t > row->watermark_ms) {

@@ -79,6 +79,7 @@ static void copy_oldest(const struct prefix_lag *now, struct engine_oldest *to)
     to->ms = now->oldest_ms;
     to->state = now->state;
     engine_print_key(now->key, to->key, sizeof(to->key));
+    engine_print_key(now->why, to->why, sizeof(to->why));
 }
 
 static int refresh_one(struct backend *b, const struct engine_reach *rule,

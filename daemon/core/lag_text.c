@@ -77,9 +77,11 @@ static void text_of_task(struct engine_rule *r, const struct engine_oldest *o, s
     if (what == NULL) {
         what = o->state == TASK_WAITING ? "waiting for its next try" : "queued";
     }
+    const char *after = o->state == TASK_WAITING ? " after: " : ", tried again after: ";
     lag->blocker = LAG_TASK;
-    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s", o->key, when,
-             o->ms <= lag->watermark_ms ? ", told late" : "", what);
+    snprintf(lag->waits_for, sizeof(lag->waits_for), "object %s, changed %s%s: %s%s%s", o->key,
+             when, o->ms <= lag->watermark_ms ? ", told late" : "", what,
+             o->why[0] != 0 ? after : "", o->why);
 }
 
 /* Also of one that moves as it should, and is not yet where somebody wants it. */

@@ -1,5 +1,7 @@
 """Servers that misbehave: everything arrives whole all the same, or is named as failed."""
 
+import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -188,6 +190,51 @@ def test_restart_in_an_outage(linked, noise):
     world.settle(180)
     world.compare()
     world.assert_no_uploads()
+
+
+def waits_for_an_endpoint(world):
+    rows = world.repld.ctl("status", json_out=True)["rules"]
+    return [row["blocker"] for row in rows] == ["endpoint"]
+
+
+def recorded(world):
+    """What the journal has: parts, open uploads, tasks in the hands of the daemon."""
+    journal = f"file:{world.repld.journal_path}?mode=ro"
+    with contextlib.closing(sqlite3.connect(journal, uri=True)) as db:
+        return [db.execute(f"SELECT count(*) FROM {what}").fetchone()[0]
+                for what in ("parts", "uploads", "tasks WHERE state = 1")]
+
+
+def test_stop_in_an_outage(linked, bucketd2, noise):
+    """What waits for the destination is put back at once; the next life brings all of it, and no
+    part that was accepted once more."""
+    def seen(op):
+        return bucketd2.stats()["requests"].get(op, 0) - before.get(op, 0)
+
+    world, link = linked
+    world.repld.write_conf(shutdown="60s")
+    world.repld.restart()
+    before = bucketd2.stats()["requests"]
+    with no_faults(bucketd2):
+        bucketd2.fault("slow", op="UploadPart", delay_ms=60000, skip=6, count=-1)
+        world.put_all({"large": noise(20 * PART)})
+        world.repld.wait_for(lambda: recorded(world)[0] == 6, "parts")
+        link.cut()
+    world.put_all({f"page/{number}": noise(number + 1) for number in range(50)})
+    world.repld.wait_for(lambda: waits_for_an_endpoint(world), "the outage")
+    world.repld.stop()  # a third of what it may take
+    assert "stops, within 60000 ms" in world.repld.logs()
+    assert recorded(world) == [6, 1, 0]
+    sent = seen("UploadPart")
+    link.restore()
+    world.repld.start()
+    world.settle()
+    world.compare()
+    world.assert_no_uploads()
+    assert seen("UploadPart") - sent == 20 - 6
+    assert seen("CreateMultipartUpload") == 1
+    assert world.repld.metric("repl_endpoint_operations_total", endpoint="dst",
+                              operation="PutObject", result="ok") == 50
 
 
 def test_source_changes_under_the_copy(bucket, bucketd, bucketd2, noise):

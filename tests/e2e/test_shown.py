@@ -48,6 +48,25 @@ def test_endpoint_that_refuses_a_listing_says_so(local):
     assert local.repld.ctl("scan", "status", "rule", json_out=True)["waits"] is None
 
 
+def test_object_that_is_refused_says_why(local):
+    """A policy that denies one prefix: the endpoint works, and the object has its reason."""
+    def waits_for():
+        return local.repld.ctl("status", json_out=True)["rules"][0]["waits_for"] or ""
+
+    local.add_rule()
+    local.put_all({"good": b"x"})
+    local.settle()
+    with no_faults(local.destination):
+        local.destination.fault("status", op="PutObject", status=403, code="AccessDenied",
+                                key_prefix="private/", count=-1)
+        local.put_all({"private/page": b"x"})
+        text = local.repld.wait_for(lambda: "after: " in waits_for() and waits_for(), "the reason")
+        assert text.startswith("object private/page, changed ")
+        assert text.split("after: ")[1].startswith("PutObject: ")
+        assert "after: PutObject: " in local.repld.ctl("status").stdout
+    local.settle()
+
+
 def test_endpoint_that_refuses_a_trial_says_so(local):
     with denied(local.destination, "PutObject"):
         assert local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}",

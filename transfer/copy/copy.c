@@ -133,7 +133,7 @@ void copy_cancel(struct copy *c)
 bool copy_is_idle(const struct copy *c)
 {
     return c->after == AFTER_NOTHING && list_is_empty(&c->running) && !c->record_is_out &&
-           list_is_empty(&c->queue[COPY_DEST]);
+           (c->is_put_back || list_is_empty(&c->queue[COPY_DEST]));
 }
 
 /* The body of a large object's first part, or of a PUT that is being asked for. */

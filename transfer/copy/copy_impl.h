@@ -136,6 +136,7 @@ struct copy {
     struct group *group;
     unsigned in_flight[COPY_SIDES];
     bool is_new, is_committed, is_cancelled;
+    bool is_put_back; /* at the stop: nothing more of it is begun */
     bool is_late;
     struct timer late;
     int commit_status;
@@ -234,7 +235,7 @@ void copy_cancel(struct copy *c);
  * another's when its answer is lost. Frees it, and it comes again with a new intention. */
 bool copy_create_is_late(const struct copy_op *o);
 void copy_create_anew(struct copy_op *o);
-/* Nothing in flight, nothing to write: it may be stopped without losing work. */
+/* Nothing in flight, nothing that may be written now: it may be stopped without losing work. */
 bool copy_is_idle(const struct copy *c);
 /* Gives up bodies that are read but not on their way; they are read again later. */
 void copy_shed(struct copy *c);
@@ -245,9 +246,10 @@ enum copy_side copy_side(enum copy_step step);
 
 /* ---- from sched ---- */
 
-void sched_update(struct copy *c);       /* its queues changed */
-void sched_call_back(struct copy_op *o); /* cancels it where it is in flight */
-void sched_release(struct copy_op *o);   /* gives the ticket back */
+void sched_update(struct copy *c);            /* its queues changed */
+void sched_call_back(struct copy_op *o);      /* cancels it where it is in flight */
+bool sched_has_left(const struct copy_op *o); /* in flight: a connection has it */
+void sched_release(struct copy_op *o);        /* gives the ticket back */
 void sched_record(struct copy *c, const struct copy_record *rec);
 void sched_done(struct copy *c); /* tells the owner and frees */
 bool sched_is_stopping(const struct copy *c);

@@ -81,11 +81,14 @@ static bool is_part_step(enum copy_step step)
     return step == STEP_READ_PART || step == STEP_SEND_PART;
 }
 
+/* Another life tries again what waits when this one stops. */
 static void delay_over(void *arg)
 {
     struct copy_op *o = arg;
     struct copy *c = o->copy;
-    copy_queue(o, o->step);
+    if (!sched_is_stopping(c)) {
+        copy_queue(o, o->step);
+    }
     copy_settle(c);
 }
 
@@ -157,7 +160,8 @@ static struct copy_op *next_part_read(struct copy *c)
 bool copy_wants(const struct copy *c, enum copy_side side)
 {
     bool has_part = side == COPY_SOURCE && c->parts_flow && c->parts_todo > 0;
-    return c->after == AFTER_NOTHING && (has_part || !list_is_empty(&c->queue[side]));
+    bool is_over = c->after != AFTER_NOTHING || c->is_put_back;
+    return !is_over && (has_part || !list_is_empty(&c->queue[side]));
 }
 
 struct copy_op *copy_peek(struct copy *c, enum copy_side side)

@@ -12,7 +12,7 @@ void sched_pump_soon(struct sched *s)
     deferred_call(&s->pump);
 }
 
-static void wake(struct copy *c)
+void sched_wake(struct copy *c)
 {
     if (!list_is_linked(&c->woken)) {
         list_push_back(&c->sched->woken, &c->woken);
@@ -77,14 +77,6 @@ static void look_due(void *arg)
     sched_pump_soon(arg);
 }
 
-static void end_stop(struct sched *s)
-{
-    loop_fn *stopped = s->stopped;
-    s->stopped = NULL;
-    timer_stop(&s->stop_timer);
-    stopped(s->stopped_arg);
-}
-
 static void pump(void *arg)
 {
     struct sched *s = arg;
@@ -104,21 +96,12 @@ static void pump(void *arg)
         stat_put(s->memory, (double)s->budget.used);
         stat_put(s->running, (double)s->count);
     }
-    if (s->stopped != NULL && s->count == 0 && s->probes == 0) {
-        end_stop(s); /* the owner may free s in it */
+    if (s->is_stopping) {
+        sched_stop_look(s); /* the owner may free s in it */
     }
 }
 
 /* ---- life ---- */
-
-static void limit_over(void *arg)
-{
-    struct sched *s = arg;
-    LIST_FOR (node, &s->copies) {
-        struct copy *c = CONTAINER_OF(node, struct copy, all);
-        sched_cancel(s, c);
-    }
-}
 
 static void make_stats(struct sched *s)
 {
@@ -154,7 +137,7 @@ struct sched *sched_new(const struct sched_options *options)
     list_init(&s->groups);
     budget_init(&s->budget, options->memory_bytes, sched_granted, s);
     deferred_init(&s->pump, options->loop, pump, s);
-    timer_init(&s->stop_timer, options->loop, limit_over, s);
+    timer_init(&s->stop_timer, options->loop, sched_stop_now, s);
     timer_init(&s->look_timer, options->loop, look_due, s);
     make_stats(s);
     return s;
@@ -218,7 +201,7 @@ struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
     s->destinations += c->at[COPY_DEST]->copies_to++ == 0 ? 1 : 0;
     list_push_back(&s->copies, &c->all);
     s->count++;
-    wake(c);
+    sched_wake(c);
     return c;
 }
 
@@ -227,33 +210,14 @@ void sched_committed(struct sched *s, struct copy *c, int status)
     (void)s;
     c->is_committed = true;
     c->commit_status = status;
-    wake(c);
+    sched_wake(c);
 }
 
 void sched_cancel(struct sched *s, struct copy *c)
 {
     (void)s;
     c->is_cancelled = true;
-    wake(c);
-}
-
-void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg)
-{
-    s->is_stopping = true;
-    s->stopped = stopped;
-    s->stopped_arg = arg;
-    timer_start(&s->stop_timer, limit_ms);
-    LIST_FOR (node, &s->endpoints) {
-        struct endpoint *e = CONTAINER_OF(node, struct endpoint, link);
-        timer_stop(&e->probe_timer);
-        if (e->probe != NULL) {
-            store_cancel(e->store, &e->probe->op);
-        }
-    }
-    LIST_FOR (node, &s->copies) {
-        wake(CONTAINER_OF(node, struct copy, all));
-    }
-    sched_pump_soon(s);
+    sched_wake(c);
 }
 
 void sched_forget(struct sched *s, const struct store *store)

@@ -55,8 +55,9 @@ struct copy *sched_add(struct sched *s, const struct copy_job *job, void *owner)
 void sched_committed(struct sched *s, struct copy *c, int status);
 /* Ends one copy: COPY_STOPPED, its operations cancelled. */
 void sched_cancel(struct sched *s, struct copy *c);
-/* Takes nothing new; lets operations in flight end for at most limit_ms, stops the rest; stopped()
- * from the loop after the last done(). */
+/* Takes nothing new. What is in flight, and what can be written because its body is there, goes on
+ * for at most limit_ms; what waits for something else (an endpoint that is down, the next try, a
+ * limit, memory) ends at once. stopped() from the loop after the last done(). */
 void sched_stop(struct sched *s, uint64_t limit_ms, loop_fn *stopped, void *arg);
 
 /* Forgets an endpoint whose store is about to be closed; no copy may use it any more. */

@@ -137,3 +137,10 @@ void sched_call_back(struct copy_op *o)
         store_cancel(b->at->store, &b->op);
     }
 }
+
+bool sched_has_left(const struct copy_op *o)
+{
+    const struct batch *b = o->batch;
+    return b == NULL ? !store_waits(o->copy->at[copy_side(o->step)]->store, &o->op)
+                     : !store_waits(b->at->store, &b->op);
+}

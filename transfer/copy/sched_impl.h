@@ -223,5 +223,9 @@ void sched_granted(void *arg, struct ticket *ticket);
 void entry_leave(struct entry *e);
 enum store_class sched_size(uint64_t body_bytes);
 void sched_pump_soon(struct sched *s);
+void sched_wake(struct copy *c); /* it is looked after in the next turn */
+/* sched_stop.c */
+void sched_stop_look(struct sched *s); /* at the end of a turn; the last one may free s */
+void sched_stop_now(void *arg);        /* what is left is cut off */
 
 #endif

@@ -369,6 +369,11 @@ void net_cancel(struct net *n, struct net_request *r)
     start_waiting(n);
 }
 
+bool net_waits(const struct net_request *r)
+{
+    return r->fail.code == 0 && r->sent_us == 0;
+}
+
 void net_give_up(struct net *n, struct net_request *r, int code, const char *why)
 {
     struct lane *l = r->lane;

@@ -129,6 +129,9 @@ bool net_has_other(const struct net *n, const struct net_request *r);
 void net_submit(struct net *n, struct net_request *r);
 /* done() comes with REPL_ECANCELED. */
 void net_cancel(struct net *n, struct net_request *r);
+/* Of a request that was submitted and is not done: it waits for a lane, or for the lane's
+ * connection to stand. */
+bool net_waits(const struct net_request *r);
 /* Requests of a class that the endpoint is worth now, those under way included. More may be
  * submitted; they wait for a lane. */
 unsigned net_slots(const struct net *n, enum net_class class);

@@ -271,6 +271,13 @@ static void cancel(struct store *store, struct store_op *op)
     }
 }
 
+static bool waits(const struct store *store, const struct store_op *op)
+{
+    const struct s3_call *c = op->impl;
+    (void)store;
+    return c != NULL && !c->start.queued && !c->hashing && net_waits(&c->net);
+}
+
 static unsigned slots(const struct store *store, enum store_class class)
 {
     const struct s3 *s = (const struct s3 *)(const void *)store; /* base comes first */
@@ -424,6 +431,7 @@ int s3_new(struct loop *loop, struct log *log, struct stat_set *stats, const str
     static const struct store_ops ops = {.kind = "s3",
                                          .submit = submit,
                                          .cancel = cancel,
+                                         .waits = waits,
                                          .slots = slots,
                                          .congestion = congestion,
                                          .order = order,

@@ -216,6 +216,8 @@ struct store_ops {
     /* done() still comes, with REPL_ECANCELED unless it was done already; `ambiguous` is set where
      * a write had left. */
     void (*cancel)(struct store *s, struct store_op *op);
+    /* It waits for a connection: nothing of it has left. NULL: it never does. */
+    bool (*waits)(const struct store *s, const struct store_op *op);
     /* How many operations of a class it is worth to have under way now; the scheduler keeps at most
      * so many in it. Changes with what is measured. */
     unsigned (*slots)(const struct store *s, enum store_class class);
@@ -253,6 +255,11 @@ static inline void store_submit(struct store *s, struct store_op *op)
 static inline void store_cancel(struct store *s, struct store_op *op)
 {
     s->ops->cancel(s, op);
+}
+
+static inline bool store_waits(const struct store *s, const struct store_op *op)
+{
+    return s->ops->waits != NULL && s->ops->waits(s, op);
 }
 
 static inline unsigned store_slots(const struct store *s, enum store_class class)

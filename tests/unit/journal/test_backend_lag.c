@@ -154,6 +154,12 @@ static void prefixes_know_their_oldest(void **state)
     assert_int_equal(list.prefixes[1].oldest_ms, NOW - 300);
     assert_int_equal(list.prefixes[2].oldest_ms, NOW - 100);
     assert_int_equal(list.prefixes[2].unfinished_ms, NOW - 100);
+    struct task t = world_claim(w, TASK_LIVE, 2).tasks[1];
+    assert_int_equal(world_finish(w, &t, FINISH_RETRY), 0);
+    list = prefixes(w);
+    assert_true(span_eq_str(list.prefixes[0].why, "no"));
+    assert_true(span_eq_str(list.prefixes[1].why, "no"));
+    assert_int_equal(list.prefixes[2].why.len, 0);
 }
 
 static void prefixes_that_stay_keep_their_watermark(void **state)

@@ -76,6 +76,20 @@ static void a_retry_waits_for_its_time(void **state)
     assert_true(next == INT64_MAX);
 }
 
+/* As long as nothing newer has come. */
+static void the_frontier_says_why_its_task_is_not_done(void **state)
+{
+    struct world *w = *state;
+    world_append_put(w, "a", NOW - 1000);
+    assert_int_equal(world_frontier(w).why.len, 0);
+    struct task t = world_claim(w, TASK_LIVE, 1).tasks[0];
+    assert_int_equal(world_finish(w, &t, FINISH_RETRY), 0);
+    assert_true(span_eq_str(world_frontier(w).why, "no"));
+    world_append_put(w, "a", NOW - 500);
+    assert_true(world_frontier(w).any);
+    assert_int_equal(world_frontier(w).why.len, 0);
+}
+
 static void a_released_task_is_as_it_was(void **state)
 {
     struct world *w = *state;
@@ -326,6 +340,7 @@ int main(void)
         WORLD_TEST(oldest_and_newest_first),
         WORLD_TEST(claim_looks_at_a_window_of_time),
         WORLD_TEST(a_retry_waits_for_its_time),
+        WORLD_TEST(the_frontier_says_why_its_task_is_not_done),
         WORLD_TEST(a_released_task_is_as_it_was),
         WORLD_TEST(a_task_is_finished_once),
         WORLD_TEST(dead_letters_hold_the_frontier_until_told),

@@ -171,7 +171,7 @@ static void at_effect(void *arg, struct fake *f, const struct store_op *op)
 
 /* ---- life ---- */
 
-static void begin(struct bench *b)
+void bench_begin(struct bench *b)
 {
     struct sched_options o = {.loop = b->loop,
                               .stats = b->stats,
@@ -205,7 +205,7 @@ struct bench *bench_new(const struct bench_options *options)
     arena_init(&b->arena);
     list_init(&b->jobs);
     b->sink = (struct copy_sink){.record = on_record, .done = on_done};
-    begin(b);
+    bench_begin(b);
     return b;
 }
 
@@ -215,7 +215,7 @@ static void stopped(void *arg)
     b->is_stopped = true;
 }
 
-static void stop(struct bench *b, uint64_t limit_ms)
+void bench_stop(struct bench *b, uint64_t limit_ms)
 {
     sched_stop(b->sched, limit_ms, stopped, b);
     for (int i = 0; i < 100000 && !b->is_stopped; i++) {
@@ -229,8 +229,8 @@ static void stop(struct bench *b, uint64_t limit_ms)
 
 void bench_restart(struct bench *b, uint64_t limit_ms)
 {
-    stop(b, limit_ms);
-    begin(b);
+    bench_stop(b, limit_ms);
+    bench_begin(b);
     bench_start(b);
 }
 
@@ -242,7 +242,7 @@ void bench_crash(struct bench *b)
 
 void bench_free(struct bench *b)
 {
-    stop(b, 0);
+    bench_stop(b, 0);
     while (!list_is_empty(&b->jobs)) {
         struct bench_job *j = CONTAINER_OF(list_first(&b->jobs), struct bench_job, link);
         list_remove(&j->link);

@@ -84,7 +84,10 @@ void bench_start(struct bench *b);
 bool bench_run(struct bench *b, uint64_t limit_ms, bool stubborn);
 /* kill -9: nothing is committed any more, what is in flight is cut off; then a new life. */
 void bench_crash(struct bench *b);
-/* Orderly stop; then a new life. */
+/* Orderly stop; a new life, to which bench_start() gives its work, begins with bench_begin(). */
+void bench_stop(struct bench *b, uint64_t limit_ms);
+void bench_begin(struct bench *b);
+/* All of them in a row. */
 void bench_restart(struct bench *b, uint64_t limit_ms);
 /* Destination equals source for every COPY_OBJECT that is done; no upload is open but those that
  * were abandoned or are recorded; no violation. Fails the test with what is wrong. */

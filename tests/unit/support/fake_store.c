@@ -61,7 +61,9 @@ static void cut_off(struct fake *f, struct job *j, int code)
 static void decide(struct fake *f, struct job *j)
 {
     uint64_t now_ms = loop_now_ms(f->o.loop);
-    if (j->is_cancelled) {
+    if (j->is_cancelled && is_out(f, j->begun_ms)) {
+        fail_set(&j->op->fail, REPL_ECANCELED, "cancelled"); /* nothing had left */
+    } else if (j->is_cancelled) {
         cut_off(f, j, REPL_ECANCELED);
     } else if (is_out(f, j->begun_ms)) {
         fail_set(&j->op->fail, REPL_EUNREACHABLE, "outage");
@@ -207,6 +209,13 @@ static void fake_cancel(struct store *s, struct store_op *op)
     }
 }
 
+static bool fake_waits(const struct store *s, const struct store_op *op)
+{
+    const struct fake *f = (const struct fake *)(const void *)s;
+    const struct job *j = op->impl;
+    return j != NULL && is_out(f, j->begun_ms);
+}
+
 static unsigned fake_slots(const struct store *s, enum store_class class)
 {
     (void)class;
@@ -239,6 +248,7 @@ static const struct store_ops fake_ops = {
     .kind = "fake",
     .submit = fake_submit,
     .cancel = fake_cancel,
+    .waits = fake_waits,
     .slots = fake_slots,
     .close = fake_close,
 };

@@ -125,6 +125,35 @@ static void test_outage_of_one_rule_leaves_others_alone(void **state)
     assert_int_equal(engine_bench_lag(b, ENGINE_BENCH_RULE).counts.pending_objects, 60);
 }
 
+static bool is_said(struct engine_bench *b, const char *what)
+{
+    for (int i = 0; i < 600; i++) {
+        struct rule_lag lag = engine_bench_lag(b, ENGINE_BENCH_RULE);
+        if (strstr(lag.waits_for, what) != NULL) {
+            return true;
+        }
+        loop_run_for(b->loop, 100);
+    }
+    return false;
+}
+
+/* Whether it is being tried or waits: what the watermark waits for has its last failure. */
+static void test_reason_of_the_last_try_is_said(void **state)
+{
+    struct engine_bench *b = *state;
+    engine_bench_write(b, "before", "1");
+    assert_true(engine_bench_settle(b, ENGINE_BENCH_RULE, 5000));
+    fake_fault(b->far,
+               &(struct fake_fault){
+                   .kind = STORE_PUT, .key = "secret", .code = REPL_ESERVER, .http_status = 500});
+    engine_bench_write(b, "secret", "1");
+    assert_true(is_said(b, ": waiting for its next try after: programmed: "));
+    assert_true(is_said(b, ": sending, tried again after: programmed: "));
+    fake_clear_faults(b->far);
+    assert_true(engine_bench_settle(b, ENGINE_BENCH_RULE, 3600000));
+    assert_string_equal(engine_bench_lag(b, ENGINE_BENCH_RULE).waits_for, "");
+}
+
 /* One object that may not be read is its own failure, not its endpoint's. */
 static void test_forbidden_object_blocks_nobody(void **state)
 {
@@ -155,6 +184,7 @@ int main(void)
         ENGINE_BENCH_TEST(test_outage_spends_no_attempts),
         ENGINE_BENCH_TEST(test_denied_endpoint_drains_nothing),
         ENGINE_BENCH_TEST(test_outage_of_one_rule_leaves_others_alone),
+        ENGINE_BENCH_TEST(test_reason_of_the_last_try_is_said),
         ENGINE_BENCH_TEST(test_forbidden_object_blocks_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

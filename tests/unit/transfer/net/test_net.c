@@ -201,6 +201,8 @@ static void cancelled_ones_end_and_others_go_on(void **state)
     struct net_request *second = submit(b, "PUT");
     struct net_request *third = submit(b, "PUT");
     wait_requests(b, 1);
+    assert_false(net_waits(first));
+    assert_true(net_waits(second)); /* for the lane */
     http_peer_does(b->peer, HTTP_PEER_ANSWERS, span_str("x"));
     net_cancel(b->net, first);
     net_cancel(b->net, third);
@@ -244,7 +246,9 @@ static void cancelled_while_connecting_leaves_nothing(void **state)
     }
     loop_run_once(b->loop); /* curl begins … */
     loop_run_once(b->loop); /* … and the tick finds it connecting */
+    assert_true(net_waits(r));
     net_cancel(b->net, r);
+    assert_false(net_waits(r)); /* it is on its way back */
     wait_all(b);
     assert_int_equal(r->fail.code, REPL_ECANCELED);
     assert_false(r->left);
