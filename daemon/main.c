@@ -105,9 +105,13 @@ static int check_config(const struct command_line *line)
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
     } else if (files.errors == 0) {
-        printf("%s: good, %zu endpoint%s, %zu outbox%s\n", conf->file, conf->endpoint_count,
+        printf("%s: good, %zu endpoint%s, %zu outbox%s", conf->file, conf->endpoint_count,
                conf->endpoint_count == 1 ? "" : "s", conf->outbox_count,
                conf->outbox_count == 1 ? "" : "es");
+        printf(files.warnings == 0   ? "\n"
+               : files.warnings == 1 ? ", 1 warning\n"
+                                     : ", %u warnings\n",
+               files.warnings);
     }
     conf_free(conf);
     return files.errors == 0 ? EXIT_DONE : EXIT_REFUSED;

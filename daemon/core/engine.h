@@ -83,7 +83,8 @@ int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
 /* Of a body in quarantine; id 0: of any. Any thread. */
 int engine_unknown_body(struct span feed, uint64_t id, struct fail *f);
 
-/* Warnings about keys that the configuration names and that can be looked for without starting. */
+/* Warnings about keys and tokens that the configuration names and that can be looked for without
+ * starting. */
 void engine_check_creds(const struct conf *conf, struct conf_files *found);
 
 struct outbox_status {
