@@ -24,6 +24,7 @@ struct command_line {
 struct repld {
     struct command_line line;
     struct conf *conf;
+    struct conf_fixed fixed;
     struct loop *loop;
     struct log *log;
     struct stat_set *stats;
@@ -129,7 +130,16 @@ static void keep_conf(const struct repld *d, bool is_missing, struct fail *f)
                d->conf->instance, f->text);
 }
 
-static int reload(void *arg, struct fail *f)
+/* Each reload says it, until the restart. */
+static void tell_fixed(const struct repld *d, struct admin_restart *restart)
+{
+    restart->count = conf_fixed_changed(&d->fixed, d->conf, restart->names);
+    for (size_t i = 0; i < restart->count; i++) {
+        LOG_WARNING(d->log, "repld", "%s changed, which needs a restart", restart->names[i]);
+    }
+}
+
+static int reload(void *arg, struct admin_restart *ret_restart, struct fail *f)
 {
     struct repld *d = arg;
     struct conf *conf = NULL;
@@ -145,6 +155,7 @@ static int reload(void *arg, struct fail *f)
         conf_free(d->conf);
         d->conf = conf;
         LOG_NOTICE(d->log, "repld", "configuration was read again");
+        tell_fixed(d, ret_restart);
         sd_notifyf(0, "STATUS=instance %s", d->conf->instance);
     } else {
         keep_conf(d, is_missing, f);
@@ -188,7 +199,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number != SIGHUP) {
         stop(d);
     } else if (!d->stopping) {
-        reload(d, &f);
+        reload(d, &(struct admin_restart){0}, &f);
     }
 }
 
@@ -306,6 +317,7 @@ static int run(const struct command_line *line)
     if (load(line, &d.conf, &f) != 0) {
         return report(&f);
     }
+    conf_fixed_init(&d.fixed, d.conf);
     d.log = log_new(d.conf->log_format, d.conf->log_level);
     set_log_levels(d.log, d.conf);
     d.loop = loop_new(0);
@@ -316,6 +328,7 @@ static int run(const struct command_line *line)
     stat_set_free(d.stats);
     loop_free(d.loop);
     log_free(d.log);
+    conf_fixed_done(&d.fixed);
     conf_free(d.conf);
     return code;
 }
