@@ -49,7 +49,8 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
 struct engine_append_result {
     uint64_t accepted;
     uint64_t unmatched;
-    uint64_t astray; /* of the unmatched: of an endpoint and bucket that no rule copies from */
+    size_t unmatched_at; /* the first of them: its place in what was given; 0 without any */
+    uint64_t astray;     /* of the unmatched: of an endpoint and bucket that no rule copies from */
     char astray_place[160]; /* the first one's ENDPOINT/BUCKET */
     uint64_t last_seq;
 };

@@ -349,6 +349,34 @@ def test_append_by_flags(local):
     assert local.at_destination("by-flag") == b"x"
 
 
+def test_append_says_what_no_rule_takes(local):
+    """0 where some were accepted, 1 where none was; the first one is named either way."""
+    local.add_rule(prefix="raw/")
+    local.put("raw/a", b"x")
+
+    def append(*changes, **options):
+        lines = "".join(json.dumps({"bucket": bucket, "key": key}) + "\n" for bucket, key in changes)
+        return local.repld.ctl("journal", "append", input=lines, **options)
+
+    good = local.from_bucket, "raw/a"
+    assert append().stderr == append(good).stderr == ""
+    some = append(good, (local.from_bucket, "rwa/\nb"), ("nobucket", "x"))
+    assert some.stdout == "1 accepted, 2 that no rule takes\n"
+    assert some.stderr == (f"replctl: warning: no rule takes 2 of 3 changes, the first: "
+                           f"{local.from_bucket}/rwa/\\x0ab\n"
+                           "hint: replctl rule list shows what rules take\n")
+    none = local.repld.ctl("journal", "append", "--bucket", "nobucket", "--key", "x", check=False)
+    assert (none.returncode, none.stdout) == (1, "0 accepted, 1 that no rule takes\n")
+    assert "no rule takes 1 of 1 change, the first: nobucket/x\n" in none.stderr
+    told = local.repld.ctl("--json", "journal", "append", "--bucket", "nobucket", "--key", "x",
+                           check=False)
+    assert told.returncode == 1 and json.loads(told.stdout) == {
+        "lines": 1, "accepted": 0, "unmatched": 1,
+        "first_unmatched": {"endpoint": None, "bucket": "nobucket", "key": "x"}}
+    many = append(*[good] * 1500, ("nobucket", "late"))
+    assert "1 of 1501 changes, the first: nobucket/late" in many.stderr
+
+
 def test_explain(local):
     local.add_rule("--exclude", "no/**")
     local.put_all({"yes": b"x"})

@@ -187,6 +187,9 @@ static void test_append_wait_explain(void **state)
                        200);
     assert_int_equal(json_integer_value(json_object_get(root, "accepted")), 1);
     assert_int_equal(json_integer_value(json_object_get(root, "unmatched")), 1);
+    const json_t *first = json_object_get(root, "first_unmatched");
+    assert_string_equal(text_of(first, "bucket"), "other");
+    assert_string_equal(text_of(first, "key"), "k");
     json_decref(root);
     root = ask(x, PROTO_WAIT, "rule=pages&until_ms=0&timeout_ms=20000", "", 200);
     assert_true(json_is_true(json_object_get(root, "done")));
