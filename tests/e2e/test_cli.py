@@ -111,8 +111,10 @@ def test_completion_knows_names(local):
     ["rule", "add", "x", "--source"], ["lag", "--watch=maybe"], ["wait"],
     ["wait", "r", "--timeout", "soon"], ["wait", "r", "--until", "yesterday-ish"],
     ["rule", "add", "x", "--source", "nowhere", "--destination", "e/b/"], ["migrate", "a", "b"],
-    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--priority", "many"]],
-    ids=" ".join)
+    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--priority", "many"],
+    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--deletes", "never"],
+    ["feed", "setup", "r", "--for", "gcs"],
+    ["journal", "append", "--bucket", "b", "--key", "k", "--kind", "frob"]], ids=" ".join)
 def test_usage_errors(args, tmp_path):
     done = command("replctl", "--socket", tmp_path / "none.sock", *args)
     assert done.returncode == 2, (done.stdout, done.stderr)
@@ -137,7 +139,11 @@ def test_output_that_cannot_be_written_is_a_failure():
 
 @pytest.mark.parametrize("args, said", [
     (["rule", "lst"], "rule list"), (["rule"], "rule add"), (["sttus"], "did you mean status?"),
-    (["lag", "--wacth"], "did you mean --watch?")], ids=lambda value: str(value))
+    (["lag", "--wacth"], "did you mean --watch?"),
+    (["feed", "setup", "r", "--for", "gcs"],
+     'replctl: --for "gcs" is not known\nhint: one of: minio, rgw, aws, oss\n'),
+    (["journal", "append", "--bucket", "b", "--key", "k", "--kind", "putt"],
+     'hint: did you mean "put"? one of: put, delete')], ids=lambda value: str(value))
 def test_usage_errors_say_what_was_meant(args, said):
     assert said in command("replctl", *args).stderr
 
