@@ -1,6 +1,8 @@
 /* What a host speaks: asked once by a probe, and remembered for an hour. */
 #include "transfer/net/net_impl.h"
 
+#include <stdio.h>
+
 #define KNOWN_FOR_MS  3600000
 #define PATIENCE_MS   10000
 #define STALL_S       30
@@ -152,4 +154,18 @@ void host_fall_back(struct host *h, const struct fail *why)
     LIST_FOR (node, &h->lanes) {
         CONTAINER_OF(node, struct lane, link)->is_spent = true;
     }
+}
+
+void host_name_failure(const struct host *h, struct fail *f)
+{
+    char why[200];
+    bool is_v6 = strchr(h->name, ':') != NULL;
+    if (f->code != REPL_EUNREACHABLE || f->hint[0] != '\0') {
+        return;
+    }
+    snprintf(why, sizeof(why), "%s", f->text);
+    fail_set(f, f->code, "cannot connect to %s://%s%.120s%s:%u: %s", h->tls ? "https" : "http",
+             is_v6 ? "[" : "", h->name, is_v6 ? "]" : "", h->port, why);
+    fail_hint(
+        f, "check host and port in the url, and that the server runs and may be reached from here");
 }

@@ -289,6 +289,7 @@ static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
+    host_name_failure(l->host, &r->fail);
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
     } else if (is_refusal_of_h1(l, &r->fail)) {
@@ -389,6 +390,7 @@ void net_host_failed(struct host *h, const struct fail *f, uint64_t failed_at)
         if (r->host == h) {
             list_remove(node);
             r->fail = *f;
+            host_name_failure(h, &r->fail);
             r->failed_at = failed_at;
             path_ended(h->path, r);
             fail_later(n, r);
