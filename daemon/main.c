@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define DEFAULT_CONFIG "/etc/repld/repld.yaml"
@@ -352,6 +353,20 @@ static int usage(const char *sentence)
     return EXIT_USAGE;
 }
 
+/* A path that holds wherever repld is started: systemd starts it in /. */
+static int refuse_relative(const char *path)
+{
+    char folder[4096];
+    fprintf(stderr, "repld: --journal: \"%s\" must be an absolute path\n", path);
+    if (path[0] != '\0' && getcwd(folder, sizeof(folder)) != NULL) {
+        fprintf(stderr, "hint: write --journal %s/%s\n", strcmp(folder, "/") == 0 ? "" : folder,
+                strncmp(path, "./", 2) == 0 ? path + 2 : path);
+    } else {
+        fprintf(stderr, "hint: it begins with /, such as /var/lib/repld/journal.db\n");
+    }
+    return EXIT_USAGE;
+}
+
 /* written: the option as it stands there. -1: go on. */
 static int take_option(struct command_line *line, int option, const char *written)
 {
@@ -363,7 +378,7 @@ static int take_option(struct command_line *line, int option, const char *writte
         return -1;
     case 'j':
         line->journal = optarg;
-        return optarg[0] == '/' ? -1 : usage("--journal: must be an absolute path");
+        return optarg[0] == '/' ? -1 : refuse_relative(optarg);
     case 'l':
         line->log_level = optarg;
         return log_level_parse(optarg, &level) == 0

@@ -152,6 +152,10 @@ def test_usage_errors_of_repld():
     assert "--no-such-option" in command("repld", "--no-such-option").stderr
     assert command("repld", "--no-such-option").returncode == 2
     assert command("repld", "surplus").returncode == 2
+    relative = command("repld", "--journal", "rel.db")
+    assert relative.returncode == 2 and relative.stderr == (
+        f'repld: --journal: "rel.db" must be an absolute path\n'
+        f"hint: write --journal {os.getcwd()}/rel.db\n")
 
 
 def test_daemon_that_is_not_there(tmp_path):
