@@ -59,7 +59,8 @@ static bool on_done(void *arg, const struct probe_result *r)
     h->probed.conn = NULL;
     if (r->fail.code != 0) {
         addr_failed(&h->names.set, &r->addr, loop_now_ms(n->common.loop));
-        net_host_failed(h, &r->fail, addr_tag(&r->addr));
+        host_name_failure(h, &h->probed.fail);
+        net_host_failed(h, &h->probed.fail, addr_tag(&r->addr));
         return false;
     }
     bool is_h2 = strcmp(r->alpn, "h2") == 0;

@@ -390,7 +390,6 @@ void net_host_failed(struct host *h, const struct fail *f, uint64_t failed_at)
         if (r->host == h) {
             list_remove(node);
             r->fail = *f;
-            host_name_failure(h, &r->fail);
             r->failed_at = failed_at;
             path_ended(h->path, r);
             fail_later(n, r);
