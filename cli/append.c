@@ -21,6 +21,7 @@ struct feed {
     uint64_t sent; /* lines that are in the journal */
     uint64_t accepted;
     uint64_t unmatched;
+    json_t *first_unmatched; /* NULL = none */
     bool ended;
 };
 
@@ -57,6 +58,9 @@ static int send_lines(struct feed *feed)
     feed->sent += feed->whole_count;
     feed->accepted += (uint64_t)cli_number(answer, "accepted");
     feed->unmatched += (uint64_t)cli_number(answer, "unmatched");
+    if (feed->first_unmatched == NULL) {
+        feed->first_unmatched = json_incref(json_object_get(answer, "first_unmatched"));
+    }
     json_decref(answer);
     drop_front(&feed->lines, feed->whole);
     feed->whole = 0;
@@ -125,20 +129,53 @@ static int send_what_came(struct feed *feed)
     }
 }
 
+static void print_json(const struct feed *feed)
+{
+    json_t *root = json_pack("{s:I,s:I,s:I,s:O*}", "lines", (json_int_t)feed->sent, "accepted",
+                             (json_int_t)feed->accepted, "unmatched", (json_int_t)feed->unmatched,
+                             "first_unmatched", feed->first_unmatched);
+    cli_print(root);
+    json_decref(root);
+}
+
+/* Perhaps a slip of who told of them: the bucket's name, or a prefix. */
+static void warn_of_unmatched(const struct feed *feed)
+{
+    struct buf key = {0};
+    cli_key(feed->first_unmatched, "key", &key);
+    cli_warn_that("replctl rule list shows what rules take",
+                  "no rule takes %llu of %llu change%s, the first: %s/%s",
+                  (unsigned long long)feed->unmatched, (unsigned long long)feed->sent,
+                  feed->sent == 1 ? "" : "s", cli_text(feed->first_unmatched, "bucket"),
+                  buf_cstr(&key));
+    buf_done(&key);
+}
+
+/* Nothing accepted of something is a failure: a script that sends to a wrong bucket must notice. */
 static int report(const struct feed *feed)
 {
     if (feed->cli->json) {
-        printf("{\"lines\":%llu,\"accepted\":%llu,\"unmatched\":%llu}\n",
-               (unsigned long long)feed->sent, (unsigned long long)feed->accepted,
-               (unsigned long long)feed->unmatched);
-        return CLI_DONE;
+        print_json(feed);
+    } else {
+        printf("%llu accepted", (unsigned long long)feed->accepted);
+        if (feed->unmatched > 0) {
+            printf(", %llu that no rule takes", (unsigned long long)feed->unmatched);
+        }
+        putchar('\n');
     }
-    printf("%llu accepted", (unsigned long long)feed->accepted);
     if (feed->unmatched > 0) {
-        printf(", %llu that no rule takes", (unsigned long long)feed->unmatched);
+        warn_of_unmatched(feed);
     }
-    putchar('\n');
-    return CLI_DONE;
+    return feed->accepted == 0 && feed->unmatched > 0 ? CLI_FAILED : CLI_DONE;
+}
+
+/* What was sent before a failure stays sent; that is told by the failure. */
+static int finish(struct feed *feed, int code)
+{
+    code = code == CLI_DONE ? report(feed) : code;
+    buf_done(&feed->lines);
+    json_decref(feed->first_unmatched);
+    return code;
 }
 
 static int from_stdin(struct cli *c)
@@ -155,8 +192,7 @@ static int from_stdin(struct cli *c)
             code = send_what_came(&feed);
         }
     }
-    buf_done(&feed.lines);
-    return code == CLI_DONE ? report(&feed) : code;
+    return finish(&feed, code);
 }
 
 static int add_member(struct feed *feed, const char *name, const char *value)
@@ -190,8 +226,7 @@ static int from_flags(struct cli *c, const struct cli_args *args)
     feed.whole = feed.lines.len;
     feed.whole_count = 1;
     code = code == CLI_DONE ? send_lines(&feed) : code;
-    buf_done(&feed.lines);
-    return code == CLI_DONE ? report(&feed) : code;
+    return finish(&feed, code);
 }
 
 int run_append(struct cli *c, const struct cli_args *args)

@@ -92,6 +92,42 @@ static bool takes_two_words(const struct cli_option *o, const char *value)
     return false;
 }
 
+/* "put|delete": nothing but words that stand for themselves. */
+static bool is_choice(const char *value)
+{
+    return strchr(value, '|') != NULL &&
+           strspn(value, "abcdefghijklmnopqrstuvwxyz-|") == strlen(value);
+}
+
+static int refuse_word(const struct cli_option *o, const char *value, struct fail *f)
+{
+    char names[8][24], list[160] = "one of";
+    struct near near;
+    struct span rest = span_str(o->value);
+    near_start(&near, value, strlen(value) / 3);
+    for (size_t i = 0; i < 8 && rest.ptr != NULL; i++) {
+        size_t len = strlen(list);
+        struct span name = span_cut(&rest, '|');
+        snprintf(names[i], sizeof(names[i]), "%.*s", SPAN_ARG(name));
+        near_offer(&near, names[i]);
+        snprintf(list + len, sizeof(list) - len, "%s %s", i == 0 ? ":" : ",", names[i]);
+    }
+    fail_set(f, REPL_EBADINPUT, "--%s \"%.60s\" is not known", o->name, value);
+    near_hint(&near, list, f);
+    return REPL_EBADINPUT;
+}
+
+static int check_word(const struct cli_option *o, const char *value, struct fail *f)
+{
+    struct span rest = span_str(o->value);
+    while (rest.ptr != NULL) {
+        if (span_eq_str(span_cut(&rest, '|'), value)) {
+            return 0;
+        }
+    }
+    return refuse_word(o, value, f);
+}
+
 /* "--scan every 6h", which a shell makes three arguments of. */
 static const char *join_words(const char *first, const char *second, struct cli_args *ret)
 {
@@ -116,6 +152,9 @@ static int take_option(int argc, char *const *argv, int *at, const struct cli_op
     }
     if (o->value != NULL && *at + 1 < argc && takes_two_words(o, value)) {
         value = join_words(value, argv[++*at], ret);
+    }
+    if (o->value != NULL && is_choice(o->value) && check_word(o, value, f) != 0) {
+        return f->code;
     }
     if (ret->given_count == CLI_GIVEN_MAX) {
         return refuse(f, o->name, "is one option too many");

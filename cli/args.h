@@ -11,7 +11,8 @@
 struct cli_option {
     const char *name; /* NULL ends a table */
     /* What its value is called in the help, NULL = a flag. Words in small letters stand for
-     * themselves ("now|TIME"); "every DURATION" may also come as two arguments. */
+     * themselves ("now|TIME"), and where there are only such, no other is taken; "every DURATION"
+     * may also come as two arguments. */
     const char *value;
     const char *help; /* NULL: is taken, so that repld can say why not, and not offered */
 };

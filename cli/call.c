@@ -56,19 +56,24 @@ static void print_json_error(const struct fail *f)
     }
 }
 
-static void tell(const struct cli *c, const struct fail *f)
+static void write_error(const char *kind, const char *sentence, const char *advice)
 {
     struct buf text = {0};
     struct buf hint = {0};
-    table_escape(span_str(f->text[0] != '\0' ? f->text : fail_text(f->code)), &text);
-    table_escape(span_str(f->hint), &hint);
+    table_escape(span_str(sentence), &text);
+    table_escape(span_str(advice), &hint);
     fflush(stdout);
-    fprintf(stderr, "replctl: %s\n", buf_cstr(&text));
+    fprintf(stderr, "replctl: %s%s\n", kind, buf_cstr(&text));
     if (hint.len > 0) {
         fprintf(stderr, "hint: %s\n", buf_cstr(&hint));
     }
     buf_done(&text);
     buf_done(&hint);
+}
+
+static void tell(const struct cli *c, const struct fail *f)
+{
+    write_error("", f->text[0] != '\0' ? f->text : fail_text(f->code), f->hint);
     if (c->json) {
         print_json_error(f);
     }
@@ -78,6 +83,16 @@ int cli_fail(const struct cli *c, const struct fail *f)
 {
     tell(c, f);
     return exit_of(f);
+}
+
+void cli_warn_that(const char *hint, const char *format, ...)
+{
+    char sentence[1500];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof(sentence), format, args);
+    va_end(args);
+    write_error("warning: ", sentence, hint != NULL ? hint : "");
 }
 
 int cli_misused(const struct cli *c, const struct fail *f)
@@ -157,7 +172,7 @@ void cli_warn(const json_t *answer)
 {
     const char *warning = json_string_value(json_object_get(answer, "warning"));
     if (warning != NULL) {
-        fprintf(stderr, "replctl: warning: %s\n", warning);
+        cli_warn_that(NULL, "%s", warning);
     }
 }
 

@@ -53,6 +53,9 @@ int cli_fail(const struct cli *c, const struct fail *f);
  */
 int cli_misused(const struct cli *c, const struct fail *f);
 int cli_usage(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Of what was done, yet perhaps not as it was meant: "replctl: warning: sentence" and "hint: …"
+ * (NULL: none) on standard error. */
+void cli_warn_that(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The daemon's "warning", on standard error. */
 void cli_warn(const json_t *answer);

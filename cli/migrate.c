@@ -10,6 +10,7 @@
 
 struct run {
     const struct cli *cli;
+    const struct rule *rule;
     struct loop *loop;
     struct migrate *job;
     struct timer tick;
@@ -114,6 +115,18 @@ static void interrupted(uv_signal_t *handle, int number)
     migrate_stop(r->job);
 }
 
+/* An empty source is no failure; a prefix with a slip in it looks the same. */
+static void warn_of_nothing(const struct run *r)
+{
+    struct buf place = {0};
+    bool filtered = r->rule->include_count + r->rule->exclude_count > 0;
+    rule_place_print(&r->rule->source, &place);
+    cli_warn_that("a prefix is taken as it is written, and is not a pattern",
+                  "nothing is below %s%s", buf_cstr(&place),
+                  filtered ? " that --include and --exclude let through" : "");
+    buf_done(&place);
+}
+
 static int report(struct run *r)
 {
     struct migrate_progress p = {0};
@@ -130,6 +143,9 @@ static int report(struct run *r)
         buf_done(&text);
     }
     if (r->status == 0) {
+        if (p.listed == 0) {
+            warn_of_nothing(r);
+        }
         return CLI_DONE;
     }
     struct fail f = r->fail;
@@ -184,7 +200,7 @@ static int run_job(struct run *r, const struct migrate_options *options)
 static int run_with(const struct cli *c, const struct migrate_job *job, bool dry_run,
                     enum log_level level)
 {
-    struct run r = {.cli = c, .dry_run = dry_run};
+    struct run r = {.cli = c, .rule = &job->rule, .dry_run = dry_run};
     r.loop = loop_new(0);
     struct migrate_options options = {
         .loop = r.loop,

@@ -135,8 +135,33 @@ int run_wait(struct cli *c, const struct cli_args *args)
     return CLI_DONE;
 }
 
+static void warn_of_restart(const json_t *names)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        buf_printf(&text, "%s%s", i > 0 ? ", " : "", json_string_value(json_array_get(names, i)));
+    }
+    if (text.len > 0) {
+        cli_warn_that("systemctl restart repld", "%s changed, which needs a restart",
+                      buf_cstr(&text));
+    }
+    buf_done(&text);
+}
+
 int run_reload(struct cli *c, const struct cli_args *args)
 {
     (void)args;
-    return cli_call(c, PROTO_RELOAD, NULL, span_str(""), NULL, "configuration was read again");
+    struct fail f = {0};
+    json_t *answer = NULL;
+    if (cli_ask(c, PROTO_RELOAD, NULL, span_str(""), &answer, &f) != 0) {
+        return cli_fail(c, &f);
+    }
+    if (c->json) {
+        cli_print(answer);
+    } else {
+        puts("configuration was read again");
+    }
+    warn_of_restart(json_object_get(answer, "restart"));
+    json_decref(answer);
+    return CLI_DONE;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define DEFAULT_CONFIG "/etc/repld/repld.yaml"
@@ -24,6 +25,7 @@ struct command_line {
 struct repld {
     struct command_line line;
     struct conf *conf;
+    struct conf_fixed fixed;
     struct loop *loop;
     struct log *log;
     struct stat_set *stats;
@@ -105,9 +107,13 @@ static int check_config(const struct command_line *line)
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
     } else if (files.errors == 0) {
-        printf("%s: good, %zu endpoint%s, %zu outbox%s\n", conf->file, conf->endpoint_count,
+        printf("%s: good, %zu endpoint%s, %zu outbox%s", conf->file, conf->endpoint_count,
                conf->endpoint_count == 1 ? "" : "s", conf->outbox_count,
                conf->outbox_count == 1 ? "" : "es");
+        printf(files.warnings == 0   ? "\n"
+               : files.warnings == 1 ? ", 1 warning\n"
+                                     : ", %u warnings\n",
+               files.warnings);
     }
     conf_free(conf);
     return files.errors == 0 ? EXIT_DONE : EXIT_REFUSED;
@@ -125,7 +131,16 @@ static void keep_conf(const struct repld *d, bool is_missing, struct fail *f)
                d->conf->instance, f->text);
 }
 
-static int reload(void *arg, struct fail *f)
+/* Each reload says it, until the restart. */
+static void tell_fixed(const struct repld *d, struct admin_restart *restart)
+{
+    restart->count = conf_fixed_changed(&d->fixed, d->conf, restart->names);
+    for (size_t i = 0; i < restart->count; i++) {
+        LOG_WARNING(d->log, "repld", "%s changed, which needs a restart", restart->names[i]);
+    }
+}
+
+static int reload(void *arg, struct admin_restart *ret_restart, struct fail *f)
 {
     struct repld *d = arg;
     struct conf *conf = NULL;
@@ -141,6 +156,7 @@ static int reload(void *arg, struct fail *f)
         conf_free(d->conf);
         d->conf = conf;
         LOG_NOTICE(d->log, "repld", "configuration was read again");
+        tell_fixed(d, ret_restart);
         sd_notifyf(0, "STATUS=instance %s", d->conf->instance);
     } else {
         keep_conf(d, is_missing, f);
@@ -184,7 +200,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number != SIGHUP) {
         stop(d);
     } else if (!d->stopping) {
-        reload(d, &f);
+        reload(d, &(struct admin_restart){0}, &f);
     }
 }
 
@@ -302,6 +318,7 @@ static int run(const struct command_line *line)
     if (load(line, &d.conf, &f) != 0) {
         return report(&f);
     }
+    conf_fixed_init(&d.fixed, d.conf);
     d.log = log_new(d.conf->log_format, d.conf->log_level);
     set_log_levels(d.log, d.conf);
     d.loop = loop_new(0);
@@ -312,6 +329,7 @@ static int run(const struct command_line *line)
     stat_set_free(d.stats);
     loop_free(d.loop);
     log_free(d.log);
+    conf_fixed_done(&d.fixed);
     conf_free(d.conf);
     return code;
 }
@@ -335,6 +353,20 @@ static int usage(const char *sentence)
     return EXIT_USAGE;
 }
 
+/* A path that holds wherever repld is started: systemd starts it in /. */
+static int refuse_relative(const char *path)
+{
+    char folder[4096];
+    fprintf(stderr, "repld: --journal: \"%s\" must be an absolute path\n", path);
+    if (path[0] != '\0' && getcwd(folder, sizeof(folder)) != NULL) {
+        fprintf(stderr, "hint: write --journal %s/%s\n", strcmp(folder, "/") == 0 ? "" : folder,
+                strncmp(path, "./", 2) == 0 ? path + 2 : path);
+    } else {
+        fprintf(stderr, "hint: it begins with /, such as /var/lib/repld/journal.db\n");
+    }
+    return EXIT_USAGE;
+}
+
 /* written: the option as it stands there. -1: go on. */
 static int take_option(struct command_line *line, int option, const char *written)
 {
@@ -346,7 +378,7 @@ static int take_option(struct command_line *line, int option, const char *writte
         return -1;
     case 'j':
         line->journal = optarg;
-        return optarg[0] == '/' ? -1 : usage("--journal: must be an absolute path");
+        return optarg[0] == '/' ? -1 : refuse_relative(optarg);
     case 'l':
         line->log_level = optarg;
         return log_level_parse(optarg, &level) == 0

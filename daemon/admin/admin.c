@@ -179,9 +179,6 @@ void admin_set_conf(struct admin *a, const struct conf *conf)
 {
     struct fail f = {0};
     a->options.conf = conf;
-    if (strcmp(a->socket_path, conf->admin_socket) != 0) {
-        LOG_WARNING(a->options.log, "admin", "admin.socket changed, which needs a restart");
-    }
     if (same_text(a->metrics_listen, conf->metrics_listen)) {
         return;
     }

@@ -4,13 +4,19 @@
 #ifndef REPL_ADMIN_ADMIN_H
 #define REPL_ADMIN_ADMIN_H
 
+#include "daemon/conf/fixed.h"
 #include "daemon/core/engine.h"
 #include "daemon/httpd/httpd.h"
 
 struct admin;
 
-/* Reads the configuration again and puts it to work. */
-typedef int admin_reload_fn(void *arg, struct fail *f);
+/* Reads the configuration again and puts it to work; ret_restart: options that wait for a restart,
+ * CONF_FIXED_MAX at most. */
+struct admin_restart {
+    const char *names[CONF_FIXED_MAX];
+    size_t count;
+};
+typedef int admin_reload_fn(void *arg, struct admin_restart *ret_restart, struct fail *f);
 
 struct admin_options {
     struct loop *loop;
@@ -24,8 +30,9 @@ struct admin_options {
 
 /* Listens. Errors as of httpd_open(). */
 int admin_open(const struct admin_options *options, struct admin **ret, struct fail *f);
-/* After a reload: group and metrics listener follow; a new socket path waits for a restart. A
- * metrics listener that cannot be opened is logged and left off. */
+/* After a reload: the metrics listener follows, and who is left out of the group is refused; a new
+ * socket or group waits for a restart. A metrics listener that cannot be opened is logged and left
+ * off. */
 void admin_set_conf(struct admin *a, const struct conf *conf);
 /* Stops listening; answers that are still open are dropped. */
 void admin_close(struct admin *a);

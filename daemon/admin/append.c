@@ -8,8 +8,9 @@
 struct append {
     struct later later;
     struct append_lines lines;
-    size_t sent;      /* lines handed to the engine */
-    uint64_t durable; /* lines that are in the journal or that no rule takes */
+    size_t sent;                    /* lines handed to the engine */
+    uint64_t durable;               /* lines that are in the journal or that no rule takes */
+    const struct change *unmatched; /* the first that no rule takes; NULL = none */
     struct engine_append_result sum;
 };
 
@@ -35,6 +36,13 @@ static void reply_sum(struct append *p)
     json_int(&body, "accepted", (int64_t)p->sum.accepted);
     json_int(&body, "unmatched", (int64_t)p->sum.unmatched);
     json_int(&body, "last_seq", (int64_t)p->sum.last_seq);
+    if (p->unmatched != NULL) {
+        json_open(&body, "first_unmatched", '{');
+        json_text(&body, "endpoint", p->unmatched->endpoint);
+        json_text(&body, "bucket", p->unmatched->bucket);
+        json_key(&body, "key", p->unmatched->key);
+        json_close(&body, '}');
+    }
     json_close(&body, '}');
     later_reply(&p->later, &body);
 }
@@ -46,6 +54,9 @@ static void chunk_done(void *arg, int status, const struct fail *f,
     if (status != 0) {
         fail_rest(p, status, f);
         return;
+    }
+    if (p->unmatched == NULL && result->unmatched > 0) {
+        p->unmatched = &p->lines.changes[p->durable + result->unmatched_at];
     }
     p->durable = p->sent;
     p->sum.accepted += result->accepted;

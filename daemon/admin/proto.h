@@ -52,7 +52,8 @@ enum proto_access {
     X(APPLY, "POST", "/v1/apply", PROTO_GROUP, "apply", "dry_run prune no_preflight",              \
       "{\"rules\": [rule, …]}", "makes the rules what a file says")                                \
     X(APPEND, "POST", "/v1/journal", PROTO_GROUP, "journal append", "",                            \
-      "JSON lines, a change each", "accepts changes; answered when they are durable")              \
+      "JSON lines, a change each",                                                                 \
+      "accepts changes; answered when they are durable; \"first_unmatched\" that no rule takes")   \
     X(FAILURES, "GET", "/v1/failures", PROTO_GROUP, "failures list", "rule after_rule after_key",  \
       "", "changes that will not go by themselves")                                                \
     X(FAILURES_RETRY, "POST", "/v1/failures/retry", PROTO_GROUP, "failures retry", "rule key", "", \
@@ -89,7 +90,8 @@ enum proto_access {
       "compares the whole source with what is replicated, now")                                    \
     X(SCAN_STOP, "POST", "/v1/scan/stop", PROTO_GROUP, "scan stop", "rule", "",                    \
       "ends a scan where it is")                                                                   \
-    X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "", "reads the configuration again")
+    X(RELOAD, "POST", "/v1/reload", PROTO_OWNER, "reload", "", "",                                 \
+      "reads the configuration again; \"restart\" names options that wait for one")
 
 #define PROTO_ENUM(id, ...) PROTO_##id,
 enum proto_id { PROTO_COMMANDS(PROTO_ENUM) PROTO_COUNT };

@@ -430,11 +430,19 @@ void command_reload(struct admin *a, struct httpd_request *r)
 {
     struct fail f = {0};
     struct buf body = {0};
-    int status = a->options.reload(a->options.reload_arg, &f);
+    struct admin_restart restart = {0};
+    int status = a->options.reload(a->options.reload_arg, &restart, &f);
     if (status != 0) {
         refuse_reload(r, &f, &body);
         return;
     }
-    buf_str(&body, "{\"done\":true}");
+    json_open(&body, NULL, '{');
+    json_bool(&body, "done", true);
+    json_open(&body, "restart", '[');
+    for (size_t i = 0; i < restart.count; i++) {
+        json_str(&body, NULL, restart.names[i]);
+    }
+    json_close(&body, ']');
+    json_close(&body, '}');
     reply_json(r, &body);
 }

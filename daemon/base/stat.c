@@ -135,11 +135,28 @@ void stat_drop(struct stat_family *f, const char *first_value)
 void stat_add(struct stat *s, double n)
 {
     s->value += n;
+    s->has_value = true;
 }
 
 void stat_put(struct stat *s, double value)
 {
     s->value = value;
+    s->has_value = true;
+}
+
+void stat_unset(struct stat *s)
+{
+    s->value = 0;
+    s->has_value = false;
+}
+
+void stat_put_ms(struct stat *s, int64_t ms)
+{
+    if (ms > 0) {
+        stat_put(s, (double)ms / 1000);
+    } else {
+        stat_unset(s);
+    }
 }
 
 void stat_observe(struct stat *s, double value)

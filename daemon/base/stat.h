@@ -33,8 +33,13 @@ struct stat *stat_get(struct stat_family *family, const char *const *values);
 /* Forgets the series whose first label has this value (a rule that was deleted). */
 void stat_drop(struct stat_family *family, const char *first_value);
 
+/* A gauge is not printed before it was added to or put: 0 would be a value. */
 void stat_add(struct stat *s, double n);
 void stat_put(struct stat *s, double value);
+/* The gauge has no value now: it is not printed until it is put again. */
+void stat_unset(struct stat *s);
+/* A moment, shown in seconds; 0 or less = there is none, as stat_unset(). */
+void stat_put_ms(struct stat *s, int64_t ms);
 void stat_observe(struct stat *s, double value);
 double stat_value(const struct stat *s);
 uint64_t stat_count(const struct stat *s);

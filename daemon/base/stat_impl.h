@@ -30,8 +30,9 @@ struct stat {
     struct hash_entry entry;
     struct stat_family *family;
     char *values[STAT_MAX_LABELS];
-    char *id;     /* the values, joined: key of by_values */
-    double value; /* histogram: the sum */
+    char *id;       /* the values, joined: key of by_values */
+    bool has_value; /* gauge: false until the first stat_put() */
+    double value;   /* histogram: the sum */
     uint64_t count;
     uint64_t *buckets; /* histogram: STAT_LATENCY_BUCKETS + 1, not cumulated */
 };

@@ -77,11 +77,26 @@ static void print_histogram(struct buf *to, const struct stat *s)
     buf_printf(to, "%llu\n", (unsigned long long)s->count);
 }
 
+static bool is_shown(const struct stat *s)
+{
+    return s->family->type != STAT_GAUGE || s->has_value;
+}
+
+static bool has_sample(const struct stat_family *f)
+{
+    LIST_FOR (node, &f->series) {
+        if (is_shown(CONTAINER_OF(node, struct stat, link))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void print_family(struct buf *to, const struct stat_family *f)
 {
     static const char *const types[] = {
         [STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge", [STAT_HISTOGRAM] = "histogram"};
-    if (list_is_empty(&f->series)) {
+    if (!has_sample(f)) {
         return;
     }
     buf_printf(to, "# HELP %s ", f->name);
@@ -91,6 +106,9 @@ static void print_family(struct buf *to, const struct stat_family *f)
         const struct stat *s = CONTAINER_OF(node, struct stat, link);
         if (f->type == STAT_HISTOGRAM) {
             print_histogram(to, s);
+            continue;
+        }
+        if (!is_shown(s)) {
             continue;
         }
         print_name(to, s, "", NULL);

@@ -1,7 +1,6 @@
 #include "daemon/conf/check.h"
 
 #include "daemon/base/fail.h"
-#include "daemon/base/log.h"
 #include "daemon/base/span.h"
 
 #include <ctype.h>
@@ -136,27 +135,6 @@ const char *check_listen(const char *text)
     bool brackets = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
     if (!brackets && host.len > 0 && memchr(host.ptr, ':', host.len) != NULL) {
         return "must have its IPv6 address in brackets: [::1]:9815";
-    }
-    return NULL;
-}
-
-const char *check_levels(const char *text)
-{
-    struct span rest = span_str(text);
-    while (rest.ptr != NULL && rest.len > 0) {
-        struct span item = span_cut(&rest, ',');
-        struct span level = item;
-        struct span subject = span_trim(span_cut(&level, '='));
-        char name[16];
-        enum log_level parsed;
-        level = span_trim(level);
-        if (subject.len == 0 || level.len == 0 || level.len >= sizeof(name)) {
-            return "must be SUBJECT=LEVEL,… such as copy=debug,net=info";
-        }
-        snprintf(name, sizeof(name), "%.*s", SPAN_ARG(level));
-        if (log_level_parse(name, &parsed) != 0) {
-            return "must use the levels error, warning, notice, info, debug, trace";
-        }
     }
     return NULL;
 }

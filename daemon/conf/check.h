@@ -14,7 +14,6 @@ const char *check_queue_url(const char *text);
 const char *check_region(const char *text);
 const char *check_path(const char *text);
 const char *check_listen(const char *text);
-const char *check_levels(const char *text);
 const char *check_group(const char *text);
 const char *check_glob(const char *text);
 const char *check_word(const char *text);

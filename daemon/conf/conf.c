@@ -197,11 +197,12 @@ static bool paths_meet(const char *a, const char *b)
 }
 
 static int check_token(const struct schema_reader *r, const struct doc *node, const struct conf *c,
-                       const struct conf_source *s)
+                       struct conf_source *s)
 {
     const struct conf_token *t = &s->token;
     int ways = (t->environment != NULL) + (t->file != NULL) + (t->systemd != NULL);
     const struct doc *token = doc_get(node, "token");
+    s->token_line = (token != NULL ? token : node)->line;
     if (ways > 1) {
         return schema_refuse(r, token, "token: source \"%s\" names more than one place", s->name);
     }

@@ -116,8 +116,9 @@ struct conf_source {
     const char *bucket; /* NULL: any of the endpoint */
     const char *path;   /* of its requests; default "/NAME" */
     struct conf_token token;
-    uint64_t late_ms; /* how late its notifications may come; default 5 min */
-    bool canary;      /* small objects of ours tell how late they come */
+    unsigned token_line; /* of the configuration: where it stands, else where the source begins */
+    uint64_t late_ms;    /* how late its notifications may come; default 5 min */
+    bool canary;         /* small objects of ours tell how late they come */
 };
 
 /* Who is told of events, by HTTP POST. */
@@ -203,6 +204,8 @@ struct conf_files {
     unsigned warnings;
 };
 int conf_check_files(const char *path, struct conf_files *ret, struct fail *f);
+void conf_files_warn(struct conf_files *found, const char *file, unsigned line, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));
 void conf_free(struct conf *c);
 const struct conf_endpoint *conf_endpoint_find(const struct conf *c, const char *name);
 const struct conf_source *conf_source_find(const struct conf *c, const char *name);

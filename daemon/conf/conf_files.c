@@ -4,8 +4,22 @@
 #include "daemon/conf/conf_schema.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+void conf_files_warn(struct conf_files *found, const char *file, unsigned line, const char *format,
+                     ...)
+{
+    char sentence[600];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof(sentence), format, args);
+    va_end(args);
+    buf_printf(&found->text, "warning: %s:%u: %s\n", file, line, sentence);
+    found->warnings++;
+}
 
 struct files {
     const char *file; /* the configuration */
@@ -19,6 +33,21 @@ static const char *trouble_with(const char *path)
         return strerror(errno);
     }
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? "it is a folder" : NULL;
+}
+
+/* By its first bytes: to open it would make files beside it. An empty file is one without tables.
+ */
+static bool is_sqlite(const char *path)
+{
+    static const char magic[16] = "SQLite format 3"; /* with its NUL: sqlite.org/fileformat.html */
+    char begins[sizeof(magic)];
+    FILE *in = fopen(path, "re");
+    if (in == NULL) {
+        return false;
+    }
+    size_t n = fread(begins, 1, sizeof(begins), in);
+    fclose(in);
+    return n == 0 || (n == sizeof(magic) && memcmp(begins, magic, n) == 0);
 }
 
 /* An outbox that is to be made need not be there yet. */
@@ -41,6 +70,11 @@ static void look_at(void *arg, const struct schema_key *k, const struct doc *par
     const char *path = node->text.ptr;
     const char *why = trouble_with(path);
     bool fatal = k->file == SCHEMA_FILE_START && !is_off(parent);
+    if (why == NULL && k->file == SCHEMA_FILE_SQLITE && !is_sqlite(path)) {
+        conf_files_warn(f->found, f->file, node->line, "%s: %s is no SQLite database", k->name,
+                        path);
+        return;
+    }
     if (why == NULL || is_made(parent, path)) {
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "daemon/conf/check.h"
 #include "daemon/conf/conf.h"
+#include "daemon/conf/levels.h"
 
 #define MIB    ((uint64_t)1 << 20)
 #define SECOND ((uint64_t)1000)
@@ -73,7 +74,7 @@ static const struct schema_key endpoint_schema[] = {
 
 static const struct schema_key outbox_schema[] = {
     {"path", SCHEMA_TEXT, OUTBOX(path), .required = true, .check = check_path,
-     .file = SCHEMA_FILE_LATER},
+     .file = SCHEMA_FILE_SQLITE},
     {"endpoint", SCHEMA_TEXT, OUTBOX(endpoint), .check = check_endpoint_name},
     {"bucket", SCHEMA_TEXT, OUTBOX(bucket), .check = check_bucket},
     {"create", SCHEMA_BOOL, OUTBOX(create)},
@@ -191,7 +192,7 @@ static const struct schema_key metrics_schema[] = {
 
 static const struct schema_key log_schema[] = {
     {"level", SCHEMA_CHOICE, CONF(log_level), .words = levels, .preset = "notice"},
-    {"levels", SCHEMA_TEXT, CONF(log_levels), .check = check_levels},
+    {"levels", SCHEMA_PARSED, CONF(log_levels), .parse = levels_parse, .format = levels_print},
     {"format", SCHEMA_CHOICE, CONF(log_format), .words = formats, .preset = "auto"},
     {0},
 };

@@ -29,7 +29,12 @@ enum schema_type {
 
 /* TEXT that names a file which is read: at the start, which fails without it, or when it is needed.
  */
-enum schema_file { SCHEMA_FILE_NONE, SCHEMA_FILE_START, SCHEMA_FILE_LATER };
+enum schema_file {
+    SCHEMA_FILE_NONE,
+    SCHEMA_FILE_START,
+    SCHEMA_FILE_LATER,
+    SCHEMA_FILE_SQLITE, /* later, and it is a database of SQLite */
+};
 
 struct schema_key {
     const char *name; /* NULL ends a table */

@@ -1,6 +1,7 @@
-/* Keys of endpoints and queues as the configuration names them, for who checks it without starting:
- * they are read, and forgotten at once. */
+/* Keys of endpoints and queues and tokens of the webhook as the configuration names them, for who
+ * checks it without starting: they are read, and forgotten at once. */
 #include "daemon/core/engine_impl.h"
+#include "daemon/feeds/webhook_token.h"
 #include "transfer/store/creds.h"
 
 #include <stdlib.h>
@@ -38,11 +39,24 @@ static void look_at(const struct conf *conf, const struct named *n, struct conf_
     struct fail f = {0};
     struct creds_source source = engine_creds(n->kind, n->credentials_name, n->file);
     if (can_be_seen(n) && creds_load(&source, &keys, &f) != 0) {
-        buf_printf(&found->text, "warning: %s:%u: credentials: %s \"%s\": %s\n", conf->file,
-                   n->line, n->what, n->name, f.text);
-        found->warnings++;
+        conf_files_warn(found, conf->file, n->line, "credentials: %s \"%s\": %s", n->what, n->name,
+                        f.text);
     }
     creds_wipe(&keys);
+}
+
+static void look_at_token(const struct conf *conf, const struct conf_source *s,
+                          struct conf_files *found)
+{
+    struct webhook_tokens tokens;
+    struct fail f = {0};
+    const struct conf_token *t = &s->token;
+    bool seen = (t->file != NULL && access(t->file, R_OK) == 0) ||
+                (t->systemd != NULL && getenv("CREDENTIALS_DIRECTORY") != NULL);
+    if (seen && webhook_tokens_load(t, &tokens, &f) != 0) {
+        conf_files_warn(found, conf->file, s->token_line, "token: source \"%s\": %s; %s", s->name,
+                        f.text, f.hint);
+    }
 }
 
 void engine_check_creds(const struct conf *conf, struct conf_files *found)
@@ -62,5 +76,8 @@ void engine_check_creds(const struct conf *conf, struct conf_files *found)
                                     q->credentials_file, q->credentials_line},
                     found);
         }
+    }
+    for (size_t i = 0; conf->webhook.listen != NULL && i < conf->webhook.source_count; i++) {
+        look_at_token(conf, &conf->webhook.sources[i], found);
     }
 }

@@ -49,7 +49,8 @@ int engine_reload(struct engine *e, const struct conf *conf, struct fail *f);
 struct engine_append_result {
     uint64_t accepted;
     uint64_t unmatched;
-    uint64_t astray; /* of the unmatched: of an endpoint and bucket that no rule copies from */
+    size_t unmatched_at; /* the first of them: its place in what was given; 0 without any */
+    uint64_t astray;     /* of the unmatched: of an endpoint and bucket that no rule copies from */
     char astray_place[160]; /* the first one's ENDPOINT/BUCKET */
     uint64_t last_seq;
 };
@@ -83,7 +84,8 @@ int engine_unknown_feed(struct engine *e, const char *name, struct fail *f);
 /* Of a body in quarantine; id 0: of any. Any thread. */
 int engine_unknown_body(struct span feed, uint64_t id, struct fail *f);
 
-/* Warnings about keys that the configuration names and that can be looked for without starting. */
+/* Warnings about keys and tokens that the configuration names and that can be looked for without
+ * starting. */
 void engine_check_creds(const struct conf *conf, struct conf_files *found);
 
 struct outbox_status {

@@ -252,7 +252,9 @@ void engine_append(struct engine *e, const struct change *changes, size_t count,
         return;
     }
     for (size_t i = 0; i < count; i++) {
+        bool first = c->result.unmatched == 0;
         match_change(c, &changes[i], origin, 0);
+        c->result.unmatched_at = first && c->result.unmatched > 0 ? i : c->result.unmatched_at;
     }
     submit(c, cursor_name, cursor);
 }

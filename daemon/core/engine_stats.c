@@ -6,8 +6,10 @@ static const struct {
     const char *help;
 } table[STAT_RULE_COUNT] = {
     [STAT_RULE_WATERMARK] = {STAT_GAUGE, "repl_rule_watermark_timestamp_seconds",
-                             "Every change up to this moment is at the destination."},
-    [STAT_RULE_LAG] = {STAT_GAUGE, "repl_rule_lag_seconds", "Now less the watermark."},
+                             "Every change up to this moment is at the destination; absent before "
+                             "one is known."},
+    [STAT_RULE_LAG] = {STAT_GAUGE, "repl_rule_lag_seconds",
+                       "Now less the watermark; absent before there is one."},
     [STAT_RULE_PENDING_OBJECTS] = {STAT_GAUGE, "repl_rule_pending_objects",
                                    "Changed objects not yet at the destination."},
     [STAT_RULE_PENDING_BYTES] = {STAT_GAUGE, "repl_rule_pending_bytes",
@@ -140,7 +142,19 @@ static void show_scan(struct engine_rule *r)
     stat_put(r->stats[STAT_RULE_SCAN_REQUESTS], (double)t->requests);
     stat_put(r->stats[STAT_RULE_SCAN_FOUND], (double)t->found);
     stat_put(r->stats[STAT_RULE_SCAN_MISSING], (double)t->missing);
-    stat_put(r->stats[STAT_RULE_SCAN_START], seconds((int64_t)report.state.proven_ms));
+    stat_put_ms(r->stats[STAT_RULE_SCAN_START], (int64_t)report.state.proven_ms);
+}
+
+/* Without a watermark there is no lag either. */
+static void show_watermark(struct engine_rule *r, int64_t now_ms)
+{
+    stat_put_ms(r->stats[STAT_RULE_WATERMARK], r->watermark_ms);
+    stat_put_ms(r->stats[STAT_RULE_PROVEN], r->proven_ms);
+    if (r->watermark_ms > 0) {
+        stat_put(r->stats[STAT_RULE_LAG], seconds(now_ms - r->watermark_ms));
+    } else {
+        stat_unset(r->stats[STAT_RULE_LAG]);
+    }
 }
 
 void engine_stats_show(struct engine_rule *r)
@@ -150,9 +164,7 @@ void engine_stats_show(struct engine_rule *r)
     if (!r->lag_known) {
         return;
     }
-    stat_put(r->stats[STAT_RULE_WATERMARK], seconds(r->watermark_ms));
-    stat_put(r->stats[STAT_RULE_PROVEN], seconds(r->proven_ms));
-    stat_put(r->stats[STAT_RULE_LAG], seconds(now - r->watermark_ms));
+    show_watermark(r, now);
     stat_put(r->stats[STAT_RULE_PENDING_OBJECTS], (double)n->pending_objects);
     stat_put(r->stats[STAT_RULE_PENDING_BYTES], (double)n->pending_bytes);
     stat_put(r->stats[STAT_RULE_LATE_OBJECTS], (double)n->late_objects);

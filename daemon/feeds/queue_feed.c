@@ -69,7 +69,9 @@ void queue_refresh(struct queue_feed *q)
     q->in_hand_least = s->in_hand < q->in_hand_least ? s->in_hand : q->in_hand_least;
     q->in_hand_most = s->in_hand > q->in_hand_most ? s->in_hand : q->in_hand_most;
     queue_through_text(&q->through, s->waiting_for, sizeof(s->waiting_for));
-    stat_put(q->waiting, (double)s->waiting);
+    if (q->through.is_counted) {
+        stat_put(q->waiting, (double)s->waiting);
+    }
     stat_put(q->in_hand, (double)s->in_hand);
 }
 

@@ -49,6 +49,7 @@ static uint64_t beyond(uint64_t hidden, uint64_t ours)
 
 void queue_through_counted(struct queue_through *t, const struct queue_counts *c)
 {
+    t->is_counted = true;
     t->waiting = c->waiting + c->delayed;
     t->others = beyond(c->hidden, c->ours_least);
     if (t->empty_ms != 0 && c->delayed == 0 && t->others == 0) {

@@ -13,6 +13,7 @@
 #ifndef REPL_FEEDS_QUEUE_THROUGH_H
 #define REPL_FEEDS_QUEUE_THROUGH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct queue_through {
     int64_t oldest_age_ms; /* of what came: from sent to received */
 
     /* As of the last count. */
+    bool is_counted; /* there was one */
     uint64_t waiting;
     uint64_t others; /* hidden, and not in our hands */
 };

@@ -136,7 +136,7 @@ static int serve(struct webhook *w, const struct conf_webhook *c, struct fail *f
     }
     if (status == 0) {
         w->files_mark = mark;
-        stat_put(w->expiry, (double)pems.expires_ms / 1000);
+        stat_put_ms(w->expiry, pems.expires_ms);
     }
     drop_pems(&pems);
     return status;
@@ -198,10 +198,10 @@ static void warn_of_plain(const struct webhook *w)
 
 static void make_stats(struct webhook *w)
 {
-    w->expiry = stat_get(stat_family(w->stats, STAT_GAUGE,
-                                     "repl_webhook_certificate_expiry_timestamp_seconds",
-                                     "When the webhook's certificate ends; 0: it has none.", NULL),
-                         NULL);
+    w->expiry = stat_get(
+        stat_family(w->stats, STAT_GAUGE, "repl_webhook_certificate_expiry_timestamp_seconds",
+                    "When the webhook's certificate ends; absent without one.", NULL),
+        NULL);
     w->unknown_path =
         stat_get(stat_family(w->stats, STAT_COUNTER, "repl_webhook_unknown_path_total",
                              "Requests for a path that no source has.", NULL),

@@ -34,7 +34,7 @@ static void make_stats(struct webhook_source *s)
                              "From the end of a request to its durable answer.", labels),
                  values);
     s->heard = stat_get(stat_family(stats, STAT_GAUGE, "repl_webhook_heard_timestamp_seconds",
-                                    "When the last good request came; 0: none yet.", labels),
+                                    "When the last good request came; absent before one.", labels),
                         values);
 }
 

@@ -111,7 +111,7 @@ static void tell_good(struct watermark *w)
     w->published_ms = w->sent_ms;
     w->published_proven_ms = w->sent_proven_ms;
     memcpy(w->published_state, w->sent_state, sizeof(w->published_state));
-    stat_put(w->published, (double)w->sent_ms / 1000);
+    stat_put_ms(w->published, w->sent_ms);
 }
 
 static void put_done(struct store_op *op)

@@ -111,8 +111,10 @@ def test_completion_knows_names(local):
     ["rule", "add", "x", "--source"], ["lag", "--watch=maybe"], ["wait"],
     ["wait", "r", "--timeout", "soon"], ["wait", "r", "--until", "yesterday-ish"],
     ["rule", "add", "x", "--source", "nowhere", "--destination", "e/b/"], ["migrate", "a", "b"],
-    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--priority", "many"]],
-    ids=" ".join)
+    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--priority", "many"],
+    ["rule", "add", "x", "--source", "e/b/", "--destination", "e/c/", "--deletes", "never"],
+    ["feed", "setup", "r", "--for", "gcs"],
+    ["journal", "append", "--bucket", "b", "--key", "k", "--kind", "frob"]], ids=" ".join)
 def test_usage_errors(args, tmp_path):
     done = command("replctl", "--socket", tmp_path / "none.sock", *args)
     assert done.returncode == 2, (done.stdout, done.stderr)
@@ -137,7 +139,11 @@ def test_output_that_cannot_be_written_is_a_failure():
 
 @pytest.mark.parametrize("args, said", [
     (["rule", "lst"], "rule list"), (["rule"], "rule add"), (["sttus"], "did you mean status?"),
-    (["lag", "--wacth"], "did you mean --watch?")], ids=lambda value: str(value))
+    (["lag", "--wacth"], "did you mean --watch?"),
+    (["feed", "setup", "r", "--for", "gcs"],
+     'replctl: --for "gcs" is not known\nhint: one of: minio, rgw, aws, oss\n'),
+    (["journal", "append", "--bucket", "b", "--key", "k", "--kind", "putt"],
+     'hint: did you mean "put"? one of: put, delete')], ids=lambda value: str(value))
 def test_usage_errors_say_what_was_meant(args, said):
     assert said in command("replctl", *args).stderr
 
@@ -146,107 +152,16 @@ def test_usage_errors_of_repld():
     assert "--no-such-option" in command("repld", "--no-such-option").stderr
     assert command("repld", "--no-such-option").returncode == 2
     assert command("repld", "surplus").returncode == 2
+    relative = command("repld", "--journal", "rel.db")
+    assert relative.returncode == 2 and relative.stderr == (
+        f'repld: --journal: "rel.db" must be an absolute path\n'
+        f"hint: write --journal {os.getcwd()}/rel.db\n")
 
 
 def test_daemon_that_is_not_there(tmp_path):
     done = command("replctl", "--socket", tmp_path / "none.sock", "status")
     assert done.returncode == 3
     assert "none.sock" in done.stderr
-
-
-BAD_CONFIGURATIONS = {
-    "unknown key": ("memry: 128MiB\n", 1, "memry"),
-    "bad size": ("copies: 3\nmemory: lots\n", 2, "memory"),
-    "too little": ("\nmemory: 1MiB\n", 2, "memory"),
-    "not yaml": ("endpoints: {\n", 0, ""),
-    "bad url": ("endpoints:\n  a:\n    kind: s3\n    url: gopher://x\n", 4, "url"),
-    "bad kind": ("endpoints:\n  a:\n    kind: ftp\n    url: http://x\n", 3, "kind"),
-    "two credentials": ("endpoints:\n  a:\n    url: http://x\n    credentials:\n      profile: p\n"
-                        "      anonymous: true\n", 0, "credentials"),
-    "no kinds": ("events:\n  e:\n    url: http://x\n    kinds: []\n", 4, "kinds"),
-    "unknown endpoint": ("outboxes:\n  o:\n    path: /tmp/x.db\n    endpoint: none\n", 4, "none"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
-def test_check_config_names_line_and_key(case, tmp_path):
-    text, line, key = BAD_CONFIGURATIONS[case]
-    conf = tmp_path / "bad.yaml"
-    conf.write_text(text)
-    done = command("repld", "--check-config", "--config", conf)
-    assert done.returncode == 1, done.stderr
-    assert (f"bad.yaml:{line}:" if line else "bad.yaml:") in done.stderr and key in done.stderr
-
-
-def test_check_config_of_a_good_file(tmp_path):
-    conf = tmp_path / "good.yaml"
-    conf.write_text("memory: 64MiB\nendpoints: {a: {url: http://x}}\n")
-    done = command("repld", "--check-config", "--config", conf)
-    assert done.returncode == 0 and "1 endpoint, 0 outboxes" in done.stdout
-
-
-FILES = """endpoints:
-  a:
-    url: https://x
-    ca_file: {dir}/ca.pem
-    credentials: {{file: {dir}/keys}}
-webhook:
-  listen: 127.0.0.1:0
-  certificate: {dir}
-  sources:
-    s:
-      endpoint: a
-      token: {{file: {dir}/token}}
-outboxes:
-  made: {{path: {dir}/made.db, create: true}}
-  there: {{path: {dir}/there.db}}
-events:
-  e:
-    url: http://x/
-    secret: {{file: {dir}/secret}}
-"""
-
-
-KEYS = "[default]\naws_access_key_id = A\naws_secret_access_key = hidden\n\n[profile half]\n" \
-       "aws_access_key_id = B\n"
-
-
-@pytest.mark.parametrize("profile,said", [
-    ("[nobody]", "there is no profile [nobody] in credentials file {file}, which has [default], [half]"),
-    ("half", "profile [half] of {file} lacks a usable key pair")])
-def test_check_config_looks_for_the_profile(tmp_path, profile, said):
-    conf, keys = tmp_path / "repld.yaml", tmp_path / "keys"
-    keys.write_text(KEYS)
-    said = f"warning: {conf}:{{line}}: credentials: {{what}}: {said.format(file=keys)}"
-    profile = profile.strip("[]")
-    for credentials, env in ((f"{{file: {keys}, profile: {profile}}}", {}),
-                             (f"{{profile: {profile}}}", {"AWS_SHARED_CREDENTIALS_FILE": str(keys)})):
-        conf.write_text(f"endpoints:\n  a:\n    url: https://x\n    credentials: {credentials}\n"
-                        "  b:\n    url: https://y\n    credentials: {file: " + str(keys) + "}\n"
-                        "queues:\n  q:\n    endpoint: b\n    url: https://sqs.r.amazonaws.com/1/q\n"
-                        f"    credentials: {credentials}\n")
-        done = command("repld", "--check-config", "--config", conf, env=env)
-        assert done.returncode == 0 and "hidden" not in done.stderr
-        assert done.stderr.splitlines() == [said.format(line=4, what='endpoint "a"'),
-                                            said.format(line=12, what='queue "q"')]
-
-
-def test_check_config_looks_at_the_files(tmp_path):
-    conf = tmp_path / "files.yaml"
-    conf.write_text(FILES.format(dir=tmp_path))
-    done = command("repld", "--check-config", "--config", conf)
-    assert done.returncode == 1 and done.stdout == ""
-    assert f"\n{conf}:8: certificate: {tmp_path} cannot be read: it is a folder" in done.stderr
-    assert done.stderr.splitlines()[0].startswith(f"{conf}:4: ca_file: ")
-    for line, key in ((5, "file"), (12, "file"), (15, "path"), (19, "file")):
-        assert f"warning: {conf}:{line}: {key}: {tmp_path}/" in done.stderr
-    assert "made.db" not in done.stderr
-    for name in ("ca.pem", "token", "there.db", "secret"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "keys").write_text(KEYS)
-    conf.write_text(conf.read_text().replace(f"  certificate: {tmp_path}\n", ""))
-    done = command("repld", "--check-config", "--config", conf)
-    assert done.returncode == 0 and "good" in done.stdout and done.stderr == ""
 
 
 def test_configuration_that_is_not_there(tmp_path):
@@ -442,6 +357,34 @@ def test_append_by_flags(local):
     local.repld.ctl("journal", "append", "--bucket", local.from_bucket, "--key", "by-flag")
     local.settle()
     assert local.at_destination("by-flag") == b"x"
+
+
+def test_append_says_what_no_rule_takes(local):
+    """0 where some were accepted, 1 where none was; the first one is named either way."""
+    local.add_rule(prefix="raw/")
+    local.put("raw/a", b"x")
+
+    def append(*changes, **options):
+        lines = "".join(json.dumps({"bucket": bucket, "key": key}) + "\n" for bucket, key in changes)
+        return local.repld.ctl("journal", "append", input=lines, **options)
+
+    good = local.from_bucket, "raw/a"
+    assert append().stderr == append(good).stderr == ""
+    some = append(good, (local.from_bucket, "rwa/\nb"), ("nobucket", "x"))
+    assert some.stdout == "1 accepted, 2 that no rule takes\n"
+    assert some.stderr == (f"replctl: warning: no rule takes 2 of 3 changes, the first: "
+                           f"{local.from_bucket}/rwa/\\x0ab\n"
+                           "hint: replctl rule list shows what rules take\n")
+    none = local.repld.ctl("journal", "append", "--bucket", "nobucket", "--key", "x", check=False)
+    assert (none.returncode, none.stdout) == (1, "0 accepted, 1 that no rule takes\n")
+    assert "no rule takes 1 of 1 change, the first: nobucket/x\n" in none.stderr
+    told = local.repld.ctl("--json", "journal", "append", "--bucket", "nobucket", "--key", "x",
+                           check=False)
+    assert told.returncode == 1 and json.loads(told.stdout) == {
+        "lines": 1, "accepted": 0, "unmatched": 1,
+        "first_unmatched": {"endpoint": None, "bucket": "nobucket", "key": "x"}}
+    many = append(*[good] * 1500, ("nobucket", "late"))
+    assert "1 of 1501 changes, the first: nobucket/late" in many.stderr
 
 
 def test_explain(local):

@@ -162,3 +162,15 @@ def test_bucket_that_is_not_there(local_migration):
     local_migration.put("k", b"x")
     done = local_migration.run(status=1)
     assert "no-such-bucket-here" in done.stderr and "rule" not in done.stderr
+
+
+def test_nothing_to_migrate_is_told(local_migration):
+    """A prefix with a slip in it looks like an empty one."""
+    local_migration.put("raw/a", b"x")
+    done = local_migration.run(prefix="/raw/")
+    assert done.stdout.startswith("0 listed") and "warning: nothing is below source/" in done.stderr
+    assert f"{local_migration.from_bucket}//raw/\nhint: " in done.stderr
+    filtered = local_migration.run("--dry-run", "--exclude", "**")
+    assert "that --include and --exclude let through" in filtered.stderr
+    other = local_migration.dir / "other.db"
+    assert local_migration.run("--journal", other, prefix="raw/").stderr == ""

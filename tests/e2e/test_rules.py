@@ -7,6 +7,8 @@ import re
 import pytest
 import yaml
 
+from lib.process import free_port
+
 
 def test_prefix_include_exclude(local):
     local.add_rule("--include", "**/*.html", "--include", "*.html", "--exclude", "tmp/**",
@@ -96,6 +98,29 @@ def test_preflight_names_what_is_missing(local):
     assert "no-such-bucket-here" in done.stderr
     assert "bucket does not exist" in done.stderr, "the server's answer stands whole"
     assert local.repld.ctl("rule", "show", "bad", check=False).returncode == 1
+
+
+@pytest.mark.parametrize("http", ["auto", "1.1"])
+def test_preflight_says_where_nobody_answers(local, http):
+    conf = yaml.safe_load(local.repld.conf_path.read_text())
+    here = conf["endpoints"]["dst"]["url"]
+    closed = f"127.0.0.1:{free_port()}"
+
+    def refusal(url):
+        conf["endpoints"]["third"] = {**conf["endpoints"]["dst"], "url": url, "http": http}
+        local.repld.conf_path.write_text(yaml.safe_dump(conf))
+        local.repld.ctl("reload")
+        done = local.repld.ctl("rule", "add", "rule", "--source", f"src/{local.from_bucket}/",
+                               "--destination", f"third/{local.to_bucket}/", check=False)
+        assert done.returncode == 3
+        return done.stderr
+
+    for scheme in ("http", "https"):
+        told = refusal(f"{scheme}://{closed}")
+        assert f"cannot connect to {scheme}://{closed}: connection refused" in told
+        assert "hint: check host and port" in told
+    told = refusal(here.replace("http://", "https://"))
+    assert "hint: does the server speak TLS on this port?" in told and "http://" in told
 
 
 def test_preflight_leaves_nothing(local):

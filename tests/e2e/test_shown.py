@@ -198,6 +198,33 @@ def test_reload_to_an_address_in_use_is_refused(local):
     assert done.returncode == 1 and "goes on as it was configured" in done.stderr
 
 
+def test_reload_says_what_needs_a_restart(local):
+    """On the terminal as in the log; again at the next reload, and no more when it is taken back."""
+    good = local.repld.conf_path.read_text()
+    assert local.repld.ctl("reload").stderr == ""
+    conf = yaml.safe_load(good)
+    conf["admin"]["socket"] = str(local.repld.dir / "other.sock")
+    conf["instance"] = "another"
+    conf["log"] = {**conf.get("log", {}), "format": "json"}
+    local.repld.conf_path.write_text(yaml.safe_dump(conf))
+    for _ in range(2):
+        done = local.repld.ctl("reload")
+        assert done.stdout == "configuration was read again\n"
+        assert done.stderr == ("replctl: warning: instance, admin.socket, log.format changed, which "
+                               "needs a restart\nhint: systemctl restart repld\n")
+    assert local.repld.ctl("reload", json_out=True) == {
+        "done": True, "restart": ["instance", "admin.socket", "log.format"]}
+    assert "admin.socket changed, which needs a restart" in local.repld.logs()
+    local.repld.conf_path.write_text(good)
+    assert local.repld.ctl("reload").stderr == ""
+    conf = yaml.safe_load(good)
+    conf["journal"]["path"] = str(local.repld.dir / "other.db")
+    local.repld.conf_path.write_text(yaml.safe_dump(conf))
+    done = local.repld.ctl("reload", check=False)
+    assert done.returncode == 1
+    assert "journal's path cannot change without a restart" in done.stderr
+
+
 # --- apply ---
 
 def rules_file(world, *rules):

@@ -57,6 +57,26 @@ def test_notifications_become_copies(world, hook):
     assert world.repld.metric("repl_webhook_changes_total", source="sender") == 2
 
 
+def test_metrics_without_a_value_are_absent(bucketd, bucketd2, bucket, hook):
+    """No notification has come: there is no watermark, hence no lag; and it has no certificate."""
+    late = {"repl_rule_lag_seconds", "repl_rule_watermark_timestamp_seconds",
+            "repl_webhook_heard_timestamp_seconds"}
+    with make_world(bucketd, bucketd2, bucket, webhook=hook.conf(late="1s")) as world:
+        world.add_rule()
+
+        def shown():
+            return {sample.split("{")[0] for sample in world.repld.metrics()}
+
+        def is_heard():
+            assert hook.post(minio_body(world.from_bucket, "none"))[0] == 200
+            return late <= shown()
+
+        world.repld.wait_for(lambda: "repl_rule_pending_objects" in shown(), "the rule's metrics")
+        assert not shown() & (late | {"repl_webhook_certificate_expiry_timestamp_seconds"})
+        world.repld.wait_for(is_heard, "a watermark")
+        assert 0 <= world.repld.metric("repl_rule_lag_seconds") < 600
+
+
 def test_token_is_wanted(world, hook):
     world.put("k", b"x")
     body = minio_body(world.from_bucket, "k")

@@ -65,3 +65,35 @@ def test_paths_in_the_readme_are_there():
 def test_paths_are_found():
     assert source_paths("`daemon/a.c`, `journal`, `a/b`, daemon/c, `cli/x --all`") == \
         ["daemon/a.c", "journal"]
+
+
+LOGGED = re.compile(r'LOG_(?:ERROR|WARNING|NOTICE|INFO|DEBUG|TRACE|AT\([^,]*)[(,]'
+                    r'\s*(?:[^,()]|\([^()]*\))+,\s*(?:"([a-z]+)"|([A-Z_]*SUBJECT))\s*,')
+
+
+def subjects_of(text):
+    """Those of the lines that a source writes: as a text, or by the name of one."""
+    return {word or name for word, name in LOGGED.findall(text)}
+
+
+def test_subjects_of_the_log_are_listed():
+    """log.levels takes them and no other; the man page and the example name them all."""
+    sources = [path.read_text() for folder in ("daemon", "transfer", "journal", "cli")
+               for path in (ROOT / folder).rglob("*.[ch]")]
+    defined = dict(found for text in sources
+                   for found in re.findall(r'#define ([A-Z_]*SUBJECT)\s+"([a-z]+)"', text))
+    used = {defined.get(word, word) for text in sources for word in subjects_of(text)}
+    header = (ROOT / "daemon/base/log_subject.h").read_text()
+    listed = re.findall(r'"([a-z]+)"', header)
+    assert listed == sorted(listed) and used == set(listed)
+    for page in ("etc/man/repld.yaml.5", "etc/repld.yaml"):
+        text = re.search(r"[Tt]he subjects are(.*?)\.Ql pace|single subjects:(.*?)\n  #levels",
+                         (ROOT / page).read_text(), re.DOTALL)
+        words = re.findall(r"\b[a-z]+\b", re.sub(r"\.Cm|\band\b", "", "".join(filter(None, text.groups()))))
+        assert words == listed, page
+
+
+def test_subjects_are_found():
+    assert subjects_of('LOG_INFO(e->log, "net", "x"); LOG_AT(log, LEVEL(a), "copy", "y");'
+                       'LOG_DEBUG(\n    log_of(a, b),\n    MY_SUBJECT, "z");') == \
+        {"net", "copy", "MY_SUBJECT"}

@@ -121,6 +121,7 @@ static void set_ended(struct conn *c)
         fail_set(&c->fail, REPL_ENET, "server closed the connection");
     } else {
         fail_set(&c->fail, REPL_ETLS, "server closed the connection during the TLS handshake");
+        fail_hint(&c->fail, TLS_HINT_PLAIN);
     }
 }
 
@@ -160,7 +161,7 @@ static void on_lost(void *arg, int status)
     if (status == UV_EOF) {
         set_ended(c);
     } else if (c->connect_us == 0) {
-        fail_set(&c->fail, REPL_EUNREACHABLE, "cannot connect: %s", uv_strerror(status));
+        fail_set(&c->fail, REPL_EUNREACHABLE, "%s", uv_strerror(status));
     } else {
         fail_set(&c->fail, c->is_ready ? REPL_ENET : REPL_ETLS, "connection was lost: %s",
                  uv_strerror(status));

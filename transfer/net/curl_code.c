@@ -1,5 +1,9 @@
 #include "transfer/net/curl_code.h"
 
+#include "transfer/net/tls.h"
+
+#include <uv.h>
+
 int curl_code(CURLcode rc)
 {
     switch (rc) {
@@ -27,14 +31,26 @@ int curl_code(CURLcode rc)
     }
 }
 
-void curl_fail(CURLcode rc, int code, struct fail *f)
+/* "Couldn't connect to server" is all that libcurl says by itself. */
+static const char *words_of(CURL *easy, CURLcode rc)
 {
-    fail_set(f, code, "%s",
-             rc == CURLE_ABORTED_BY_CALLBACK ? "connection was lost before an answer"
-                                             : curl_easy_strerror(rc));
+    long number = 0;
+    if (rc == CURLE_COULDNT_CONNECT) {
+        curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
+    }
+    return number > 0                        ? uv_strerror(-(int)number)
+           : rc == CURLE_ABORTED_BY_CALLBACK ? "connection was lost before an answer"
+                                             : curl_easy_strerror(rc);
+}
+
+void curl_fail(CURL *easy, CURLcode rc, int code, struct fail *f)
+{
+    fail_set(f, code, "%s", words_of(easy, rc));
     if (rc == CURLE_PEER_FAILED_VERIFICATION) {
         fail_hint(f, "name the CA of the server's certificate as ca_file of the endpoint");
     } else if (rc == CURLE_COULDNT_RESOLVE_HOST) {
         fail_hint(f, "check the host name in the endpoint's url, and DNS");
+    } else if (rc == CURLE_SSL_CONNECT_ERROR) {
+        fail_hint(f, TLS_HINT_PLAIN);
     }
 }

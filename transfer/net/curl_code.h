@@ -8,7 +8,7 @@
 
 /* Of REPL_E*; not for CURLE_OK. */
 int curl_code(CURLcode rc);
-/* Code, words and hint into *f. */
-void curl_fail(CURLcode rc, int code, struct fail *f);
+/* Code, words and hint into *f; `easy` has just failed with rc. */
+void curl_fail(CURL *easy, CURLcode rc, int code, struct fail *f);
 
 #endif

@@ -1,6 +1,8 @@
 /* What a host speaks: asked once by a probe, and remembered for an hour. */
 #include "transfer/net/net_impl.h"
 
+#include <stdio.h>
+
 #define KNOWN_FOR_MS  3600000
 #define PATIENCE_MS   10000
 #define STALL_S       30
@@ -57,7 +59,8 @@ static bool on_done(void *arg, const struct probe_result *r)
     h->probed.conn = NULL;
     if (r->fail.code != 0) {
         addr_failed(&h->names.set, &r->addr, loop_now_ms(n->common.loop));
-        net_host_failed(h, &r->fail, addr_tag(&r->addr));
+        host_name_failure(h, &h->probed.fail);
+        net_host_failed(h, &h->probed.fail, addr_tag(&r->addr));
         return false;
     }
     bool is_h2 = strcmp(r->alpn, "h2") == 0;
@@ -152,4 +155,18 @@ void host_fall_back(struct host *h, const struct fail *why)
     LIST_FOR (node, &h->lanes) {
         CONTAINER_OF(node, struct lane, link)->is_spent = true;
     }
+}
+
+void host_name_failure(const struct host *h, struct fail *f)
+{
+    char why[200];
+    bool is_v6 = strchr(h->name, ':') != NULL;
+    if (f->code != REPL_EUNREACHABLE || f->hint[0] != '\0') {
+        return;
+    }
+    snprintf(why, sizeof(why), "%s", f->text);
+    fail_set(f, f->code, "cannot connect to %s://%s%.120s%s:%u: %s", h->tls ? "https" : "http",
+             is_v6 ? "[" : "", h->name, is_v6 ? "]" : "", h->port, why);
+    fail_hint(
+        f, "check host and port in the url, and that the server runs and may be reached from here");
 }

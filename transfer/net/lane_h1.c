@@ -65,7 +65,7 @@ static void fill_result(struct lane_h1 *h, CURLcode rc)
     r->wire_sent = (uint64_t)uploaded;
     r->text = arena_span(r->arena, buf_view(&h->text));
     if (rc != CURLE_OK) {
-        curl_fail(rc, code_of(rc, h), &r->fail);
+        curl_fail(h->easy, rc, code_of(rc, h), &r->fail);
     }
 }
 

@@ -289,6 +289,7 @@ static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
 void net_lane_ended(struct lane *l, struct net_request *r)
 {
     struct net *n = l->net;
+    host_name_failure(l->host, &r->fail);
     if (r->no_h2) {
         host_fall_back(l->host, &r->fail);
     } else if (is_refusal_of_h1(l, &r->fail)) {

@@ -154,6 +154,8 @@ void host_ask(struct host *h, const union addr *addr);
 void host_stop(struct host *h);
 /* What a new lane for this class is of. */
 bool host_speaks_h2(const struct host *h, enum net_class class);
+/* A failure to connect says where to, and how that is mended. */
+void host_name_failure(const struct host *h, struct fail *f);
 /* A lane of HTTP/2 had bulk for so long, and was held by the host's window. */
 void host_held(struct host *h, uint64_t bulk_us, uint64_t held_us);
 /* A new lane of HTTP/1.1 was of no use. */

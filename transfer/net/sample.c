@@ -48,7 +48,11 @@ static void show(const struct path *p)
     if (p->tcp_sent != NULL) {
         stat_add(p->tcp_sent, (double)s->sent_bytes);
         stat_add(p->tcp_retrans, (double)s->retrans_bytes);
-        stat_put(p->rtt, (double)s->rtt_us / 1e6);
+        if (s->rtt_us > 0) {
+            stat_put(p->rtt, (double)s->rtt_us / 1e6);
+        } else {
+            stat_unset(p->rtt);
+        }
         stat_put(p->lanes_open, p->lanes);
     }
 }

@@ -65,6 +65,9 @@ static int set_failed(struct tls *t)
     } else {
         fail_set(&t->fail, REPL_ETLS, "TLS with %s failed: %s", t->host,
                  reason != NULL ? reason : "peer broke the protocol");
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER) {
+            fail_hint(&t->fail, TLS_HINT_PLAIN); /* "HTTP/1.1 400", taken for a record's head */
+        }
     }
     ERR_clear_error();
     return REPL_ETLS;

@@ -10,6 +10,11 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/fail.h"
 
+/* Where the peer's first bytes are none of TLS, or none come. */
+#define TLS_HINT_PLAIN                                                                             \
+    "does the server speak TLS on this port? if it does not, the endpoint's url begins with "      \
+    "http://"
+
 struct tls_context;
 struct tls;
 

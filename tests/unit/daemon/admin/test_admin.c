@@ -33,10 +33,11 @@ struct question {
     int status;
 };
 
-static int reload(void *arg, struct fail *f)
+static int reload(void *arg, struct admin_restart *ret_restart, struct fail *f)
 {
     struct fixture *x = arg;
     x->reloads++;
+    *ret_restart = (struct admin_restart){{"instance", "admin.socket"}, x->reloads > 1 ? 2 : 0};
     return x->reload_status == 0 ? 0 : fail_set(f, x->reload_status, "c.yaml:1: is wrong");
 }
 
@@ -186,6 +187,9 @@ static void test_append_wait_explain(void **state)
                        200);
     assert_int_equal(json_integer_value(json_object_get(root, "accepted")), 1);
     assert_int_equal(json_integer_value(json_object_get(root, "unmatched")), 1);
+    const json_t *first = json_object_get(root, "first_unmatched");
+    assert_string_equal(text_of(first, "bucket"), "other");
+    assert_string_equal(text_of(first, "key"), "k");
     json_decref(root);
     root = ask(x, PROTO_WAIT, "rule=pages&until_ms=0&timeout_ms=20000", "", 200);
     assert_true(json_is_true(json_object_get(root, "done")));
@@ -367,11 +371,25 @@ static void test_uploads(void **state)
     assert_int_equal(fake_uploads(x->bench.far), 1);
 }
 
+/* How many options a reload says wait for a restart. */
+static size_t restarts(struct fixture *x)
+{
+    json_t *root = ask(x, PROTO_RELOAD, NULL, "", 200);
+    const json_t *names = json_object_get(root, "restart");
+    size_t count = json_array_size(names);
+    assert_true(json_is_array(names));
+    assert_true(count < 2 ||
+                strcmp(json_string_value(json_array_get(names, 1)), "admin.socket") == 0);
+    json_decref(root);
+    return count;
+}
+
 static void test_reload(void **state)
 {
     struct fixture *x = *state;
-    say(x, PROTO_RELOAD, NULL, "");
+    assert_int_equal(restarts(x), 0);
     assert_int_equal(x->reloads, 1);
+    assert_int_equal(restarts(x), 2);
     x->reload_status = REPL_EBADINPUT;
     refused(x, PROTO_RELOAD, NULL, "", 400, "c.yaml:1");
     x->reload_status = -ENOENT; /* nothing that is far away */

@@ -54,6 +54,30 @@ static void test_text_form(void **state)
                           "repl_lag_seconds 0.25\n");
 }
 
+/* 0 would be a value: of a moment, 1970. */
+static void test_a_gauge_without_a_value_is_absent(void **state)
+{
+    struct stat_family *lag = stat_family(*state, STAT_GAUGE, "repl_lag_seconds", "Lag.", RULE);
+    struct stat_family *time = stat_family(*state, STAT_GAUGE, "repl_time_seconds", "Time.", NULL);
+    struct stat *a = stat_get(lag, VALUES("a"));
+    struct stat *b = stat_get(lag, VALUES("b"));
+    stat_put_ms(stat_get(time, NULL), 0);
+    assert_prints(*state, "");
+    stat_put(b, 0);
+    assert_prints(*state, "# HELP repl_lag_seconds Lag.\n# TYPE repl_lag_seconds gauge\n"
+                          "repl_lag_seconds{rule=\"b\"} 0\n");
+    stat_put(a, 3);
+    stat_unset(b);
+    stat_put_ms(stat_get(time, NULL), 1500);
+    assert_prints(*state, "# HELP repl_lag_seconds Lag.\n# TYPE repl_lag_seconds gauge\n"
+                          "repl_lag_seconds{rule=\"a\"} 3\n"
+                          "# HELP repl_time_seconds Time.\n# TYPE repl_time_seconds gauge\n"
+                          "repl_time_seconds 1.5\n");
+    stat_put_ms(stat_get(time, NULL), 0);
+    stat_unset(a);
+    assert_prints(*state, "");
+}
+
 static void test_numbers(void **state)
 {
     static const struct {
@@ -212,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(text_form),
+        TEST(a_gauge_without_a_value_is_absent),
         TEST(numbers),
         TEST(escapes),
         TEST(labels_are_utf8),

@@ -34,6 +34,12 @@ static const struct bad bads[] = {
     {"memory: 64MiB\npart_max: 32MiB\n", "c.yaml:2: ", "a quarter of memory", "four times"},
     {"log:\n  level: loud\n", "c.yaml:2: ", "\"loud\" is not known", "error, warning, notice"},
     {"log:\n  levels: copy\n", "c.yaml:2: ", "SUBJECT=LEVEL", NULL},
+    {"log:\n  levels: copy=info,net=loud\n", "c.yaml:2: ", "\"loud\" is no level",
+     "one of error, warning"},
+    {"log:\n  levels: net=info,schedd=debug\n", "c.yaml:2: ", "\"schedd\" is no subject of the log",
+     "one of admin, copy, endpoint, engine, httpd, journal, lane, net, notify, outbox, pace, path, "
+     "queue, repld, scan, store, webhook"},
+    {"log:\n  levels: cpoy=debug\n", "c.yaml:2: ", "no subject", "did you mean \"copy\"?"},
     {"log: debug\n", "c.yaml:1: ", "wants keys of its own", NULL},
     {"admin:\n  socket: run/x\n", "c.yaml:2: ", "absolute path", NULL},
     {"metrics:\n  listen: 9815\n", "c.yaml:2: ", "ADDRESS:PORT", NULL},

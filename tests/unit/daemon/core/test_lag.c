@@ -151,6 +151,38 @@ static void list_existing(struct lag_bench *l)
     loop_run_for(l->b.loop, 1000);
 }
 
+static bool is_exported(struct lag_bench *l, const char *name)
+{
+    struct buf text = {0}, sample = {0};
+    stat_print(l->b.stats, &text);
+    buf_printf(&sample, "\n%s{rule=\"%s\"} ", name, RULE);
+    bool found = strstr(buf_cstr(&text), buf_cstr(&sample)) != NULL;
+    buf_done(&text);
+    buf_done(&sample);
+    return found;
+}
+
+/* A lag of 56 years would wake somebody. */
+static void test_metrics_of_a_watermark_come_with_it(void **state)
+{
+    struct lag_bench *l = *state;
+    static const char *const names[] = {
+        "repl_rule_watermark_timestamp_seconds", "repl_rule_lag_seconds",
+        "repl_rule_proven_timestamp_seconds", "repl_rule_scan_start_timestamp_seconds"};
+    fake_hook(l->b.near, NULL, NULL);
+    list_existing(l);
+    loop_run_for(l->b.loop, 60000);
+    assert_int_equal(lag(l).watermark_ms, 0);
+    assert_true(is_exported(l, "repl_rule_pending_objects"));
+    for (size_t i = 0; i < 4; i++) {
+        assert_false(is_exported(l, names[i]));
+    }
+    scanned(l, now(l) - 5000);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(is_exported(l, names[i]));
+    }
+}
+
 static void test_scan_proves_and_stands_in_for_a_deaf_feed(void **state)
 {
     struct lag_bench *l = *state;
@@ -360,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_body_in_quarantine_holds),
         TEST(test_body_holds_when_its_feed_is_another_or_gone),
+        TEST(test_metrics_of_a_watermark_come_with_it),
         TEST(test_scan_proves_and_stands_in_for_a_deaf_feed),
         TEST(test_scan_covers_quarantine),
         TEST(test_proof_waits_for_what_was_found),

@@ -29,6 +29,28 @@ static void test_answered_when_it_is_kept(void **state)
     assert_string_equal(buf_cstr(&h->kept), "k\n");
 }
 
+static bool has_metric(struct hook *h, const char *name)
+{
+    struct buf text = {0};
+    stat_print(h->stats, &text);
+    bool found = strstr(buf_cstr(&text), name) != NULL;
+    buf_done(&text);
+    return found;
+}
+
+static void test_moments_that_are_not_known_are_no_metrics(void **state)
+{
+    struct hook *h = *state;
+    assert_true(has_metric(h, "repl_webhook_changes_total"));
+    assert_false(has_metric(h, "repl_webhook_certificate_expiry_timestamp_seconds"));
+    assert_false(has_metric(h, "repl_webhook_heard_timestamp_seconds"));
+    hook_post(h, "", HOOK_BODY(HOOK_RECORD("k")));
+    hook_until_host_waits(h, 1);
+    hook_host_ends(h, 0);
+    assert_int_equal(hook_answer(h), 200);
+    assert_true(has_metric(h, "repl_webhook_heard_timestamp_seconds{source=\"a\"} "));
+}
+
 static void test_what_is_not_kept_is_not_accepted(void **state)
 {
     struct hook *h = *state;
@@ -165,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(answered_when_it_is_kept),
+        TEST(moments_that_are_not_known_are_no_metrics),
         TEST(what_is_not_kept_is_not_accepted),
         TEST(both_halves_must_be_kept),
         TEST(a_change_that_nobody_can_keep_goes_to_quarantine),

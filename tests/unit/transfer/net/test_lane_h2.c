@@ -225,6 +225,8 @@ static void nobody_listens(void **state)
     net_submit(b->net, r);
     net_bench_wait(b);
     assert_int_equal(r->fail.code, REPL_EUNREACHABLE);
+    assert_string_equal(r->fail.text, "cannot connect to https://127.0.0.1:1: connection refused");
+    assert_non_null(strstr(r->fail.hint, "check host and port"));
     assert_false(r->left);
     assert_int_not_equal(r->failed_at, 0);
 }

@@ -189,6 +189,8 @@ static void refused_connection_did_not_leave(void **state)
     struct net_request *r = submit_to(b, 0, "http://127.0.0.1:1/", "PUT");
     wait_all(b);
     assert_int_equal(r->fail.code, REPL_EUNREACHABLE);
+    assert_string_equal(r->fail.text, "cannot connect to http://127.0.0.1:1: connection refused");
+    assert_non_null(strstr(r->fail.hint, "check host and port"));
     assert_false(r->left);
 }
 

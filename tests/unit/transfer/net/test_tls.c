@@ -150,6 +150,16 @@ static void other_name_is_told(void **state)
     assert_true(tls_pending(b->tls) > 0); /* the alert that tells the server */
 }
 
+static void peer_without_tls_is_told(void **state)
+{
+    struct bench *b = *state;
+    open_both(b, "server.example");
+    assert_int_equal(tls_feed(b->tls, span_str("HTTP/1.1 400 Bad Request\r\n\r\n"), on_plain, b),
+                     REPL_ETLS);
+    assert_non_null(strstr(tls_fail(b->tls)->text, "wrong version number"));
+    assert_non_null(strstr(tls_fail(b->tls)->hint, "http://"));
+}
+
 static void small_pieces_share_a_record(void **state)
 {
     struct bench *b = *state;
@@ -245,10 +255,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(handshake_in_single_bytes),       TEST(other_name_is_told),
-        TEST(small_pieces_share_a_record),     TEST(order_is_kept_between_small_and_large),
-        TEST(lost_session_is_resumed_as_well), TEST(end_is_told_both_ways),
-        TEST(nonsense_is_a_failure_for_ever),  TEST(bad_ca_files_are_named),
+        TEST(handshake_in_single_bytes),
+        TEST(other_name_is_told),
+        TEST(peer_without_tls_is_told),
+        TEST(small_pieces_share_a_record),
+        TEST(order_is_kept_between_small_and_large),
+        TEST(lost_session_is_resumed_as_well),
+        TEST(end_is_told_both_ways),
+        TEST(nonsense_is_a_failure_for_ever),
+        TEST(bad_ca_files_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
