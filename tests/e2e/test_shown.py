@@ -137,6 +137,7 @@ def wait_a_moment(world, *options):
 @pytest.mark.parametrize("options", [[], ["--proven"], ["--prefix", "html/"]], ids=" ".join)
 def test_time_that_is_still_to_come_is_the_reason(local, options):
     local.add_rule("--watermark-prefix", "html/")
+    local.put_all({"html/1": b"x"})  # somebody tells of changes
     local.settle()
     said = wait_a_moment(local, "--until", "2099-01-01T00:00:00Z", *options)
     assert "2099-01-01T00:00:00Z is still to come" in said and "besides" not in said
