@@ -140,7 +140,7 @@ def test_setup_says_what_to_do(on_rgw, hook):
         assert word in on_rgw.repld.ctl("feed", "setup", "rule", "--for", sender).stdout
     refused = on_rgw.repld.ctl("feed", "setup", "rule", "--apply", check=False)
     assert refused.returncode == 1 and "--for" in refused.stderr
-    assert on_rgw.repld.ctl("feed", "setup", "rule", "--for", "gcs", check=False).returncode == 1
+    assert on_rgw.repld.ctl("feed", "setup", "rule", "--for", "gcs", check=False).returncode == 2
     on_rgw.repld.ctl("rule", "add", "other", "--source", "dst/elsewhere/x/",
                      "--destination", "src/elsewhere/y/", "--no-preflight")
     nobody = on_rgw.repld.ctl("feed", "setup", "other", check=False)
