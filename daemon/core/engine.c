@@ -268,23 +268,30 @@ static struct engine *make(const struct engine_options *options)
     return e;
 }
 
-static void ignore(void *arg)
+static void one_less(void *arg)
 {
-    (void)arg;
+    unsigned *open = arg;
+    (*open)--;
 }
 
-/* Nothing runs yet. Stores and journal close in their own time: nobody waits for them. */
+/* Nothing runs yet, and whoever asked may end at once: stores and journal are waited for. */
 static void undo_new(struct engine *e)
 {
+    unsigned open = 0;
     if (e->journal != NULL) {
-        journal_close(e->journal, ignore, NULL);
+        open++;
+        journal_close(e->journal, one_less, &open);
     }
     LIST_FOR_SAFE (link, &e->endpoints) {
         struct engine_endpoint *ep = CONTAINER_OF(link, struct engine_endpoint, link);
-        store_close(ep->store, ignore, NULL);
+        open++;
+        store_close(ep->store, one_less, &open);
         list_remove(&ep->link);
         mem_free(ep->name);
         mem_free(ep);
+    }
+    while (open > 0) {
+        loop_run_once(e->loop);
     }
     e->closing = 0;
     engine_free(e);

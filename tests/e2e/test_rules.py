@@ -124,7 +124,7 @@ def test_preflight_says_where_nobody_answers(local, http):
 
 
 def test_preflight_leaves_nothing(local):
-    local.add_rule()
+    local.add_rule("--publish", "off")
     listed = local.destination_client.list_objects_v2(Bucket=local.to_bucket)
     assert listed.get("KeyCount", 0) == 0
     local.assert_no_uploads()
