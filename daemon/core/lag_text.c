@@ -184,10 +184,15 @@ static bool has_ever_had_work(const struct engine_rule *r)
                                 0;
 }
 
+static bool is_untold(const struct engine_rule *r)
+{
+    return !engine_is_served(r->engine, r) && !has_ever_had_work(r);
+}
+
 bool engine_rule_untold(struct engine *e, const char *rule)
 {
     const struct engine_rule *r = engine_rule_by_name(e, rule);
-    return r != NULL && !engine_is_served(e, r) && !has_ever_had_work(r);
+    return r != NULL && is_untold(r);
 }
 
 /* The watermark is "now": all that was told is there. That is little where nobody tells. */
@@ -223,7 +228,7 @@ void engine_lag_text(struct engine_rule *r, const struct engine_oldest *o, int64
     } else if (through == 0) {
         lag->blocker = LAG_FEED;
         snprintf(lag->waits_for, sizeof(lag->waits_for), "its scan is being opened anew");
-    } else if (engine_rule_untold(r->engine, r->rule.name)) {
+    } else if (is_untold(r)) {
         text_of_untold(r, lag);
     }
 }

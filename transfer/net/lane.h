@@ -35,8 +35,7 @@ struct lane {
     unsigned active;      /* requests */
     bool is_h2;
     bool is_spent;           /* takes no more: closed when its requests have ended */
-    bool is_proven;          /* has brought an answer */
-    unsigned answers;        /* to requests; counted while it is young */
+    unsigned answers;        /* to requests; see pool_age() */
     union addr addr;         /* with port: where its connection goes */
     int fd;                  /* of its connection; -1: none */
     struct sock_grant grant; /* what that socket was given */

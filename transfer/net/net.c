@@ -233,8 +233,7 @@ static void enter_lane(struct net *n, struct lane *l, struct net_request *r)
     list_remove(&r->link);
     r->lane = l;
     r->started_us = loop_now_us(n->common.loop);
-    r->is_first = !l->is_proven;
-    r->is_early = pool_is_young(l);
+    r->age = pool_age(l);
     if (n->busy++ == 0) {
         timer_start(&n->tick, TICK_MS);
     }
@@ -282,7 +281,7 @@ static void note_loss(struct net_request *r, const struct lane *l)
 /* Bulk has left HTTP/2, and the host speaks nothing else. */
 static bool is_refusal_of_h1(const struct lane *l, const struct fail *f)
 {
-    bool is_first = !l->is_h2 && !l->is_proven && l->host->http == HOST_HTTP_2;
+    bool is_first = !l->is_h2 && pool_age(l) == NET_AGE_NEW && l->host->http == HOST_HTTP_2;
     return is_first && (f->code == REPL_ETLS || f->code == REPL_EPROTO || f->code == REPL_ENET);
 }
 

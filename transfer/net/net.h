@@ -66,6 +66,9 @@ typedef void net_done_fn(struct net_request *r);
 
 #define NET_TEXT_MAX ((size_t)16 * 1024 * 1024) /* bytes of an answer without `into` */
 
+/* Of a lane. YOUNG: its congestion window is still smaller than what it is given. */
+enum net_age { NET_AGE_NEW, NET_AGE_YOUNG, NET_AGE_GROWN };
+
 struct net_request {
     /* In: unchanged until done. */
     enum net_class class;
@@ -107,8 +110,7 @@ struct net_request {
     struct host *host;
     struct lane *lane;
     uint64_t started_us; /* into the lane */
-    bool is_first;       /* the lane had brought no answer then */
-    bool is_early;       /* it was young then */
+    enum net_age age;    /* of the lane then */
     struct deferred failed;
 };
 

@@ -181,8 +181,7 @@ void late_check(struct net *n);
 struct lane *pool_lane(const struct net_request *r);
 /* What a probe has opened becomes a lane; false: there is no room for it. */
 bool pool_adopt(struct host *h, const struct probe_result *r);
-/* Its congestion window is still smaller than what it is given: latency is of that. */
-bool pool_is_young(const struct lane *l);
+enum net_age pool_age(const struct lane *l);
 /* The lane has this request more, or less: the latter may close it. */
 void pool_taken(struct lane *l);
 void pool_left(struct lane *l, const struct net_request *r);

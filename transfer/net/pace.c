@@ -194,7 +194,6 @@ void pace_init(struct pace *p, bool is_bbr, unsigned limit)
         .wanted = start < limit ? start : limit,
         .is_bbr = is_bbr,
         .is_young = true,
-        .is_pushing = true,
         .limit = limit,
         .own_loss = -1,
         .own_loss_next = -1,
@@ -232,7 +231,7 @@ static void set_limit(struct pace *p, unsigned limit)
 static void rest(struct pace *p)
 {
     p->quiet_us = 0;
-    p->is_pushing = false;
+    p->pushing = PACE_PUSH_OVER;
     if (p->move != PACE_NO_MOVE) {
         pace_undo(p, PACE_NOT_JUDGED);
     } else if (p->state != PACE_SILENT) {

@@ -101,7 +101,14 @@ struct pace_seen {
     double held;
 };
 
-/* Before a step of the first seconds: how many lanes, and what they did. */
+/* The doublings of the first seconds, see pace_push.c. */
+enum pace_pushing {
+    PACE_PUSH_MAY,  /* the last step was judged, or there was none */
+    PACE_PUSH_OPEN, /* it is to be judged */
+    PACE_PUSH_OVER,
+};
+
+/* Before a step: how many lanes, and what they did. */
 struct pace_push {
     unsigned lanes; /* 0: there was no such step */
     struct pace_seen seen;
@@ -129,10 +136,9 @@ struct pace {
     struct pace_meter slice; /* while settling: still rising? */
     double slice_goodput;
 
-    bool is_pushing;            /* the first lanes have not settled yet */
+    enum pace_pushing pushing;
     struct pace_push pushed[2]; /* what was before the last step, and before that before it */
     unsigned push_slices;       /* since the last step */
-    bool is_judged;             /* that step */
 
     unsigned steady;   /* lanes before the move */
     unsigned base_of;  /* epochs in base */

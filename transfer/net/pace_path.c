@@ -62,7 +62,7 @@ static void outage_begins(struct pace *p)
     if (p->move != PACE_NO_MOVE) {
         pace_undo(p, PACE_OUTAGE);
     }
-    p->is_pushing = false;
+    p->pushing = PACE_PUSH_OVER;
     p->reason = PACE_OUTAGE;
     pace_enter(p, PACE_SILENT);
 }

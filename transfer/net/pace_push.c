@@ -27,7 +27,7 @@ static void step(struct pace *p, const struct pace_seen *slice)
     p->pushed[1] = p->pushed[0];
     p->pushed[0] = (struct pace_push){.lanes = p->wanted, .seen = *slice};
     p->push_slices = 0;
-    p->is_judged = false;
+    p->pushing = PACE_PUSH_OPEN;
     p->wanted = 2 * p->wanted < pace_most(p) ? 2 * p->wanted : pace_most(p);
     p->reason = PACE_HELD_BY_LOSS;
     pace_enter(p, PACE_SETTLING);
@@ -35,39 +35,44 @@ static void step(struct pace *p, const struct pace_seen *slice)
 
 static void end(struct pace *p, unsigned lanes, enum pace_reason reason)
 {
-    p->is_pushing = false;
+    p->pushing = PACE_PUSH_OVER;
     p->wanted = lanes < pace_most(p) ? lanes : pace_most(p);
     p->reason = reason;
 }
 
-/* The last step has shown what it brings; false: not yet. */
-static bool judge(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
+/* Memory, or the work, does not allow the whole of the step. */
+static void cut(struct pace *p, const struct pace_sample *s)
+{
+    unsigned before = p->pushed[0].lanes;
+    end(p, s->lanes > before ? s->lanes : before, PACE_LIMITED);
+}
+
+/* Of the open step: what it brings, when that is to be seen. */
+static void judge(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
 {
     const struct pace_push *last = &p->pushed[0], *first = &p->pushed[1];
     bool at_work = pace_are_at_work(p, s);
     p->push_slices++;
     bool is_late = !at_work && p->push_slices < PATIENCE;
     if (p->push_slices < SLICES || is_late || p->quiet_us > 0) {
-        return false;
+        return;
     }
-    p->is_judged = true;
+    p->pushing = PACE_PUSH_MAY;
     if (!at_work) {
-        end(p, s->lanes > last->lanes ? s->lanes : last->lanes, PACE_LIMITED);
+        cut(p, s);
     } else if (slice->repeats > CROWDED * last->seen.repeats + NOISE) {
         end(p, last->lanes, PACE_ENOUGH);
     } else if (slice->goodput < MORE * first->seen.goodput) {
         end(p, first->lanes, PACE_NO_GAIN);
     }
-    return true;
 }
 
 void pace_push_ends(struct pace *p, const struct pace_sample *s)
 {
-    const struct pace_push *last = &p->pushed[0];
-    if (p->is_pushing && last->lanes > 0 && !p->is_judged && !pace_are_at_work(p, s)) {
-        end(p, s->lanes > last->lanes ? s->lanes : last->lanes, PACE_LIMITED);
+    if (p->pushing == PACE_PUSH_OPEN && !pace_are_at_work(p, s)) {
+        cut(p, s);
     }
-    p->is_pushing = false;
+    p->pushing = PACE_PUSH_OVER;
 }
 
 /* The first step needs a base of lanes that are past their first round trips. */
@@ -79,16 +84,16 @@ static bool is_at_start(const struct pace *p, const struct pace_seen *slice)
 
 bool pace_push(struct pace *p, const struct pace_sample *s, const struct pace_seen *slice)
 {
-    if (!p->is_pushing || p->is_bbr || p->move != PACE_NO_MOVE) {
+    if (p->is_bbr || p->move != PACE_NO_MOVE) {
         return false;
     }
-    if (p->pushed[0].lanes > 0 && !p->is_judged && !judge(p, s, slice)) {
-        return true;
+    if (p->pushing == PACE_PUSH_OPEN) {
+        judge(p, s, slice);
     }
-    if (!p->is_pushing || s->is_starved || is_at_start(p, slice) || !is_held_by_loss(p, s, slice) ||
-        p->wanted == pace_most(p)) {
-        return false;
+    bool may = p->pushing == PACE_PUSH_MAY && !s->is_starved && !is_at_start(p, slice) &&
+               is_held_by_loss(p, s, slice) && p->wanted < pace_most(p);
+    if (may) {
+        step(p, slice);
     }
-    step(p, slice);
-    return true;
+    return p->pushing == PACE_PUSH_OPEN;
 }

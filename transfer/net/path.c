@@ -228,7 +228,8 @@ static void trace_limit(const struct path *p)
 bool path_is_slow_start(const struct net_request *r, uint32_t min_rtt_us)
 {
     uint64_t latency = r->first_us - r->sent_us;
-    return r->is_first || (r->is_early && latency < SLOW_START_RTTS * (uint64_t)min_rtt_us);
+    return r->age == NET_AGE_NEW ||
+           (r->age == NET_AGE_YOUNG && latency < SLOW_START_RTTS * (uint64_t)min_rtt_us);
 }
 
 /* Refusals come faster than answers: they say nothing. */

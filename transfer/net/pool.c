@@ -143,7 +143,7 @@ static bool is_fault_of_address(const struct lane *l, int code)
     case REPL_ENET:
     case REPL_ESHORT:
     case REPL_EPROTO:
-        return !l->is_proven;
+        return l->answers == 0;
     default:
         return false;
     }
@@ -152,9 +152,10 @@ static bool is_fault_of_address(const struct lane *l, int code)
 /* Of HTTP/2 two turns of its streams: the first window is ten packets, less than one object, and
  * four of those come at once. Over 150 ms, where the second turn was taken for a rise of latency,
  * 32 lanes had 406 requests under way 4 s after the first; now after 2. */
-bool pool_is_young(const struct lane *l)
+enum net_age pool_age(const struct lane *l)
 {
-    return l->answers < (l->is_h2 ? 2 * STREAMS_SMALL : 1);
+    unsigned grown = l->is_h2 ? 2 * STREAMS_SMALL : 1;
+    return l->answers == 0 ? NET_AGE_NEW : l->answers < grown ? NET_AGE_YOUNG : NET_AGE_GROWN;
 }
 
 static void judge_address(struct lane *l, const struct net_request *r)
@@ -162,9 +163,7 @@ static void judge_address(struct lane *l, const struct net_request *r)
     if (is_fault_of_address(l, r->fail.code)) {
         addr_failed(&l->host->names.set, &l->addr, loop_now_ms(l->net->common.loop));
     }
-    bool is_answer = r->fail.code == 0 && r->status != 0;
-    l->is_proven = l->is_proven || is_answer;
-    l->answers += is_answer && pool_is_young(l) ? 1 : 0;
+    l->answers += r->fail.code == 0 && r->status != 0 && pool_age(l) != NET_AGE_GROWN ? 1 : 0;
 }
 
 static void note_rate(struct lane *l, const struct net_request *r)

@@ -90,19 +90,18 @@ static void latency_of_a_young_connection_is_its_window(void **state)
     net_bench_open_plainly(b);
     for (int i = 0; i < 8; i++) {
         net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
-        assert_int_equal(b->requests[i].is_first, i == 0);
-        assert_true(b->requests[i].is_early);
+        assert_int_equal(b->requests[i].age, i == 0 ? NET_AGE_NEW : NET_AGE_YOUNG);
     }
     net_bench_assert_put(net_bench_fetch(b, "PUT", "/put", 10));
-    assert_false(b->requests[8].is_early);
-    struct net_request r = {.sent_us = 1000, .first_us = 300999, .is_early = true};
+    assert_int_equal(b->requests[8].age, NET_AGE_GROWN);
+    struct net_request r = {.sent_us = 1000, .first_us = 300999, .age = NET_AGE_YOUNG};
     assert_true(path_is_slow_start(&r, 100000));
     r.first_us = 301000; /* the server's */
     assert_false(path_is_slow_start(&r, 100000));
     assert_false(path_is_slow_start(&r, 0));
-    r.is_first = true;
+    r.age = NET_AGE_NEW;
     assert_true(path_is_slow_start(&r, 100000));
-    r = (struct net_request){.sent_us = 1000, .first_us = 2000};
+    r = (struct net_request){.sent_us = 1000, .first_us = 2000, .age = NET_AGE_GROWN};
     assert_false(path_is_slow_start(&r, 100000));
 }
 
