@@ -132,6 +132,8 @@ static void two_steps_without_gain_are_undone(void **state)
         assert_int_equal(b.pace.wanted, PACE_OTHER_START);
         pace_bench_sample(&b);
     }
+    pace_bench_run_until(&b, PACE_TRIES_MORE);
+    assert_true(b.pace.base_of > 1); /* lanes had too many beside them */
 }
 
 /* One step without gain: lanes at their start have more than is left to them later. */
@@ -168,7 +170,7 @@ static void a_step_that_nobody_judged_is_cut(void **state)
     pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
     struct pace_sample s = b.sample;
     for (int i = 0; i < 80; i++) {
-        s.now_us += 250000;
+        s.now_us += 390000; /* a slice is two of them */
         s.lanes = 18;
         pace_sample(&b.pace, &s);
     }
@@ -189,22 +191,46 @@ static void the_first_slice_is_no_base(void **state)
     }
 }
 
+static void run_to(struct pace_bench *b, unsigned lanes)
+{
+    init(b, false, pace_one_each);
+    for (int i = 0; b->pace.wanted < lanes; i++) {
+        assert_true(i < 100);
+        pace_bench_sample(b);
+    }
+    assert_int_equal(b->pace.wanted, lanes);
+}
+
+static void assert_stays(struct pace_bench *b, unsigned lanes, int samples)
+{
+    for (int i = 0; i < samples; i++) {
+        pace_bench_sample(b);
+        assert_int_equal(b->pace.wanted, lanes);
+    }
+}
+
 /* Nothing arrives any more while a step is open: the number stays, and no other step is begun. */
 static void silence_is_no_verdict(void **state)
 {
     (void)state;
     struct pace_bench b;
-    init(&b, false, pace_one_each);
-    pace_bench_run_until(&b, PACE_HELD_BY_LOSS);
+    run_to(&b, 4 * PACE_OTHER_START);
     b.goodput = pace_nothing;
-    for (int i = 0; i < 50; i++) {
-        pace_bench_sample(&b);
-        assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
-    }
+    assert_stays(&b, 4 * PACE_OTHER_START, 50);
     assert_int_equal(b.pace.reason, PACE_OUTAGE);
     b.goodput = pace_one_each;
-    pace_bench_run_until(&b, PACE_OUTAGE_OVER);
-    assert_int_equal(b.pace.wanted, 2 * PACE_OTHER_START);
+    assert_stays(&b, 4 * PACE_OTHER_START, 10);
+    assert_int_equal(b.pace.reason, PACE_OUTAGE_OVER);
+}
+
+/* There was no work for a while: what the step was to be judged by is of another time. */
+static void a_pause_ends_it(void **state)
+{
+    (void)state;
+    struct pace_bench b;
+    run_to(&b, 4 * PACE_OTHER_START);
+    b.sample.now_us += 3000000;
+    assert_stays(&b, 4 * PACE_OTHER_START, 10);
 }
 
 /* The limit falls while a step is open: what it takes back is within the limit, too. */
@@ -238,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_step_that_nobody_judged_is_cut),
         cmocka_unit_test(the_first_slice_is_no_base),
         cmocka_unit_test(silence_is_no_verdict),
+        cmocka_unit_test(a_pause_ends_it),
         cmocka_unit_test(a_lower_limit_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
